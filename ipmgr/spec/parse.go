@@ -1,0 +1,211 @@
+package spec
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// variable joins one environment variable to one field of Settings. parse gets
+// a non-empty value; render returns "" for a field that the variable cannot or
+// need not express.
+type variable struct {
+	name   string
+	parse  func(s *Settings, value string) error
+	render func(s Settings) string
+}
+
+// variables is the whole contract, in the order in which it is documented.
+func variables() []variable {
+	return []variable{
+		{EnvInterfaces, parseNames(func(s *Settings) *[]string { return &s.Interfaces }), func(s Settings) string { return strings.Join(s.Interfaces, ",") }},
+		{EnvExclude, parseNames(func(s *Settings) *[]string { return &s.Exclude }), func(s Settings) string { return strings.Join(s.Exclude, ",") }},
+		{EnvPools, parsePools, renderPools},
+		{EnvDiscovery, parseDiscovery, func(s Settings) string { return string(s.Discovery) }},
+		{EnvTimeout, parseDuration(func(s *Settings) *time.Duration { return &s.Timeout }), func(s Settings) string { return s.Timeout.String() }},
+		{EnvVerify, parseBool(func(s *Settings) *bool { return &s.Verify }), func(s Settings) string { return strconv.FormatBool(s.Verify) }},
+		{EnvResync, parseDuration(func(s *Settings) *time.Duration { return &s.Resync }), func(s Settings) string { return s.Resync.String() }},
+		{EnvRelease, parseBool(func(s *Settings) *bool { return &s.Release }), func(s Settings) string { return strconv.FormatBool(s.Release) }},
+		{EnvDryRun, parseBool(func(s *Settings) *bool { return &s.DryRun }), func(s Settings) string { return strconv.FormatBool(s.DryRun) }},
+		{EnvMetricsAddress, parseMetricsAddress, func(s Settings) string { return s.MetricsAddress }},
+		{EnvLogLevel, parseLogLevel, func(s Settings) string { return strings.ToLower(s.LogLevel.String()) }},
+		{EnvHostIP, parseHostIP, renderHostIP},
+	}
+}
+
+// Parse reads the settings from an environment in the form of os.Environ. A
+// variable that is absent or empty keeps its default. All mistakes are
+// reported at once, each with the variable, its value and what is accepted.
+func Parse(environ []string) (Settings, error) {
+	values := map[string]string{}
+	for _, entry := range environ {
+		if name, value, ok := strings.Cut(entry, "="); ok && strings.HasPrefix(name, "IPMGR_") {
+			values[name] = strings.TrimSpace(value)
+		}
+	}
+	s := Default()
+	var errs []error
+	for _, v := range variables() {
+		value := values[v.name]
+		delete(values, v.name)
+		if value == "" {
+			continue
+		}
+		if err := v.parse(&s, value); err != nil {
+			errs = append(errs, fmt.Errorf("%s=%q: %w", v.name, value, err))
+		}
+	}
+	return s, errors.Join(append(errs, unknown(values)...)...)
+}
+
+// Environ renders s as NAME=value entries, without those that say nothing but
+// the default.
+func Environ(s Settings) []string {
+	var entries []string
+	standard := Default()
+	for _, v := range variables() {
+		if value := v.render(s); value != "" && value != v.render(standard) {
+			entries = append(entries, v.name+"="+value)
+		}
+	}
+	return entries
+}
+
+// unknown reports misspelt settings. Kubernetes itself adds variables of the
+// forms IPMGR_SERVICE_HOST and IPMGR_PORT_80_TCP for a Service called "ipmgr"
+// or "ipmgr-x"; those are no settings.
+func unknown(values map[string]string) []error {
+	var errs []error
+	for name := range values {
+		serviceLink := strings.Contains(name, "_SERVICE_") || strings.HasSuffix(name, "_PORT") || strings.Contains(name, "_PORT_")
+		if !serviceLink {
+			errs = append(errs, fmt.Errorf("%s: no such setting", name))
+		}
+	}
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errs
+}
+
+func parseNames(field func(*Settings) *[]string) func(*Settings, string) error {
+	return func(s *Settings, value string) error {
+		var names []string
+		for name := range strings.SplitSeq(value, ",") {
+			name = strings.TrimSpace(name)
+			if err := validInterface(name); err != nil {
+				return err
+			}
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		*field(s) = names
+		return nil
+	}
+}
+
+// validInterface keeps to the kernel's rule for link names (dev_valid_name).
+func validInterface(name string) error {
+	if name == "" || len(name) > 15 || name == "." || name == ".." || strings.ContainsAny(name, "/: \t\n\v\f\r") {
+		return fmt.Errorf("%q is not an interface name; want names of at most 15 characters, separated by commas", name)
+	}
+	return nil
+}
+
+func parsePools(s *Settings, value string) error {
+	var pools []netip.Prefix
+	for text := range strings.SplitSeq(value, ",") {
+		pool, err := netip.ParsePrefix(strings.TrimSpace(text))
+		if err != nil {
+			return fmt.Errorf("%q is not a CIDR; want CIDRs such as 10.10.1.64/26, separated by commas", strings.TrimSpace(text))
+		}
+		if pool != pool.Masked() {
+			return fmt.Errorf("%s has host bits set; did you mean %s?", pool, pool.Masked())
+		}
+		pools = append(pools, pool)
+	}
+	s.Pools = pools
+	return nil
+}
+
+func renderPools(s Settings) string {
+	texts := make([]string, len(s.Pools))
+	for i, pool := range s.Pools {
+		texts[i] = pool.String()
+	}
+	return strings.Join(texts, ",")
+}
+
+func parseDiscovery(s *Settings, value string) error {
+	d := Discovery(value)
+	if d != DiscoverAuto && d != DiscoverIMDS && d != DiscoverEC2 {
+		return errors.New("want auto, imds or ec2")
+	}
+	s.Discovery = d
+	return nil
+}
+
+func parseDuration(field func(*Settings) *time.Duration) func(*Settings, string) error {
+	return func(s *Settings, value string) error {
+		d, err := time.ParseDuration(value)
+		if err != nil || d <= 0 {
+			return errors.New("want a duration above zero, such as 90s or 2m")
+		}
+		*field(s) = d
+		return nil
+	}
+}
+
+func parseBool(field func(*Settings) *bool) func(*Settings, string) error {
+	return func(s *Settings, value string) error {
+		b, err := strconv.ParseBool(value)
+		if err != nil {
+			return errors.New("want true or false")
+		}
+		*field(s) = b
+		return nil
+	}
+}
+
+func parseMetricsAddress(s *Settings, value string) error {
+	_, port, err := net.SplitHostPort(value)
+	if err != nil {
+		return errors.New("want host:port or :port")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return errors.New("want a port between 0 and 65535")
+	}
+	s.MetricsAddress = value
+	return nil
+}
+
+func parseLogLevel(s *Settings, value string) error {
+	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	level, ok := levels[strings.ToLower(value)]
+	if !ok {
+		return errors.New("want debug, info, warn or error")
+	}
+	s.LogLevel = level
+	return nil
+}
+
+func parseHostIP(s *Settings, value string) error {
+	addr, err := netip.ParseAddr(value)
+	if err != nil {
+		return errors.New("want the worker's IP address")
+	}
+	s.HostIP = addr
+	return nil
+}
+
+func renderHostIP(s Settings) string {
+	if !s.HostIP.IsValid() {
+		return ""
+	}
+	return s.HostIP.String()
+}
