@@ -1,9 +1,16 @@
-// Package plan decides which address belongs on which ENI and what has to be
-// assigned. It is pure: addresses and ENIs in, steps and refusals out.
+// Package plan decides which address of a pod belongs on which ENI of its
+// worker, and what has to be assigned. It is pure: addresses and ENIs in,
+// placements and steps out.
 package plan
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
+
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
 )
 
 // Address is an address of the pod, as the kernel shows it.
@@ -24,9 +31,127 @@ type ENI struct {
 	Prefixes    []netip.Prefix // delegated prefixes
 }
 
-// Step is one assignment: addresses of one family for one ENI.
-type Step struct {
-	ENI      ENI
-	Addrs    []netip.Addr
-	TakeOver bool // IPMGR_POOLS covers the addresses: they may be taken from any ENI
+// Policy is what the settings allow and demand.
+type Policy struct {
+	// Pools are the CIDRs in which an address may be assigned and taken over.
+	Pools []netip.Prefix
+	// Required names the interfaces whose addresses must all find an ENI. When
+	// it is empty, every address must.
+	Required []string
+}
+
+// Placement is what Diff found out about one address. At most one of Fixed,
+// Refused and Foreign is set.
+type Placement struct {
+	Address Address
+	ENI     ENI
+	// Shown: the cloud shows the address on the ENI.
+	Shown bool
+	// Fixed: it is there as the primary address or inside a delegated prefix,
+	// so there is nothing to assign and nothing to release.
+	Fixed bool
+	// TakeOver: the pools cover the address, it may be taken from any ENI.
+	TakeOver bool
+	// Refused is a permanent *fault.Error: the address can never be assigned.
+	Refused error
+	// Foreign: no ENI of the worker has to do with the address, and it is on
+	// an interface that is not required. It is left alone.
+	Foreign bool
+}
+
+// Diff finds the ENI of each address:
+//
+//	MAC is an ENI's | subnet contains it | then
+//	yes             | yes, or not known  | that ENI (ipvlan, host-device)
+//	yes             | no                 | refused: it can never route there
+//	no              | of one ENI         | that ENI (macvlan, a link of the pod's own)
+//	no              | of several ENIs    | the one that shows it, else one whose MAC the pod uses, else the lowest device index
+//	no              | of none            | refused on a required interface, otherwise foreign
+//
+// The worker's first ENI (device index 0) belongs to the VPC CNI, which would
+// hand a new secondary address to any pod: only a pool opens it.
+func Diff(addrs []Address, enis []ENI, policy Policy) []Placement {
+	macs := map[string]bool{}
+	for _, a := range addrs {
+		macs[a.MAC] = true
+	}
+	placements := make([]Placement, 0, len(addrs))
+	for _, a := range addrs {
+		eni, err := choose(a, enis, macs)
+		placements = append(placements, place(a, eni, err, policy))
+	}
+	return placements
+}
+
+var errNoENI = errors.New("no ENI of this worker has its MAC or a subnet that contains it")
+
+func choose(a Address, enis []ENI, macs map[string]bool) (ENI, error) {
+	if i := slices.IndexFunc(enis, func(e ENI) bool { return a.MAC != "" && e.MAC == a.MAC }); i >= 0 {
+		if len(enis[i].Subnets) > 0 && !contains(enis[i].Subnets, a.Addr) {
+			return enis[i], fmt.Errorf("the ENI's subnet is %v", enis[i].Subnets)
+		}
+		return enis[i], nil
+	}
+	var candidates []ENI
+	for _, e := range enis {
+		if contains(e.Subnets, a.Addr) {
+			candidates = append(candidates, e)
+		}
+	}
+	if len(candidates) == 0 {
+		return ENI{}, errNoENI
+	}
+	return slices.MinFunc(candidates, func(x, y ENI) int {
+		return cmp.Or(
+			first(shows(x, a.Addr), shows(y, a.Addr)),
+			first(macs[x.MAC], macs[y.MAC]),
+			first(x.DeviceIndex > 0, y.DeviceIndex > 0),
+			cmp.Compare(x.DeviceIndex, y.DeviceIndex),
+			cmp.Compare(x.ID, y.ID),
+		)
+	}), nil
+}
+
+// first orders what has a property before what has not.
+func first(x, y bool) int {
+	switch {
+	case x && !y:
+		return -1
+	case y && !x:
+		return 1
+	}
+	return 0
+}
+
+func place(a Address, eni ENI, err error, policy Policy) Placement {
+	p := Placement{Address: a, ENI: eni}
+	fixed := a.Addr == eni.Primary || contains(eni.Prefixes, a.Addr)
+	pooled := contains(policy.Pools, a.Addr)
+	switch {
+	case errors.Is(err, errNoENI) && len(policy.Required) > 0 && !slices.Contains(policy.Required, a.Interface):
+		p.Foreign = true
+	case err != nil:
+		p.Refused = refuse(a, eni, fault.CodeOutsideSubnet, err, "give the pod an address of the subnet that its Multus ENI is in, or exclude the interface with IPMGR_EXCLUDE_INTERFACES")
+	case fixed:
+		p.Shown, p.Fixed = true, true
+	case len(policy.Pools) > 0 && !pooled:
+		p.Refused = refuse(a, eni, fault.CodeOutsidePools, fmt.Errorf("the pools are %v", policy.Pools), "choose an address inside the pools, or add its range to the subnet's explicit CIDR reservations and IPMGR_POOLS")
+	case eni.DeviceIndex == 0 && !pooled:
+		p.Refused = refuse(a, eni, fault.CodePrimaryENI, errors.New("it is the worker's first ENI, whose secondary addresses the VPC CNI hands to other pods"), "attach a Multus ENI to the worker, or reserve the range and set IPMGR_POOLS")
+	default:
+		p.Shown, p.TakeOver = shows(eni, a.Addr), pooled
+	}
+	return p
+}
+
+func refuse(a Address, eni ENI, code string, err error, advice string) error {
+	return &fault.Error{Addr: a.Addr, ENI: eni.ID, Code: code, Err: err, Advice: advice, Permanent: true}
+}
+
+func shows(eni ENI, addr netip.Addr) bool {
+	return addr == eni.Primary || slices.Contains(eni.Addresses, addr) || contains(eni.Prefixes, addr)
+}
+
+func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
