@@ -1,0 +1,101 @@
+package link
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/containernetworking/plugins/pkg/netlinksafe"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	dialTimeout   = 5 * time.Second
+	dialKeepAlive = 30 * time.Second
+)
+
+// Dial connects like net.Dialer, but by the pod's primary interface: the first
+// excluded link that is no loopback, usually eth0.
+//
+// A pod may have its default route on the Multus interface. EC2 is then to be
+// told of an address before that address can carry the call, so the socket is
+// bound to the primary interface (SO_BINDTODEVICE, which needs no capability).
+// Destinations that are local or leave by an excluded link anyway are dialled
+// as they are.
+func (l *Links) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := net.Dialer{
+		Timeout:   dialTimeout,
+		KeepAlive: dialKeepAlive,
+		Resolver:  &net.Resolver{PreferGo: true, Dial: l.dialIP},
+		Control:   l.control,
+	}
+	return dialer.DialContext(ctx, network, address)
+}
+
+// dialIP connects to a name server, whose address needs no resolving.
+func (l *Links) dialIP(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: dialTimeout, Control: l.control}
+	return dialer.DialContext(ctx, network, address)
+}
+
+func (l *Links) control(_, address string, conn syscall.RawConn) error {
+	target, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil // not an IP connection
+	}
+	if name := l.egress(target.Addr().WithZone("").Unmap()); name != "" {
+		return bind(conn, name)
+	}
+	return nil
+}
+
+// egress names the link that a connection to addr must be bound to, or "" when
+// the routing table's own choice is right.
+func (l *Links) egress(addr netip.Addr) string {
+	if addr.IsLoopback() {
+		return ""
+	}
+	primary := l.primary()
+	if primary == nil {
+		return ""
+	}
+	routes, err := netlink.RouteGet(addr.AsSlice())
+	if err != nil || len(routes) == 0 {
+		return primary.Attrs().Name // no route at all: the primary's link may still reach it
+	}
+	if routes[0].Type == unix.RTN_LOCAL {
+		return ""
+	}
+	out, err := netlink.LinkByIndex(routes[0].LinkIndex)
+	if err == nil && (out.Attrs().Flags&net.FlagLoopback != 0 || slices.Contains(l.exclude, out.Attrs().Name)) {
+		return ""
+	}
+	return primary.Attrs().Name
+}
+
+func (l *Links) primary() netlink.Link {
+	for _, name := range l.exclude {
+		if link, err := netlinksafe.LinkByName(name); err == nil && link.Attrs().Flags&net.FlagLoopback == 0 {
+			return link
+		}
+	}
+	return nil
+}
+
+func bind(conn syscall.RawConn, name string) error {
+	var err error
+	if ctlErr := conn.Control(func(fd uintptr) {
+		err = unix.SetsockoptString(int(fd), unix.SOL_SOCKET, unix.SO_BINDTODEVICE, name)
+	}); ctlErr != nil {
+		return ctlErr
+	}
+	if err != nil {
+		return fmt.Errorf("binding to interface %s: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+// Package link is the pod's network namespace as the kernel shows it: the
+// addresses of its links, a wake-up when they change, whether a neighbour on
+// the same worker answers for an address, and a dialer that leaves by the
+// pod's primary interface.
+//
+// It needs no Linux capability: everything is read-only netlink, plus sockets
+// that any user may open. It is the only package that speaks netlink, and it
+// knows nothing of ENIs.
+package link
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/containernetworking/plugins/pkg/netlinksafe"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Links reads this network namespace. Make it with New.
+type Links struct {
+	exclude []string
+}
+
+// New returns the links of this network namespace without those in exclude.
+func New(exclude []string) *Links { return &Links{exclude: slices.Clone(exclude)} }
+
+// Addresses lists the addresses of all links but the excluded ones, in the
+// kernel's order.
+//
+// Left out is what no other host can reach or what is not meant to last: link
+// and host scope, addresses that lost duplicate address detection, and privacy
+// addresses. Tentative addresses count, because EC2 can be told while the
+// kernel still probes. Deprecated ones count too: keepalived marks its IPv6
+// addresses so, to keep them from being chosen as a source.
+func (l *Links) Addresses(context.Context) ([]plan.Address, error) {
+	links, err := l.managed()
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := netlinksafe.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("listing the pod's addresses: %w", err)
+	}
+	var found []plan.Address
+	for _, a := range addrs {
+		attrs, ok := links[a.LinkIndex]
+		if !ok || !usable(a) {
+			continue
+		}
+		addr, _ := netip.AddrFromSlice(a.IP)
+		found = append(found, plan.Address{Addr: addr.Unmap(), Interface: attrs.Name, MAC: attrs.HardwareAddr.String()})
+	}
+	return found, nil
+}
+
+func (l *Links) managed() (map[int]*netlink.LinkAttrs, error) {
+	list, err := netlinksafe.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("listing the pod's links: %w", err)
+	}
+	links := make(map[int]*netlink.LinkAttrs, len(list))
+	for _, link := range list {
+		attrs := link.Attrs()
+		if attrs.Flags&net.FlagLoopback == 0 && !slices.Contains(l.exclude, attrs.Name) {
+			links[attrs.Index] = attrs
+		}
+	}
+	return links, nil
+}
+
+func usable(a netlink.Addr) bool {
+	const unwanted = unix.IFA_F_DADFAILED | unix.IFA_F_TEMPORARY
+	// An IPv4 address has no duplicate address detection: there the kernel
+	// gives the bit of IFA_F_TEMPORARY another meaning, IFA_F_SECONDARY.
+	if a.IP.To4() == nil && a.Flags&unwanted != 0 {
+		return false
+	}
+	return a.Scope == unix.RT_SCOPE_UNIVERSE && !a.IP.IsMulticast() && !a.IP.IsUnspecified()
+}
+
+// Changes wakes its reader after addresses changed. Wake-ups are coalesced;
+// the channel is closed when ctx ends or when the kernel dropped events.
+//
+// The subscription does not ask for the existing addresses: that request needs
+// CAP_NET_ADMIN. Subscribe first, then list.
+func (l *Links) Changes(ctx context.Context) (<-chan struct{}, error) {
+	updates := make(chan netlink.AddrUpdate)
+	if err := netlink.AddrSubscribeWithOptions(updates, ctx.Done(), netlink.AddrSubscribeOptions{}); err != nil {
+		return nil, fmt.Errorf("subscribing to address changes: %w", err)
+	}
+	wake := make(chan struct{}, 1)
+	go func() {
+		defer close(wake)
+		for range updates {
+			select {
+			case wake <- struct{}{}:
+			default: // a wake-up is already waiting
+			}
+		}
+	}()
+	return wake, nil
+}
