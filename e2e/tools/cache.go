@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// cacheRoot returns the directory that keeps the programs, by the environment.
+func cacheRoot(getenv func(string) string) (string, error) {
+	if dir := getenv("MULTUS_IPMGR_CACHE"); dir != "" {
+		dir, err := filepath.Abs(dir)
+		return filepath.Join(dir, "tools"), err
+	}
+	dir := getenv("XDG_CACHE_HOME")
+	if dir == "" {
+		home := getenv("HOME")
+		if home == "" {
+			return "", errors.New("no place for the cache: set MULTUS_IPMGR_CACHE, XDG_CACHE_HOME or HOME")
+		}
+		dir = filepath.Join(home, ".cache")
+	}
+	return filepath.Join(dir, "multus-ipmgr", "tools"), nil
+}
+
+// key condenses all that decides what a program is.
+func key(parts ...[]byte) string {
+	hash := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(hash, "%d\n%s", len(p), p)
+	}
+	return hex.EncodeToString(hash.Sum(nil))[:16]
+}
+
+// lock takes the file's lock, which the kernel gives back when the process
+// ends. It calls waiting once if another process holds it.
+func lock(ctx context.Context, path string, waiting func()) (release func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { _ = f.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
+		}
+		if waiting != nil {
+			waiting()
+			waiting = nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), f.Close())
+		case <-tick.C:
+		}
+	}
+}

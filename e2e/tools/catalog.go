@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// program says how one program is built.
+type program struct {
+	// module is the directory, below this one, of the module that pins it.
+	module string
+	// pkg is its main package.
+	pkg string
+	// from is the required module whose version is the program's own.
+	from string
+	// stamp are the linker's -X settings; VERSION, MAJOR and MINOR stand for
+	// the version of from.
+	stamp []string
+	// minutes a cold build takes on two cores, at most.
+	minutes int
+}
+
+type programs map[string]program
+
+// String lists the names, for messages.
+func (p programs) String() string {
+	return strings.Join(slices.Sorted(maps.Keys(p)), ", ")
+}
+
+// catalog holds every program that this command builds.
+var catalog = programs{
+	"kube-apiserver":          kubernetes("kube-apiserver", 7),
+	"kube-controller-manager": kubernetes("kube-controller-manager", 7),
+	"kube-scheduler":          kubernetes("kube-scheduler", 6),
+	"kubelet":                 kubernetes("kubelet", 7),
+	"kubectl":                 kubernetes("kubectl", 4),
+	"etcd": {
+		module: "etcd", pkg: "go.etcd.io/etcd/server/v3", from: "go.etcd.io/etcd/server/v3", minutes: 2,
+	},
+	"golangci-lint": {
+		module: "lint", pkg: "github.com/golangci/golangci-lint/v2/cmd/golangci-lint",
+		from: "github.com/golangci/golangci-lint/v2", stamp: []string{"main.version=VERSION"}, minutes: 6,
+	},
+	"govulncheck": {
+		module: "lint", pkg: "golang.org/x/vuln/cmd/govulncheck", from: "golang.org/x/vuln", minutes: 1,
+	},
+}
+
+// kubernetes describes a program of the Kubernetes repository. The version is
+// stamped as its release builds do; without it nodes report v0.0.0-master.
+func kubernetes(name string, minutes int) program {
+	const at = "k8s.io/component-base/version."
+	return program{
+		module: "kubernetes", pkg: "k8s.io/kubernetes/cmd/" + name, from: "k8s.io/kubernetes", minutes: minutes,
+		stamp: []string{
+			at + "gitVersion=VERSION", at + "gitMajor=MAJOR", at + "gitMinor=MINOR", at + "gitTreeState=clean",
+			"k8s.io/client-go/pkg/version.gitVersion=VERSION",
+		},
+	}
+}
+
+// version finds the program's version in the go.mod that pins it.
+func (p program) version(goMod []byte) (string, error) {
+	line := regexp.MustCompile(`(?m)^(?:require)?\s+` + regexp.QuoteMeta(p.from) + ` (v\S+)`)
+	found := line.FindSubmatch(goMod)
+	if found == nil {
+		return "", fmt.Errorf("%s/go.mod requires no %s", p.module, p.from)
+	}
+	return string(found[1]), nil
+}
+
+// ldflags returns the linker's flags for a version.
+func (p program) ldflags(version string) string {
+	parts := append(strings.SplitN(strings.TrimPrefix(version, "v"), ".", 3), "", "")
+	fill := strings.NewReplacer("VERSION", version, "MAJOR", parts[0], "MINOR", parts[1])
+	flags := "-s -w"
+	for _, s := range p.stamp {
+		flags += " -X " + fill.Replace(s)
+	}
+	return flags
+}
