@@ -2,15 +2,19 @@
 // the right ENI: once (init mode), or as long as the pod lives (sidecar mode).
 //
 // It owns the loop: what is retried, what is permanent, when success may be
-// reported. The kernel and the cloud are behind two interfaces that are
-// implemented by ipmgr/link and ipmgr/eni.
+// reported. The kernel and the cloud are behind two interfaces, implemented by
+// ipmgr/link and ipmgr/eni. The loop is level-triggered: an event only makes it
+// look at the whole state again.
 package ipmgr
 
 import (
 	"context"
+	"log/slog"
 	"net/netip"
+	"sync/atomic"
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
 
 // Links is the pod's network namespace.
@@ -18,7 +22,7 @@ type Links interface {
 	// Addresses lists the usable addresses of all links but the excluded
 	// ones: the complete list, never a delta.
 	Addresses(ctx context.Context) ([]plan.Address, error)
-	// Changes wakes its reader after addresses or links changed. Wake-ups are
+	// Changes wakes its reader after addresses changed. Wake-ups are
 	// coalesced. A closed channel means: subscribe and list again.
 	Changes(ctx context.Context) (<-chan struct{}, error)
 	// HeldByNeighbour reports whether another pod on this worker answers for
@@ -26,17 +30,55 @@ type Links interface {
 	HeldByNeighbour(ctx context.Context, link string, addr netip.Addr) bool
 }
 
-// ENIs is the cloud.
+// ENIs is the cloud. Errors are *fault.Error.
 type ENIs interface {
 	// Attached reports the worker's ENIs that addrs may belong to, as the
-	// cloud shows them now. Errors are *fault.Error.
+	// cloud shows them now.
 	Attached(ctx context.Context, addrs []plan.Address) ([]plan.ENI, error)
-	// Assign carries out one step and returns a *fault.Error for each address
-	// that was not assigned. One bad address never fails the others.
+	// Assign carries out one step and returns an error for each address that
+	// was not assigned. One bad address never fails the others.
 	Assign(ctx context.Context, step plan.Step) map[netip.Addr]error
 	// Unassign takes addresses of one family off the ENI. Addresses that the
 	// ENI does not hold are no error.
 	Unassign(ctx context.Context, eni plan.ENI, addrs []netip.Addr) error
 	// Owner names the ENI that holds addr, or "" when none does.
 	Owner(ctx context.Context, addr netip.Addr) (string, error)
+}
+
+// Manager manages the addresses of one pod. Its fields are set before Once or
+// Follow is called, which may happen one time.
+type Manager struct {
+	Settings spec.Settings
+	Links    Links
+	ENIs     ENIs
+	Log      *slog.Logger
+	Random   func() float64 // in [0,1), for jitter
+
+	status atomic.Pointer[Status]
+}
+
+// Once assigns and verifies the pod's addresses, and returns when every one is
+// on its ENI and the cloud was seen to say so. It retries transient failures
+// until Settings.Timeout, and returns at once when all that is left to do was
+// refused for good. The error is a fault.List, permanent faults first.
+func (m *Manager) Once(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, m.Settings.Timeout)
+	defer cancel()
+	l := newLoop(m, spec.Init)
+	return l.run(ctx, func() bool { return l.satisfied() || l.stuck() })
+}
+
+// Follow does what Once does and keeps doing it until ctx ends: an address
+// that appears is claimed at once, one that the cloud lost is repaired. It
+// returns nil when every address was held at least once, or else what failed.
+func (m *Manager) Follow(ctx context.Context) error {
+	l := newLoop(m, spec.Sidecar)
+	err := l.run(ctx, func() bool { return false })
+	if m.Settings.Release {
+		l.releaseAll(context.WithoutCancel(ctx))
+	}
+	if l.wasReady {
+		return nil
+	}
+	return err
 }

@@ -9,7 +9,9 @@ package fault
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -24,6 +26,8 @@ const (
 	CodeNotVisible     = "NotVisible"     // assigned, and the cloud does not show it yet
 	CodeNoAddress      = "NoAddress"      // a required interface carries no address
 	CodeNoENI          = "NoENI"          // no ENI of the worker was found
+	CodePending        = "Pending"        // not tried yet, or under way
+	CodeKernel         = "Kernel"         // the kernel did not list the pod's addresses
 )
 
 // Error is one failure. It is one sentence when printed.
@@ -33,6 +37,7 @@ type Error struct {
 	Code      string     // AWS error code, or one of the Code constants
 	Advice    string     // what the user can do, as an imperative clause
 	Permanent bool       // trying again cannot mend it
+	Stale     bool       // the ENI is not what it was: look at the worker again before the next try
 	Err       error      // the cause
 }
 
@@ -64,8 +69,57 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// IsPermanent reports whether any fault in err's tree is permanent.
+// IsPermanent reports whether err is a fault that trying again cannot mend. Of
+// a List the first fault decides.
 func IsPermanent(err error) bool {
 	var fault *Error
 	return errors.As(err, &fault) && fault.Permanent
 }
+
+// IsStale reports whether err tells that the ENI is not what it was.
+func IsStale(err error) bool {
+	var fault *Error
+	return errors.As(err, &fault) && fault.Stale
+}
+
+// CodeOf returns err's code, or "" when err is no fault.
+func CodeOf(err error) string {
+	var fault *Error
+	if errors.As(err, &fault) {
+		return fault.Code
+	}
+	return ""
+}
+
+// List is several failures, the most telling first.
+type List []error
+
+// NewList returns errs with permanent faults before others, or nil when there
+// are none.
+func NewList(errs []error) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	list := slices.Clone(errs)
+	slices.SortStableFunc(list, func(a, b error) int {
+		switch pa, pb := IsPermanent(a), IsPermanent(b); {
+		case pa && !pb:
+			return -1
+		case pb && !pa:
+			return 1
+		}
+		return 0
+	})
+	return List(list)
+}
+
+// Error is the first failure, and how many there are besides.
+func (l List) Error() string {
+	if len(l) == 1 {
+		return l[0].Error()
+	}
+	return fmt.Sprintf("%v (%d more failed)", l[0], len(l)-1)
+}
+
+// Unwrap returns the failures.
+func (l List) Unwrap() []error { return l }

@@ -127,9 +127,12 @@ func place(a Address, eni ENI, err error, policy Policy) Placement {
 	p := Placement{Address: a, ENI: eni}
 	fixed := a.Addr == eni.Primary || contains(eni.Prefixes, a.Addr)
 	pooled := contains(policy.Pools, a.Addr)
+	optional := len(policy.Required) > 0 && !slices.Contains(policy.Required, a.Interface)
 	switch {
-	case errors.Is(err, errNoENI) && len(policy.Required) > 0 && !slices.Contains(policy.Required, a.Interface):
+	case optional && (errors.Is(err, errNoENI) || eni.DeviceIndex == 0 && a.MAC != eni.MAC):
 		p.Foreign = true
+	case errors.Is(err, errNoENI):
+		p.Refused = refuse(a, eni, fault.CodeNoENI, err, "give the pod an address of a subnet that the worker has a Multus ENI in, or exclude the interface with IPMGR_EXCLUDE_INTERFACES")
 	case err != nil:
 		p.Refused = refuse(a, eni, fault.CodeOutsideSubnet, err, "give the pod an address of the subnet that its Multus ENI is in, or exclude the interface with IPMGR_EXCLUDE_INTERFACES")
 	case fixed:

@@ -1,0 +1,119 @@
+package ipmgr
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
+)
+
+// phase is where an address stands.
+type phase string
+
+const (
+	wanted   phase = "wanted"   // to be assigned when it is due
+	claiming phase = "claiming" // the assignment is in flight
+	claimed  phase = "claimed"  // EC2 accepted it; the cloud was not yet seen to show it
+	held     phase = "held"     // the cloud showed it on the right ENI
+	suspect  phase = "suspect"  // gone from the cloud's view; its owner is being asked for
+	refused  phase = "refused"  // refused for good
+	foreign  phase = "foreign"  // of no ENI, on an interface that need not have one
+)
+
+// entry is one address of the pod, from its appearance to its departure.
+type entry struct {
+	address plan.Address
+	eni     plan.ENI
+	phase   phase
+	since   time.Time // start of the phase
+	first   time.Time // when the address appeared
+	due     time.Time // wanted and refused: next try; claimed: next look
+	heldAt  time.Time // when it was last seen to be held
+	sought  bool      // the worker was looked at since the address appeared
+	asked   bool      // suspect: the question for the owner is in flight
+	fixed   bool      // there without an assignment of ours: never released
+	tries   int       // failures in a row
+	losses  int       // times it was lost to another ENI, forgotten after a long hold
+	err     error     // the last failure
+}
+
+// enter moves the address to another phase.
+func (e *entry) enter(p phase) { e.phase, e.since = p, time.Now() }
+
+// list brings the book up to date with the kernel. An address that comes back,
+// or moves to another link, starts afresh: whatever was known of it is stale.
+func (l *loop) list(ctx context.Context) {
+	present, err := l.Links.Addresses(ctx)
+	if err != nil {
+		l.listErr = &fault.Error{Code: fault.CodeKernel, Err: err, Advice: "check the security profile of the container: it must allow netlink sockets"}
+		return
+	}
+	l.listErr = nil
+	now := map[netip.Addr]bool{}
+	for _, a := range present {
+		if now[a.Addr] {
+			continue
+		}
+		now[a.Addr] = true
+		if old := l.book[a.Addr]; old != nil && old.address == a {
+			continue
+		}
+		l.book[a.Addr] = &entry{address: a, phase: wanted, since: time.Now(), first: time.Now()}
+		l.Log.Debug("address appeared", "address", a.Addr, "interface", a.Interface)
+	}
+	var gone []*entry
+	for addr, e := range l.book {
+		if !now[addr] {
+			delete(l.book, addr)
+			gone = append(gone, e)
+			l.Log.Info("address left the pod", "address", addr, "interface", e.address.Interface, "eni", e.eni.ID)
+		}
+	}
+	l.releaseGone(ctx, gone)
+}
+
+// addresses returns the addresses in the book.
+func (l *loop) addresses() []plan.Address {
+	addrs := make([]plan.Address, 0, len(l.book))
+	for _, e := range l.book {
+		addrs = append(addrs, e.address)
+	}
+	return addrs
+}
+
+// hold records that the cloud shows the address where it belongs.
+func (l *loop) hold(e *entry) {
+	if e.phase == held {
+		return
+	}
+	l.Log.Info("address assigned", "address", e.address.Addr, "interface", e.address.Interface, "eni", e.eni.ID, "took", time.Since(e.first).Round(time.Microsecond).String())
+	e.enter(held)
+	e.tries, e.err, e.heldAt = 0, nil, e.since
+}
+
+// fail records a failed assignment: permanent ones are refused, others are
+// tried again after a pause. Only a failure of a new kind is logged.
+func (l *loop) fail(e *entry, err error) {
+	known := fault.CodeOf(e.err) == fault.CodeOf(err) && e.err != nil
+	e.tries++
+	e.err = err
+	l.counters.Failures++
+	if fault.IsStale(err) {
+		e.sought = false
+	}
+	if fault.IsPermanent(err) {
+		e.enter(refused)
+		e.due = time.Now().Add(l.pause(l.Settings.Resync, e.tries))
+		if !known {
+			l.Log.Error("address refused", "address", e.address.Addr, "interface", e.address.Interface, "eni", e.eni.ID, "code", fault.CodeOf(err), "error", err)
+		}
+		return
+	}
+	e.enter(wanted)
+	e.due = time.Now().Add(l.retryDelay(e.tries))
+	if !known {
+		l.Log.Warn("assignment failed, will be retried", "address", e.address.Addr, "interface", e.address.Interface, "eni", e.eni.ID, "code", fault.CodeOf(err), "error", err)
+	}
+}

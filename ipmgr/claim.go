@@ -1,0 +1,142 @@
+package ipmgr
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
+)
+
+// claim starts the assignments that are due. An address that just appeared is
+// always assigned, even if the cloud's view shows it: that view may be older
+// than a move of the address to another worker and back.
+func (l *loop) claim(ctx context.Context) {
+	l.investigate(ctx)
+	now := time.Now()
+	due := map[netip.Addr]bool{}
+	for addr, e := range l.book {
+		if e.phase == refused && l.mode == spec.Sidecar && !now.Before(e.due) {
+			e.enter(wanted)
+			e.sought = false
+		}
+		if e.phase == wanted && !now.Before(e.due) && !l.releasing[addr] && l.placeable(e) {
+			due[addr] = true
+		}
+	}
+	if len(due) == 0 {
+		return
+	}
+	var placed []plan.Placement
+	for _, p := range plan.Diff(l.addresses(), l.view, l.policy) {
+		if due[p.Address.Addr] && l.place(l.book[p.Address.Addr], p) {
+			placed = append(placed, p)
+		}
+	}
+	for _, step := range plan.Steps(placed) {
+		l.assign(ctx, step)
+	}
+}
+
+// place settles what needs no assignment and is true for what does.
+func (l *loop) place(e *entry, p plan.Placement) bool {
+	e.eni, e.fixed = p.ENI, p.Fixed
+	switch {
+	case p.Refused != nil:
+		l.fail(e, p.Refused)
+	case p.Foreign:
+		l.leaveAlone(e)
+	case p.Fixed:
+		l.hold(e)
+	case l.Settings.DryRun:
+		l.Log.Info("would assign address", "address", e.address.Addr, "interface", e.address.Interface, "eni", e.eni.ID, "assigned_now", p.Shown)
+		e.enter(held)
+	default:
+		return true
+	}
+	return false
+}
+
+func (l *loop) assign(ctx context.Context, step plan.Step) {
+	entries := make([]*entry, 0, len(step.Addrs))
+	for _, addr := range step.Addrs {
+		e := l.book[addr]
+		e.enter(claiming)
+		entries = append(entries, e)
+	}
+	l.start(ctx, func(ctx context.Context) func() {
+		errs := l.ENIs.Assign(ctx, step)
+		return func() {
+			for _, e := range entries {
+				// The address may have left, or left and come back, meanwhile.
+				if l.book[e.address.Addr] == e {
+					l.assigned(e, errs[e.address.Addr])
+				}
+			}
+		}
+	})
+}
+
+func (l *loop) assigned(e *entry, err error) {
+	if err != nil {
+		l.fail(e, err)
+		return
+	}
+	l.counters.Claims++
+	if !l.Settings.Verify {
+		l.hold(e)
+		return
+	}
+	e.enter(claimed)
+	e.tries, e.err, e.due = 0, nil, e.since
+}
+
+// forgetLosses is how long an address must have been held, in resync
+// intervals, for earlier losses not to count any more.
+const forgetLosses = 2 * pauseMax
+
+// investigate asks EC2 who owns the addresses that the cloud's view no longer
+// shows. IMDS may lag, so the view alone is no proof.
+func (l *loop) investigate(ctx context.Context) {
+	for _, e := range l.book {
+		if e.phase != suspect || e.asked {
+			continue
+		}
+		e.asked = true
+		l.start(ctx, func(ctx context.Context) func() {
+			owner, err := l.ENIs.Owner(ctx, e.address.Addr)
+			return func() {
+				e.asked = false
+				if l.book[e.address.Addr] == e && e.phase == suspect {
+					l.lost(e, owner, err)
+				}
+			}
+		})
+	}
+}
+
+// lost wants the address back: at once the first time, which mends a floating
+// address that a standby took for a moment, and then ever more slowly, because
+// two pods that both have the address on a link would take it from each other
+// for ever.
+func (l *loop) lost(e *entry, owner string, err error) {
+	if err == nil && owner == e.eni.ID {
+		e.enter(held)
+		return
+	}
+	if time.Since(e.heldAt) > forgetLosses*l.Settings.Resync {
+		e.losses = 0
+	}
+	e.losses++
+	l.counters.Losses++
+	e.enter(wanted)
+	e.due = e.since
+	if e.losses == 1 {
+		l.Log.Warn("address was lost, claiming it again", "address", e.address.Addr, "interface", e.address.Interface, "eni", e.eni.ID, "owner", owner)
+		return
+	}
+	wait := l.pause(l.Settings.Resync, e.losses)
+	e.due = e.since.Add(wait)
+	l.Log.Error("two pods claim this address: remove it from one of them", "address", e.address.Addr, "interface", e.address.Interface, "eni", e.eni.ID, "owner", owner, "losses", e.losses, "next_try", wait.Round(time.Millisecond).String())
+}

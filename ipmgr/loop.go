@@ -1,0 +1,185 @@
+package ipmgr
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
+)
+
+const (
+	// callTimeout bounds one look or assignment with all its calls.
+	callTimeout = 20 * time.Second
+	// resubscribeDelay keeps a kernel that drops events from spinning us.
+	resubscribeDelay = 100 * time.Millisecond
+)
+
+// loop is one run of the manager. All its state belongs to the goroutine of
+// run; work in flight hands its outcome back as a function for that goroutine.
+type loop struct {
+	*Manager
+	mode     spec.Mode
+	policy   plan.Policy
+	book     map[netip.Addr]*entry
+	view     []plan.ENI
+	viewedAt time.Time // start of the look that view comes from; zero before the first
+	resyncAt time.Time // sidecar: next look for drift
+	looking  bool      // a look is in flight
+	lookDue  time.Time // no look before this
+	lookErr  error     // why the last look failed
+	lookFail int       // failed looks in a row
+	listErr  error     // why the kernel did not list the addresses
+	ready    bool      // as published last
+	wasReady bool      // published at least once
+	counters Status    // only its counters
+	// releasing holds the addresses that are being unassigned.
+	releasing map[netip.Addr]bool
+
+	work    sync.WaitGroup
+	settled chan func()
+}
+
+func newLoop(m *Manager, mode spec.Mode) *loop {
+	return &loop{
+		Manager: m,
+		mode:    mode,
+		policy:  plan.Policy{Pools: m.Settings.Pools, Required: m.Settings.Interfaces},
+		book:    map[netip.Addr]*entry{},
+		settled: make(chan func()),
+
+		releasing: map[netip.Addr]bool{},
+	}
+}
+
+// run turns the loop until finished says so or ctx ends, and returns what is
+// missing then.
+func (l *loop) run(ctx context.Context, finished func() bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer l.work.Wait()
+	defer cancel()
+	var changes <-chan struct{}
+	for {
+		changes = l.subscribe(ctx, changes)
+		l.turn(ctx)
+		if finished() {
+			break
+		}
+		var alive bool
+		if changes, alive = l.wait(ctx, changes); !alive {
+			break
+		}
+	}
+	return fault.NewList(l.missing())
+}
+
+// turn compares the pod with the cloud as far as both are known, and starts
+// what is due.
+func (l *loop) turn(ctx context.Context) {
+	l.list(ctx)
+	l.claim(ctx)
+	l.look(ctx)
+	l.publish()
+}
+
+// subscribe keeps the subscription that there is, or makes a new one. Without
+// one the loop still turns, by its timer.
+func (l *loop) subscribe(ctx context.Context, changes <-chan struct{}) <-chan struct{} {
+	if changes != nil {
+		return changes
+	}
+	changes, err := l.Links.Changes(ctx)
+	if err != nil {
+		l.listErr = &fault.Error{Code: fault.CodeKernel, Err: err, Advice: "check the security profile of the container: it must allow netlink sockets"}
+		return nil
+	}
+	return changes
+}
+
+// wait blocks until something happened. It is false when ctx ended.
+func (l *loop) wait(ctx context.Context, changes <-chan struct{}) (<-chan struct{}, bool) {
+	timer := time.NewTimer(l.untilNext(changes == nil))
+	defer timer.Stop()
+	select {
+	case settle := <-l.settled:
+		settle()
+	case _, open := <-changes:
+		if !open && ctx.Err() == nil {
+			return nil, true
+		}
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return changes, ctx.Err() == nil
+}
+
+// untilNext is the time until the first thing is due.
+func (l *loop) untilNext(unsubscribed bool) time.Duration {
+	now := time.Now()
+	next := now.Add(time.Hour)
+	sooner := func(t time.Time) {
+		if t.Before(next) {
+			next = t
+		}
+	}
+	if unsubscribed {
+		sooner(now.Add(resubscribeDelay))
+	}
+	for _, e := range l.book {
+		if e.phase == wanted && l.placeable(e) || e.phase == refused && l.mode == spec.Sidecar {
+			sooner(e.due)
+		}
+	}
+	if at, wanted := l.nextLook(); wanted && !l.looking {
+		sooner(at)
+	}
+	return max(time.Until(next), 0)
+}
+
+// start does work beside the loop. What work returns is run by the loop.
+func (l *loop) start(ctx context.Context, work func(context.Context) func()) {
+	l.work.Go(func() {
+		call, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		settle := work(call)
+		select {
+		case l.settled <- settle:
+		case <-ctx.Done():
+		}
+	})
+}
+
+const (
+	retryFirst = 250 * time.Millisecond
+	retryMax   = 10 * time.Second
+	pauseMax   = 16 // times the resync interval
+)
+
+// retryDelay is the pause before try number tries+1: 250 ms, 1 s, 4 s and then
+// 10 s, less up to half of it at random. EC2 lets all pods of an account share
+// 5 assignments a second, so many pods that start at once must spread; and the
+// last of them must not sleep while tokens are there.
+func (l *loop) retryDelay(tries int) time.Duration {
+	delay := retryMax
+	if shift := 2 * (tries - 1); shift < 6 {
+		delay = retryFirst << shift
+	}
+	return l.jitter(delay)
+}
+
+// pause is what lies between tries that follow each other slowly: base, twice
+// base, up to sixteen times base, less up to half of it at random.
+func (l *loop) pause(base time.Duration, tries int) time.Duration {
+	factor := time.Duration(1)
+	for i := 1; i < tries && factor < pauseMax; i++ {
+		factor *= 2
+	}
+	return l.jitter(base * factor)
+}
+
+func (l *loop) jitter(d time.Duration) time.Duration {
+	return d/2 + time.Duration(l.Random()*float64(d/2))
+}

@@ -1,0 +1,84 @@
+package ipmgr
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
+)
+
+// releaseTimeout keeps SIGTERM under a second.
+const releaseTimeout = 700 * time.Millisecond
+
+// ours: EC2 was told of the address by us and nothing says that it was taken
+// away since.
+func (e *entry) ours() bool {
+	return !e.fixed && e.eni.ID != "" && (e.phase == claiming || e.phase == claimed || e.phase == held)
+}
+
+// releaseGone unassigns addresses that left the pod, unless a pod on the same
+// worker has them now. A claim of the same address waits until that is done.
+func (l *loop) releaseGone(ctx context.Context, gone []*entry) {
+	if !l.Settings.Release {
+		return
+	}
+	for _, e := range gone {
+		if !e.ours() {
+			continue
+		}
+		l.releasing[e.address.Addr] = true
+		l.start(ctx, func(ctx context.Context) func() {
+			taken := l.Links.HeldByNeighbour(ctx, e.address.Interface, e.address.Addr)
+			var err error
+			if !taken {
+				err = l.unassign(ctx, e.eni, []netip.Addr{e.address.Addr})
+			}
+			return func() {
+				delete(l.releasing, e.address.Addr)
+				if taken {
+					l.Log.Info("address kept, another pod on this worker has it", "address", e.address.Addr, "eni", e.eni.ID)
+					return
+				}
+				l.released(e.eni, []netip.Addr{e.address.Addr}, err)
+				l.counters.Releases++
+			}
+		})
+	}
+}
+
+// releaseAll unassigns everything at the end, one call per ENI and family.
+func (l *loop) releaseAll(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
+	defer cancel()
+	var held []plan.Placement
+	for _, addr := range slices.SortedFunc(maps.Keys(l.book), netip.Addr.Compare) {
+		if e := l.book[addr]; e.ours() {
+			held = append(held, plan.Placement{Address: e.address, ENI: e.eni})
+		}
+	}
+	for _, step := range plan.Steps(held) {
+		l.work.Go(func() {
+			l.released(step.ENI, step.Addrs, l.unassign(ctx, step.ENI, step.Addrs))
+		})
+	}
+	l.work.Wait()
+}
+
+func (l *loop) unassign(ctx context.Context, eni plan.ENI, addrs []netip.Addr) error {
+	if l.Settings.DryRun {
+		l.Log.Info("would release addresses", "addresses", addrs, "eni", eni.ID)
+		return nil
+	}
+	return l.ENIs.Unassign(ctx, eni, addrs)
+}
+
+func (l *loop) released(eni plan.ENI, addrs []netip.Addr, err error) {
+	if err != nil {
+		l.Log.Warn("addresses were not released", "addresses", addrs, "eni", eni.ID, "error", err)
+		return
+	}
+	l.Log.Info("addresses released", "addresses", addrs, "eni", eni.ID)
+}

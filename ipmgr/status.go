@@ -1,0 +1,133 @@
+package ipmgr
+
+import (
+	"cmp"
+	"errors"
+	"net/netip"
+	"slices"
+
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+)
+
+// Status is what ipmgr knows at one moment.
+type Status struct {
+	// Err is nil when every address is held, and otherwise says what is
+	// missing: a fault.List.
+	Err       error
+	Addresses []AddressStatus // ordered by address
+	Claims    int             // assignments that EC2 accepted
+	Failures  int             // assignments that failed, each try counted
+	Losses    int             // times another ENI was found to hold an address of the pod
+	Releases  int             // addresses given back
+}
+
+// AddressStatus is what ipmgr knows of one address.
+type AddressStatus struct {
+	Addr      netip.Addr
+	Interface string
+	ENI       string // empty until it is known
+	State     string // wanted, claiming, claimed, held, suspect, refused or foreign
+	Losses    int    // times another ENI was found to hold it
+}
+
+// Status returns the latest status. Before the first look it is an error.
+func (m *Manager) Status() Status {
+	if s := m.status.Load(); s != nil {
+		return *s
+	}
+	return Status{Err: &fault.Error{Code: fault.CodePending, Err: errors.New("ipmgr has just started")}}
+}
+
+// publish makes the loop's state visible to other goroutines, and reports
+// changes of readiness once.
+func (l *loop) publish() {
+	s := l.counters
+	s.Err = fault.NewList(l.missing())
+	for _, e := range l.book {
+		s.Addresses = append(s.Addresses, AddressStatus{Addr: e.address.Addr, Interface: e.address.Interface, ENI: e.eni.ID, State: string(e.phase), Losses: e.losses})
+	}
+	slices.SortFunc(s.Addresses, func(a, b AddressStatus) int { return a.Addr.Compare(b.Addr) })
+	l.status.Store(&s)
+	if ready := s.Err == nil; ready && !l.ready {
+		l.Log.Info("all addresses are assigned", "addresses", len(s.Addresses))
+		l.ready, l.wasReady = true, true
+	} else if !ready && l.ready {
+		l.Log.Warn("not all addresses are assigned", "error", s.Err)
+		l.ready = false
+	}
+}
+
+// satisfied: everything the pod needs is on the right ENI.
+func (l *loop) satisfied() bool { return len(l.missing()) == 0 }
+
+// stuck: something was refused for good and nothing else can still succeed.
+func (l *loop) stuck() bool {
+	if l.lookErr != nil && fault.IsPermanent(l.lookErr) {
+		return true
+	}
+	refusals := 0
+	for _, e := range l.book {
+		switch e.phase {
+		case refused:
+			refusals++
+		case held, foreign:
+		default:
+			return false
+		}
+	}
+	return refusals > 0
+}
+
+// missing lists what keeps the pod from having all its addresses.
+func (l *loop) missing() []error {
+	var errs []error
+	if l.listErr != nil {
+		errs = append(errs, l.listErr)
+	}
+	carried := map[string]bool{}
+	for _, e := range l.book {
+		if e.phase == foreign {
+			continue
+		}
+		carried[e.address.Interface] = true
+		if err := e.problem(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if l.lookErr != nil && (!l.seen() || len(errs) > 0) {
+		errs = append(errs, l.lookErr)
+	}
+	slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
+	return append(errs, l.bare(carried)...)
+}
+
+// bare reports the interfaces that must carry an address and do not.
+func (l *loop) bare(carried map[string]bool) []error {
+	if len(l.Settings.Interfaces) == 0 && len(carried) == 0 {
+		return []error{noAddress(errors.New("no interface of the pod carries an address to manage"))}
+	}
+	var errs []error
+	for _, name := range l.Settings.Interfaces {
+		if !carried[name] {
+			errs = append(errs, noAddress(errors.New("interface "+name+" carries no address")))
+		}
+	}
+	return errs
+}
+
+func noAddress(err error) error {
+	return &fault.Error{Code: fault.CodeNoAddress, Err: err, Advice: "check the pod's k8s.v1.cni.cncf.io/network-status annotation and the IPAM section of the NetworkAttachmentDefinition"}
+}
+
+// problem is what stands between the address and its ENI, or nil.
+func (e *entry) problem() error {
+	switch {
+	case e.phase == held:
+		return nil
+	case e.err != nil:
+		return e.err
+	case e.phase == claimed:
+		return &fault.Error{Addr: e.address.Addr, ENI: e.eni.ID, Code: fault.CodeNotVisible, Err: errors.New("EC2 accepted the assignment but does not show it yet"), Advice: "wait, or raise IPMGR_TIMEOUT"}
+	}
+	return &fault.Error{Addr: e.address.Addr, ENI: e.eni.ID, Code: fault.CodePending, Err: errors.New("the assignment is under way"), Advice: "wait, or raise IPMGR_TIMEOUT"}
+}
