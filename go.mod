@@ -3,6 +3,7 @@ module github.com/multus-ipmgr/multus-ipmgr
 go 1.26.6
 
 require (
+	github.com/VictoriaMetrics/metrics v1.35.1 // indirect
 	github.com/aws/amazon-vpc-cni-k8s v1.19.4 // indirect
 	github.com/aws/amazon-vpc-resource-controller-k8s v1.8.2 // indirect
 	github.com/aws/aws-sdk-go-v2 v1.47.7 // indirect
@@ -60,6 +61,8 @@ require (
 	github.com/prometheus/procfs v0.21.1 // indirect
 	github.com/samber/lo v1.51.0 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
+	github.com/valyala/fastrand v1.1.0 // indirect
+	github.com/valyala/histogram v1.2.0 // indirect
 	github.com/vishvananda/netlink v1.3.1 // indirect
 	github.com/vishvananda/netns v0.0.5 // indirect
 	github.com/x448/float16 v0.8.4 // indirect
