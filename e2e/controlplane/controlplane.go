@@ -1,0 +1,148 @@
+// Package controlplane runs a real etcd and kube-apiserver, on loopback, for
+// tests and the demo. There is no kubelet and no scheduler: pods are admitted
+// and stored, and whoever asked plays the rest.
+//
+// The programs are built by e2e/tools on first use, which takes minutes on a
+// clean machine and says so; see [Prepare].
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"k8s.io/client-go/rest"
+)
+
+// Options shape a control plane. The zero value is an API server with etcd.
+type Options struct {
+	// Dir keeps keys, data and logs. Default: a temporary directory that Stop
+	// removes.
+	Dir string
+	// Progress receives what takes long, in lines. Default: nothing is told.
+	Progress io.Writer
+	// ControllerManager adds kube-controller-manager, so that a Deployment
+	// makes pods and a namespace its default ServiceAccount.
+	ControllerManager bool
+	// APIServerArgs are further arguments of kube-apiserver.
+	APIServerArgs []string
+}
+
+// ControlPlane is a running control plane.
+type ControlPlane struct {
+	dir       string
+	temporary bool
+	pki       *pki
+	url       string
+	config    *rest.Config
+	client    *http.Client
+	processes []*process // in the order they started
+}
+
+// startTimeout bounds the start of all processes. It takes 4 to 6 s on two
+// cores that do nothing else.
+const startTimeout = 2 * time.Minute
+
+// attempts to find ports that nobody takes between the look and the start.
+const attempts = 3
+
+// Start builds the programs where they are missing, starts them and returns
+// when the API server is ready. The processes live until Stop, and no longer
+// than this process.
+func Start(ctx context.Context, o Options) (*ControlPlane, error) {
+	if o.Progress == nil {
+		o.Progress = io.Discard
+	}
+	paths, err := programs(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for attempt := 1; ; attempt++ {
+		cp, err := start(ctx, o, paths)
+		if err == nil {
+			return cp, nil
+		}
+		if !errors.Is(err, errPortTaken) || attempt == attempts {
+			return nil, fmt.Errorf("start the control plane: %w", err)
+		}
+	}
+}
+
+// start makes one attempt.
+func start(ctx context.Context, o Options, paths map[string]string) (*ControlPlane, error) {
+	cp := &ControlPlane{dir: o.Dir}
+	if err := cp.start(ctx, o, paths); err != nil {
+		return nil, errors.Join(err, cp.Stop())
+	}
+	return cp, nil
+}
+
+func (cp *ControlPlane) start(ctx context.Context, o Options, paths map[string]string) error {
+	if err := cp.prepare(); err != nil {
+		return err
+	}
+	etcdURL, err := cp.startEtcd(ctx, paths[etcd])
+	if err != nil {
+		return err
+	}
+	if err := cp.startAPIServer(ctx, paths[apiServer], etcdURL, o.APIServerArgs); err != nil {
+		return err
+	}
+	if o.ControllerManager {
+		return cp.startControllerManager(paths[controllerManager])
+	}
+	return nil
+}
+
+// prepare makes the directory and the keys.
+func (cp *ControlPlane) prepare() (err error) {
+	if cp.dir == "" {
+		cp.temporary = true
+		if cp.dir, err = os.MkdirTemp("", "controlplane-"); err != nil {
+			return err
+		}
+	}
+	if cp.dir, err = filepath.Abs(cp.dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(cp.dir, 0o700); err != nil {
+		return err
+	}
+	cp.pki, err = newPKI(cp.dir, time.Now())
+	return err
+}
+
+// Config returns a copy of the administrator's configuration.
+func (cp *ControlPlane) Config() *rest.Config { return rest.CopyConfig(cp.config) }
+
+// Kubeconfig returns the path of the administrator's kubeconfig.
+func (cp *ControlPlane) Kubeconfig() string { return filepath.Join(cp.dir, admin+".kubeconfig") }
+
+// Dir returns the directory of keys, data and logs.
+func (cp *ControlPlane) Dir() string { return cp.dir }
+
+// Stop kills the processes, waits for their end and removes the directory if
+// Start made it. The data are lost by design; a graceful end would take the
+// API server up to a minute.
+func (cp *ControlPlane) Stop() error {
+	var errs []error
+	for len(cp.processes) > 0 { // the API server goes before its etcd
+		last := len(cp.processes) - 1
+		errs = append(errs, cp.processes[last].kill())
+		cp.processes = cp.processes[:last]
+	}
+	if cp.client != nil {
+		cp.client.CloseIdleConnections()
+	}
+	if cp.temporary {
+		errs = append(errs, os.RemoveAll(cp.dir))
+	}
+	return errors.Join(errs...)
+}
