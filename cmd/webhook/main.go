@@ -1,0 +1,38 @@
+// Command webhook is the admission webhook that adds the IP manager to pods
+// with Multus networks. "webhook --help" lists its flags.
+//
+// It exits 0 after SIGTERM or SIGINT, 1 when it cannot serve, and 2 when its
+// flags are wrong.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/multus-ipmgr/multus-ipmgr/version"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook"
+)
+
+func main() {
+	options, err := webhook.ParseOptions(os.Args[1:], version.String(), os.Getenv("POD_NAMESPACE"), os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case err != nil:
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: options.LogLevel}))
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := webhook.Run(ctx, options, log); err != nil {
+		log.Error("webhook failed", "error", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,101 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
+)
+
+// liveTimeout bounds a read that goes to the API server, well within the ten
+// seconds that the API server waits for the answer.
+const liveTimeout = 3 * time.Second
+
+// ownPrefix begins the labels and annotations that are kept in memory.
+const ownPrefix = "multus-ipmgr.io/"
+
+// mirrored is a Cluster of two caches. That a cache lacks something may only
+// mean that it is new (one "kubectl apply" may create a namespace, its NADs and
+// its pods), so a miss is confirmed by the API server.
+type mirrored struct {
+	namespaces *mirror[inject.Namespace]
+	nads       *mirror[nad.Definition]
+	log        *slog.Logger
+}
+
+func newMirrored(client dynamic.Interface, log *slog.Logger) (*mirrored, error) {
+	namespaces, errNamespaces := newMirror(client, schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}, log, reduceNamespace)
+	nads, errNADs := newMirror(client, schema.GroupVersionResource{Group: "k8s.cni.cncf.io", Version: "v1", Resource: "network-attachment-definitions"}, log, reduceNAD)
+	return &mirrored{namespaces: namespaces, nads: nads, log: log}, errors.Join(errNamespaces, errNADs)
+}
+
+func reduceNamespace(u *unstructured.Unstructured) inject.Namespace {
+	return inject.Namespace{Name: u.GetName(), Labels: own(u.GetLabels()), Annotations: own(u.GetAnnotations())}
+}
+
+func reduceNAD(u *unstructured.Unstructured) nad.Definition {
+	config, _, err := unstructured.NestedString(u.Object, "spec", "config")
+	if err != nil {
+		config = "" // the CRD's schema says that it is a string
+	}
+	return nad.Definition{Namespace: u.GetNamespace(), Name: u.GetName(), Labels: own(u.GetLabels()), Config: config}
+}
+
+// own keeps what is ours of labels or annotations: others may be long.
+func own(all map[string]string) map[string]string {
+	maps.DeleteFunc(all, func(key, _ string) bool { return !strings.HasPrefix(key, ownPrefix) })
+	return all
+}
+
+// run keeps the caches up to date until ctx ends.
+func (c *mirrored) run(ctx context.Context) {
+	var group sync.WaitGroup
+	group.Go(func() { c.namespaces.informer.RunWithContext(ctx) })
+	group.Go(func() { c.nads.informer.RunWithContext(ctx) })
+	group.Wait()
+}
+
+// ready says which cache is not complete yet.
+func (c *mirrored) ready() error {
+	return errors.Join(c.namespaces.ready(), c.nads.ready())
+}
+
+// Namespace implements Cluster.
+func (c *mirrored) Namespace(ctx context.Context, name string, fresh bool) (inject.Namespace, error) {
+	if ns, found := c.namespaces.cached("", name); found && !fresh {
+		return ns, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
+	defer cancel()
+	ns, found, err := c.namespaces.live(ctx, "", name)
+	if err == nil && !found {
+		err = fmt.Errorf("namespace %q does not exist", name)
+	}
+	return ns, err
+}
+
+// NAD implements Cluster. A NAD that cannot be confirmed to be missing counts
+// as missing: the pod's user is warned, and the pod loses nothing.
+func (c *mirrored) NAD(ctx context.Context, namespace, name string) (nad.Definition, bool) {
+	if definition, found := c.nads.cached(namespace, name); found {
+		return definition, true
+	}
+	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
+	defer cancel()
+	definition, found, err := c.nads.live(ctx, namespace, name)
+	if err != nil {
+		c.log.LogAttrs(ctx, slog.LevelWarn, "missing network not confirmed", slog.String(keyNamespace, namespace), slog.String(keyName, name), slog.Any(keyError, err))
+	}
+	return definition, found
+}

@@ -1,0 +1,156 @@
+// Package inject decides whether a pod gets the IP manager, and how: as a list
+// of explicit JSON patch operations.
+//
+// It is pure. A decision never writes the pod back, it only adds to it, so
+// fields that this version of Kubernetes's API does not know are safe, and a
+// second pass over its own output changes nothing.
+package inject
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
+)
+
+// FindNAD looks up a NAD. It reports false when there is none.
+type FindNAD func(namespace, name string) (nad.Definition, bool)
+
+// Decision is what is to be done with one pod.
+type Decision struct {
+	Reason Reason
+	// Detail of a denial: what is wrong and what is accepted.
+	Detail string
+	// Mode and Interfaces (those that must carry an address) of the injected
+	// container.
+	Mode       spec.Mode
+	Interfaces []string
+	// Warnings are shown to the user who creates the pod.
+	Warnings []string
+	// Patch is empty unless the pod is to be changed.
+	Patch []Operation
+}
+
+// Message is the whole answer in words.
+func (d Decision) Message() string {
+	if d.Detail == "" {
+		return d.Reason.Sentence()
+	}
+	return strings.TrimSuffix(d.Reason.Sentence(), ".") + ": " + d.Detail
+}
+
+// Decide says what is to be done with a pod that is created in namespace ns.
+//
+// Whom it concerns is said by two labels; a pod's own label wins. Values other
+// than these are like no label:
+//
+//	namespace  pod        decision
+//	---------  ---------  --------------------------
+//	enabled    -          inject
+//	enabled    enabled    inject
+//	enabled    disabled   skip: pod-disabled
+//	-          -          skip: namespace-not-enabled
+//	-          enabled    inject
+//	-          disabled   skip: pod-disabled
+//
+// A pod that cannot have Multus interfaces is skipped before its labels are
+// read, and only pods that are opted in are ever denied.
+func Decide(pod Pod, ns Namespace, find FindNAD, policy Policy) Decision {
+	if reason, skip := unconcerned(pod, ns, policy); skip {
+		return Decision{Reason: reason}
+	}
+	present, found := findContainer(pod)
+	if _, ours := pod.Metadata.Annotations[InjectedAnnotation]; found && ours {
+		return injectedBefore(present)
+	}
+	mode, err := modeOf(pod, ns)
+	if err != nil {
+		return Decision{Reason: InvalidMode, Detail: err.Error()}
+	}
+	selections, err := nad.Selections(ns.Name, pod.Metadata.Annotations[nad.NetworksAnnotation])
+	if err != nil {
+		return Decision{Reason: InvalidAnnotation, Detail: err.Error()}
+	}
+	networks := classify(selections, find, policy.Settings.Exclude)
+	switch {
+	case len(selections) == 0:
+		return Decision{Reason: NoNetworks}
+	case len(networks.managed) == 0:
+		return Decision{Reason: NoManagedNetwork, Warnings: networks.warnings}
+	case len(networks.required) == 0 && mode == spec.Init:
+		return Decision{Reason: NoAddress, Mode: mode, Warnings: networks.warnings}
+	case found:
+		return Decision{Reason: NameTaken, Detail: fmt.Sprintf("%s[%d]; give it another name, or label the pod %s=%s", present.list, present.index, InjectLabel, Disabled)}
+	}
+	return Decision{
+		Reason:     Injected,
+		Mode:       mode,
+		Interfaces: networks.required,
+		Warnings:   append(networks.warnings, labelWarnings(pod)...),
+		Patch:      patch(pod, mode, networks, policy),
+	}
+}
+
+// unconcerned is the table of Decide, after what rules Multus out.
+func unconcerned(pod Pod, ns Namespace, policy Policy) (Reason, bool) {
+	_, mirror := pod.Metadata.Annotations["kubernetes.io/config.mirror"]
+	_, fargate := pod.Metadata.Labels["eks.amazonaws.com/fargate-profile"]
+	windows := pod.Spec.OS.Name == "windows" || pod.Spec.NodeSelector["kubernetes.io/os"] == "windows"
+	label := pod.Metadata.Labels[InjectLabel]
+	switch {
+	case pod.Metadata.Annotations[nad.NetworksAnnotation] == "":
+		return NoNetworks, true
+	case slices.Contains(policy.Protected, ns.Name):
+		return ProtectedNamespace, true
+	case mirror:
+		return MirrorPod, true
+	case pod.Spec.HostNetwork:
+		return HostNetwork, true
+	case windows:
+		return Windows, true
+	case fargate || pod.Spec.SchedulerName == "fargate-scheduler":
+		return Fargate, true
+	case label == Disabled:
+		return PodDisabled, true
+	case label != Enabled && ns.Labels[InjectLabel] != Enabled:
+		return NamespaceNotEnabled, true
+	}
+	return "", false
+}
+
+// injectedBefore answers for a pod that has our container: it belongs in the
+// first place, whatever other webhooks put before it.
+func injectedBefore(p place) Decision {
+	if p.index == 0 {
+		return Decision{Reason: AlreadyInjected}
+	}
+	return Decision{Reason: MovedFirst, Patch: []Operation{p.moveFirst()}}
+}
+
+// modeOf reads the mode from the pod, else from its namespace.
+func modeOf(pod Pod, ns Namespace) (spec.Mode, error) {
+	where := "the pod"
+	value, given := pod.Metadata.Annotations[ModeAnnotation]
+	if !given {
+		where = "namespace " + ns.Name
+		value, given = ns.Annotations[ModeAnnotation]
+	}
+	if !given {
+		return spec.Modes()[0], nil
+	}
+	if mode := spec.Mode(value); slices.Contains(spec.Modes(), mode) {
+		return mode, nil
+	}
+	return "", fmt.Errorf("%s says %q; accepted are %q and %q", where, value, spec.Init, spec.Sidecar)
+}
+
+// labelWarnings tells of a label on the pod that has no meaning.
+func labelWarnings(pod Pod) []string {
+	value, labelled := pod.Metadata.Labels[InjectLabel]
+	if !labelled || value == Enabled {
+		return nil
+	}
+	return []string{fmt.Sprintf("label %s=%q has no meaning; accepted are %q and %q", InjectLabel, value, Enabled, Disabled)}
+}

@@ -1,0 +1,83 @@
+package inject
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
+)
+
+// Operation is one operation of a JSON patch (RFC 6902).
+type Operation struct {
+	Op    string `json:"op"`
+	From  string `json:"from,omitempty"` // of a move
+	Path  string `json:"path"`
+	Value any    `json:"value,omitempty"` // of an add
+}
+
+// Lists of containers in a pod.
+const (
+	initContainers = "spec.initContainers"
+	containers     = "spec.containers"
+)
+
+// place is where a container is.
+type place struct {
+	list  string // initContainers or containers
+	index int
+}
+
+func (p place) pointer(index int) string {
+	return fmt.Sprintf("/%s/%d", strings.ReplaceAll(p.list, ".", "/"), index)
+}
+
+func (p place) moveFirst() Operation {
+	return Operation{Op: "move", From: p.pointer(p.index), Path: p.pointer(0)}
+}
+
+// findContainer looks for a container of our name.
+func findContainer(pod Pod) (place, bool) {
+	ours := func(c Container) bool { return c.Name == ContainerName }
+	if i := slices.IndexFunc(pod.Spec.InitContainers, ours); i >= 0 {
+		return place{initContainers, i}, true
+	}
+	if i := slices.IndexFunc(pod.Spec.Containers, ours); i >= 0 {
+		return place{containers, i}, true
+	}
+	return place{}, false
+}
+
+// patch adds the container, its volume and the annotation. Each operation adds
+// one thing of ours; none replaces or repeats what is the user's.
+func patch(pod Pod, mode spec.Mode, n networks, policy Policy) []Operation {
+	ops := []Operation{annotate(pod, string(mode)+" "+policy.Version)}
+	if volume, wanted := tokenVolume(policy.WebIdentity); wanted && !hasVolume(pod, volume.Name) {
+		ops = append(ops, prepend("/spec/volumes", len(pod.Spec.Volumes), volume))
+	}
+	c := container(pod, mode, n, policy)
+	if mode == spec.Sidecar && policy.Style == Plain {
+		return append(ops, prepend("/spec/containers", len(pod.Spec.Containers), c))
+	}
+	return append(ops, prepend("/spec/initContainers", len(pod.Spec.InitContainers), c))
+}
+
+func annotate(pod Pod, value string) Operation {
+	if len(pod.Metadata.Annotations) == 0 {
+		return Operation{Op: "add", Path: "/metadata/annotations", Value: map[string]string{InjectedAnnotation: value}}
+	}
+	return Operation{Op: "add", Path: "/metadata/annotations/" + strings.ReplaceAll(InjectedAnnotation, "/", "~1"), Value: value}
+}
+
+// prepend makes value the first element of a list of the given length. An
+// empty list may be absent, and is then created.
+func prepend[T any](path string, length int, value T) Operation {
+	if length == 0 {
+		return Operation{Op: "add", Path: path, Value: []T{value}}
+	}
+	return Operation{Op: "add", Path: path + "/0", Value: value}
+}
+
+func hasVolume(pod Pod, name string) bool {
+	return slices.ContainsFunc(pod.Spec.Volumes, func(v Volume) bool { return v.Name == name })
+}

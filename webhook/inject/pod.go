@@ -1,0 +1,80 @@
+package inject
+
+// Pod is what a decision reads of a core/v1 Pod, in the shape of its JSON.
+// Decoding into it passes over everything else, and what is not decoded cannot
+// be lost: a decision adds to the pod and never writes it back.
+type Pod struct {
+	Metadata Metadata `json:"metadata"`
+	Spec     PodSpec  `json:"spec"`
+}
+
+// Metadata is the part of the pod's ObjectMeta that is read.
+type Metadata struct {
+	Name         string            `json:"name"`
+	GenerateName string            `json:"generateName"`
+	Labels       map[string]string `json:"labels"`
+	Annotations  map[string]string `json:"annotations"`
+}
+
+// PodSpec is the part of the pod's specification that is read.
+type PodSpec struct {
+	HostNetwork    bool              `json:"hostNetwork"`
+	SchedulerName  string            `json:"schedulerName"`
+	NodeSelector   map[string]string `json:"nodeSelector"`
+	OS             OS                `json:"os"`
+	Resources      Resources         `json:"resources"`
+	InitContainers []Container       `json:"initContainers"`
+	Containers     []Container       `json:"containers"`
+	Volumes        []Volume          `json:"volumes"`
+}
+
+// OS is the operating system that the pod says it needs.
+type OS struct {
+	Name string `json:"name"`
+}
+
+// Container is the part of a container that is read.
+type Container struct {
+	Name      string    `json:"name"`
+	Resources Resources `json:"resources"`
+}
+
+// Resources are requests and limits by resource name, as quantities.
+type Resources struct {
+	Requests map[string]string `json:"requests"`
+	Limits   map[string]string `json:"limits"`
+}
+
+// Volume is the part of a volume that is read.
+type Volume struct {
+	Name string `json:"name"`
+}
+
+// Namespace is what a decision reads of the pod's namespace. It comes from the
+// admission request and the cluster: a pod that a controller creates does not
+// say its namespace.
+type Namespace struct {
+	Name        string
+	Labels      map[string]string
+	Annotations map[string]string
+}
+
+// Labels and annotations of the contract with users.
+const (
+	// InjectLabel opts namespaces and pods in and out.
+	InjectLabel = "multus-ipmgr.io/inject"
+	// ModeAnnotation on a pod, or on a namespace as its default, is a
+	// spec.Mode.
+	ModeAnnotation = "multus-ipmgr.io/mode"
+	// InjectedAnnotation is written by the webhook: the mode and the version
+	// that were injected, separated by a space.
+	InjectedAnnotation = "multus-ipmgr.io/injected"
+	// ContainerName is the name of the injected container.
+	ContainerName = "multus-ipmgr"
+)
+
+// Values of InjectLabel. Any other value is like no label.
+const (
+	Enabled  = "enabled"
+	Disabled = "disabled"
+)

@@ -1,0 +1,80 @@
+package inject
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
+)
+
+// SidecarStyle is how a sidecar is put into the pod.
+type SidecarStyle string
+
+// The styles of sidecars.
+const (
+	// Native sidecars are init containers that keep running (Kubernetes 1.29
+	// and newer): application containers start only once the addresses route,
+	// and Jobs complete.
+	Native SidecarStyle = "native"
+	// Plain sidecars are the first of the ordinary containers, for clusters
+	// without native ones. Applications do not wait for the addresses, only
+	// the pod's readiness does, and a Job with one never completes.
+	Plain SidecarStyle = "container"
+)
+
+// Policy is what an installation decides about all injected containers.
+type Policy struct {
+	Image      string
+	PullPolicy corev1.PullPolicy // empty: Kubernetes's default for the image's tag
+	Version    string            // written to InjectedAnnotation
+	Style      SidecarStyle
+	// Settings of ipmgr. Interfaces are those of the pod, and interfaces of
+	// networks that are not managed join Exclude.
+	Settings spec.Settings
+	// Env is passed on as it is: AWS_REGION, AWS_ENDPOINT_URL_EC2, ...
+	Env         []corev1.EnvVar
+	Resources   corev1.ResourceRequirements
+	WebIdentity WebIdentity
+	// Protected namespaces are left alone whatever their labels say.
+	Protected []string
+}
+
+// WebIdentity gives the injected container, and no other one of the pod, AWS
+// credentials by a token of the pod's service account.
+type WebIdentity struct {
+	RoleARN string // empty: credentials come from elsewhere
+	// Audience of the token: sts.amazonaws.com unless the role's trust policy
+	// says otherwise.
+	Audience string
+	// Expiry of the token in seconds; the kubelet renews it at four fifths.
+	Expiry int64
+}
+
+// DefaultPolicy returns what holds unless an installation says otherwise. It
+// lacks Image and Version.
+func DefaultPolicy() Policy {
+	return Policy{
+		Style:       Native,
+		Settings:    spec.Default(),
+		Resources:   defaultResources(),
+		WebIdentity: WebIdentity{Audience: "sts.amazonaws.com", Expiry: 86400},
+		Protected:   []string{"kube-system"},
+	}
+}
+
+// defaultResources: a start takes some 20 ms of CPU, a sidecar at rest none and
+// 12 MiB. The CPU limit lets a start finish within two of the kernel's 100 ms
+// quota periods, and the memory limit leaves a big room for the SDK's buffers
+// and the trusted certificates.
+func defaultResources() corev1.ResourceRequirements {
+	return corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{
+			corev1.ResourceCPU:    resource.MustParse("10m"),
+			corev1.ResourceMemory: resource.MustParse("16Mi"),
+		},
+		Limits: corev1.ResourceList{
+			corev1.ResourceCPU:    resource.MustParse("200m"),
+			corev1.ResourceMemory: resource.MustParse("64Mi"),
+		},
+	}
+}

@@ -1,0 +1,117 @@
+package inject
+
+// Reason is why a pod was or was not changed. The set is closed, and the log,
+// the metrics, the admission's audit annotation, the command line and the
+// tests all share it.
+type Reason string
+
+// All reasons there are.
+const (
+	// Injected: the container was added.
+	Injected Reason = "injected"
+	// MovedFirst: the container was there already, and another webhook had
+	// pushed it from its place.
+	MovedFirst Reason = "moved-first"
+
+	// NoNetworks: the pod selects no Multus network.
+	NoNetworks Reason = "no-networks"
+	// ProtectedNamespace: kube-system and our own namespace are left alone.
+	ProtectedNamespace Reason = "protected-namespace"
+	// MirrorPod: a static pod's mirror; the kubelet runs what its file says.
+	MirrorPod Reason = "mirror-pod"
+	// HostNetwork: the pod has the worker's own interfaces.
+	HostNetwork Reason = "host-network"
+	// Windows: Multus does not serve Windows pods.
+	Windows Reason = "windows"
+	// Fargate: Multus does not run on Fargate.
+	Fargate Reason = "fargate"
+	// PodDisabled: the pod's label opts it out.
+	PodDisabled Reason = "pod-disabled"
+	// NamespaceNotEnabled: neither the namespace nor the pod opts in.
+	NamespaceNotEnabled Reason = "namespace-not-enabled"
+	// AlreadyInjected: the container is there, in its place.
+	AlreadyInjected Reason = "already-injected"
+	// NoManagedNetwork: no address of the selected networks belongs to an ENI.
+	NoManagedNetwork Reason = "no-managed-network"
+	// NoAddress: in init mode, nothing would have an address to assign.
+	NoAddress Reason = "no-address"
+
+	// InvalidMode: the mode is neither init nor sidecar.
+	InvalidMode Reason = "invalid-mode"
+	// InvalidAnnotation: Multus could not read its networks annotation.
+	InvalidAnnotation Reason = "invalid-annotation"
+	// NameTaken: the pod has a container of its own by our container's name.
+	NameTaken Reason = "name-taken"
+)
+
+// Outcome is what became of the pod.
+type Outcome string
+
+// The outcomes of a decision.
+const (
+	Patched Outcome = "patched" // admitted and changed
+	Skipped Outcome = "skipped" // admitted as it is
+	Denied  Outcome = "denied"  // not admitted: the user has to change something
+)
+
+// Reasons lists all reasons in the order in which they are documented.
+func Reasons() []Reason {
+	return []Reason{
+		Injected, MovedFirst,
+		NoNetworks, ProtectedNamespace, MirrorPod, HostNetwork, Windows, Fargate,
+		PodDisabled, NamespaceNotEnabled, AlreadyInjected, NoManagedNetwork, NoAddress,
+		InvalidMode, InvalidAnnotation, NameTaken,
+	}
+}
+
+// Outcome says what becomes of a pod for this reason.
+func (r Reason) Outcome() Outcome {
+	switch r {
+	case Injected, MovedFirst:
+		return Patched
+	case InvalidMode, InvalidAnnotation, NameTaken:
+		return Denied
+	default:
+		return Skipped
+	}
+}
+
+// Sentence explains the reason to a user. It is empty for a reason that is not
+// in the set.
+func (r Reason) Sentence() string {
+	switch r {
+	case Injected:
+		return "The IP manager was added as the pod's first container."
+	case MovedFirst:
+		return "The IP manager was there already and was moved back to the first place."
+	case NoNetworks:
+		return "The pod selects no Multus network."
+	case ProtectedNamespace:
+		return "Pods of kube-system and of the webhook's own namespace are never changed."
+	case MirrorPod:
+		return "The pod mirrors a static pod, which only its file on the worker can change."
+	case HostNetwork:
+		return "The pod uses the worker's network, so it has no Multus interfaces."
+	case Windows:
+		return "The pod runs on Windows, where Multus does not."
+	case Fargate:
+		return "The pod runs on Fargate, where Multus does not."
+	case PodDisabled:
+		return "The pod opts out by its label " + InjectLabel + "=disabled."
+	case NamespaceNotEnabled:
+		return "Neither the namespace nor the pod opts in by the label " + InjectLabel + "=enabled."
+	case AlreadyInjected:
+		return "The IP manager is in its place already."
+	case NoManagedNetwork:
+		return "None of the pod's networks has addresses that belong to ENIs."
+	case NoAddress:
+		return "None of the pod's managed networks has an address at start, as they have no IPAM; mode sidecar follows addresses that the application adds."
+	case InvalidMode:
+		return "The annotation " + ModeAnnotation + " has a value that is not accepted."
+	case InvalidAnnotation:
+		return "The pod's networks annotation cannot be read."
+	case NameTaken:
+		return "The pod has a container of its own called " + ContainerName + "."
+	}
+	return ""
+}

@@ -1,0 +1,106 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/cache"
+)
+
+// mirror keeps all objects of one resource in memory, each reduced to a T.
+type mirror[T any] struct {
+	resource schema.GroupVersionResource
+	client   dynamic.NamespaceableResourceInterface
+	informer cache.SharedIndexInformer
+	reduce   func(*unstructured.Unstructured) T
+	log      *slog.Logger
+	trouble  atomic.Pointer[string] // why the last list or watch failed
+}
+
+// entry is an object in the cache. Informers find its key by the metadata.
+type entry[T any] struct {
+	metav1.ObjectMeta
+	value T
+}
+
+func newMirror[T any](client dynamic.Interface, resource schema.GroupVersionResource, log *slog.Logger, reduce func(*unstructured.Unstructured) T) (*mirror[T], error) {
+	m := &mirror[T]{resource: resource, client: client.Resource(resource), reduce: reduce, log: log}
+	m.informer = cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			return m.client.List(ctx, options)
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			return m.client.Watch(ctx, options)
+		},
+	}, client), &unstructured.Unstructured{}, 0, cache.Indexers{})
+	return m, errors.Join(m.informer.SetTransform(m.transform), m.informer.SetWatchErrorHandlerWithContext(m.complain))
+}
+
+// transform drops everything but T before an object is stored.
+func (m *mirror[T]) transform(object any) (any, error) {
+	u, ok := object.(*unstructured.Unstructured)
+	if !ok {
+		return object, nil // transformed before
+	}
+	return &entry[T]{
+		ObjectMeta: metav1.ObjectMeta{Namespace: u.GetNamespace(), Name: u.GetName(), ResourceVersion: u.GetResourceVersion()},
+		value:      m.reduce(u),
+	}, nil
+}
+
+// complain logs why the resource cannot be watched when the reason changes.
+// That a watch ends or expires is everyday life.
+func (m *mirror[T]) complain(ctx context.Context, _ *cache.Reflector, err error) {
+	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || ctx.Err() != nil {
+		return
+	}
+	text := err.Error()
+	if last := m.trouble.Swap(&text); last == nil || *last != text {
+		m.log.LogAttrs(ctx, slog.LevelWarn, "resource cannot be watched", slog.String(keyResource, m.resource.Resource), slog.Any(keyError, err))
+	}
+}
+
+// ready says why the mirror is not complete yet.
+func (m *mirror[T]) ready() error {
+	if m.informer.HasSynced() {
+		return nil
+	}
+	if trouble := m.trouble.Load(); trouble != nil {
+		return fmt.Errorf("%s are not read yet: %s", m.resource.GroupResource(), *trouble)
+	}
+	return fmt.Errorf("%s are not read yet", m.resource.GroupResource())
+}
+
+// cached reads from memory.
+func (m *mirror[T]) cached(namespace, name string) (T, bool) {
+	object, found, err := m.informer.GetStore().GetByKey(cache.NewObjectName(namespace, name).String())
+	if e, ok := object.(*entry[T]); ok && found && err == nil {
+		return e.value, true
+	}
+	var none T
+	return none, false
+}
+
+// live reads from the API server. It reports false when there is no such
+// object.
+func (m *mirror[T]) live(ctx context.Context, namespace, name string) (T, bool, error) {
+	var none T
+	object, err := m.client.Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return none, false, nil
+	case err != nil:
+		return none, false, fmt.Errorf("reading %s %s: %w", m.resource.GroupResource(), cache.NewObjectName(namespace, name), err)
+	}
+	return m.reduce(object), true, nil
+}

@@ -1,0 +1,95 @@
+package nad
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Config is a CNI configuration: one plugin, or a list of plugins that are
+// called in order.
+type Config struct {
+	Name    string   // may be empty: Multus then uses the NAD's name
+	Plugins []Plugin // at least one
+}
+
+// Plugin is one CNI plugin of a configuration.
+type Plugin struct {
+	Type string // "ipvlan"
+	IPAM string // "whereabouts"; empty when the plugin asks for no address
+}
+
+// plugin is the JSON of one plugin, as far as Plugin needs it.
+type plugin struct {
+	Type string `json:"type"`
+	IPAM struct {
+		Type string `json:"type"`
+	} `json:"ipam"`
+}
+
+// Parse reads the CNI configuration of a NAD's spec.config. Configurations and
+// lists without a name are accepted, as Multus accepts them. The error wraps
+// ErrNoConfig when text is empty.
+func Parse(text string) (Config, error) {
+	if strings.TrimSpace(text) == "" {
+		return Config{}, ErrNoConfig
+	}
+	var file struct {
+		Name    string           `json:"name"`
+		Plugins *json.RawMessage `json:"plugins"`
+	}
+	if err := json.Unmarshal([]byte(text), &file); err != nil {
+		return Config{}, fmt.Errorf("spec.config is no CNI configuration: %w", describe(err))
+	}
+	// A configuration with "plugins" is a list whatever else it holds (libcni).
+	list := []json.RawMessage{json.RawMessage(text)}
+	if file.Plugins != nil {
+		if err := json.Unmarshal(*file.Plugins, &list); err != nil {
+			return Config{}, errors.New("spec.config: plugins is not a list")
+		}
+	}
+	if len(list) == 0 {
+		return Config{}, errors.New("spec.config: plugins is empty; want at least one plugin")
+	}
+	config := Config{Name: file.Name}
+	for i, raw := range list {
+		p, err := parsePlugin(raw)
+		if err != nil {
+			return Config{}, fmt.Errorf("spec.config: plugin %d: %w", i+1, err)
+		}
+		config.Plugins = append(config.Plugins, p)
+	}
+	return config, nil
+}
+
+func parsePlugin(raw json.RawMessage) (Plugin, error) {
+	var p plugin
+	if bytes.Equal(raw, []byte("null")) {
+		return Plugin{}, errors.New("is null; want an object")
+	}
+	if err := json.Unmarshal(raw, &p); err != nil {
+		return Plugin{}, describe(err)
+	}
+	if p.Type == "" {
+		return Plugin{}, errors.New("has no type; want the name of a CNI plugin such as \"ipvlan\"")
+	}
+	return Plugin{Type: p.Type, IPAM: p.IPAM.Type}, nil
+}
+
+// describe turns an error of encoding/json into words that name no Go type.
+func describe(err error) error {
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return fmt.Errorf("not JSON at character %d: %w", syntax.Offset, err)
+	}
+	var mismatch *json.UnmarshalTypeError
+	if errors.As(err, &mismatch) && mismatch.Field != "" {
+		return fmt.Errorf("field %q is a JSON %s; want %s", mismatch.Field, mismatch.Value, jsonName(mismatch.Type))
+	}
+	if errors.As(err, &mismatch) {
+		return fmt.Errorf("is a JSON %s; want %s", mismatch.Value, jsonName(mismatch.Type))
+	}
+	return err
+}

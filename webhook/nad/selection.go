@@ -1,0 +1,201 @@
+package nad
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"reflect"
+	"strings"
+)
+
+// Selection is one network that a pod selects. The same NAD may be selected
+// more than once.
+type Selection struct {
+	Namespace string // of the NAD
+	Name      string // of the NAD
+	// Interface is the name of the interface in the pod: the one that was
+	// asked for, or Multus's own: net1 for the first element, net2 for the
+	// second, counting elements that ask for a name too.
+	Interface string
+	// IPs are the static addresses that the pod asks for. One that was given
+	// without a length has the length of a single address.
+	IPs []netip.Prefix
+}
+
+// accepted ends the errors of Selections.
+const accepted = `want "name", "namespace/name" or "namespace/name@interface", separated by commas, or a JSON list such as [{"name": "net-a", "interface": "net1"}]`
+
+// Selections parses the value of NetworksAnnotation by Multus's rules. Names
+// without a namespace are looked up in the given one, the pod's. An empty
+// annotation selects nothing.
+//
+// Errors name the element and what is accepted. Refused beyond what Multus
+// itself refuses is only what can never start: elements without a name, and
+// interface names that CNI or the kernel do not take.
+func Selections(namespace, annotation string) ([]Selection, error) {
+	if annotation == "" {
+		return nil, nil
+	}
+	parse := parseText
+	if strings.ContainsAny(annotation, `[{"`) { // how Multus tells the forms apart
+		parse = parseList
+	}
+	selections, err := parse(annotation)
+	if err != nil {
+		return nil, fmt.Errorf("%w; %s", err, accepted)
+	}
+	for i := range selections {
+		if selections[i].Namespace == "" {
+			selections[i].Namespace = namespace
+		}
+		if selections[i].Interface == "" {
+			selections[i].Interface = fmt.Sprintf("net%d", i+1)
+		}
+	}
+	return selections, nil
+}
+
+func parseText(annotation string) ([]Selection, error) {
+	var selections []Selection
+	for item := range strings.SplitSeq(annotation, ",") {
+		item = strings.TrimSpace(item)
+		s, err := parseItem(item)
+		if err != nil {
+			return nil, fmt.Errorf("element %d (%q): %w", len(selections)+1, item, err)
+		}
+		selections = append(selections, s)
+	}
+	return selections, nil
+}
+
+func parseItem(item string) (Selection, error) {
+	var s Selection
+	name := item
+	if namespace, rest, ok := strings.Cut(item, "/"); ok {
+		if s.Namespace, name = strings.TrimSpace(namespace), rest; strings.Contains(rest, "/") {
+			return s, errors.New(`has more than one "/"`)
+		}
+	}
+	name, link, _ := strings.Cut(name, "@")
+	if strings.Contains(link, "@") {
+		return s, errors.New(`has more than one "@"`)
+	}
+	s.Name, s.Interface = strings.TrimSpace(name), strings.TrimSpace(link)
+	if strings.Contains(s.Name, ".") {
+		return s, fmt.Errorf("name %q has a dot, which Multus takes in the JSON form only", s.Name)
+	}
+	return s, s.check()
+}
+
+// element is one element of the JSON form, as far as Multus checks it.
+type element struct {
+	Name                string   `json:"name"`
+	Namespace           string   `json:"namespace"`
+	Interface           string   `json:"interface"`
+	DeprecatedInterface string   `json:"interfaceRequest"`
+	IPs                 []string `json:"ips"`
+	MAC                 string   `json:"mac"`
+	InfinibandGUID      string   `json:"infiniband-guid"`
+	DefaultRoute        []net.IP `json:"default-route"`
+}
+
+func parseList(annotation string) ([]Selection, error) {
+	var list []*json.RawMessage
+	if err := json.Unmarshal([]byte(annotation), &list); err != nil {
+		return nil, describe(err)
+	}
+	selections := make([]Selection, len(list))
+	for i, raw := range list {
+		var err error
+		if selections[i], err = parseElement(raw); err != nil {
+			return nil, fmt.Errorf("element %d: %w", i+1, err)
+		}
+	}
+	return selections, nil
+}
+
+func parseElement(raw *json.RawMessage) (Selection, error) {
+	var e element
+	if raw == nil {
+		return Selection{}, errors.New("is null; want an object")
+	}
+	if err := json.Unmarshal(*raw, &e); err != nil {
+		return Selection{}, describe(err)
+	}
+	if e.Interface == "" {
+		e.Interface = e.DeprecatedInterface
+	}
+	for _, hardware := range []string{e.MAC, e.InfinibandGUID} {
+		if _, err := net.ParseMAC(hardware); hardware != "" && err != nil {
+			return Selection{}, fmt.Errorf("%q is no hardware address", hardware)
+		}
+	}
+	s := Selection{Namespace: e.Namespace, Name: e.Name, Interface: e.Interface}
+	for _, text := range e.IPs {
+		ip, err := parseIP(text)
+		if err != nil {
+			return Selection{}, err
+		}
+		s.IPs = append(s.IPs, ip)
+	}
+	return s, s.check()
+}
+
+func parseIP(text string) (netip.Prefix, error) {
+	if prefix, err := netip.ParsePrefix(text); err == nil {
+		return prefix, nil
+	}
+	addr, err := netip.ParseAddr(text)
+	if err != nil || addr.Zone() != "" {
+		return netip.Prefix{}, fmt.Errorf("ips: %q is no address; want one such as 10.10.1.81/24", text)
+	}
+	return netip.PrefixFrom(addr, addr.BitLen()), nil
+}
+
+// check refuses names that no object and no interface can have.
+func (s Selection) check() error {
+	switch {
+	case s.Name == "":
+		return errors.New("has no name")
+	case !objectName(s.Name):
+		return fmt.Errorf("name %q is not a Kubernetes name (lower case letters, digits, dashes; letters or digits at both ends)", s.Name)
+	case s.Namespace != "" && (!objectName(s.Namespace) || strings.Contains(s.Namespace, ".")):
+		return fmt.Errorf("namespace %q is not a Kubernetes name (lower case letters, digits, dashes; letters or digits at both ends)", s.Namespace)
+	case s.Interface != "" && !interfaceName(s.Interface):
+		return fmt.Errorf(`interface %q is not an interface name (at most 15 characters, no spaces, no "/", ":" or ",")`, s.Interface)
+	}
+	return nil
+}
+
+// objectName reports whether an object can have the name: a DNS subdomain.
+func objectName(name string) bool {
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		if strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return false
+		}
+	}
+	return len(name) <= 253
+}
+
+// interfaceName keeps to libcni's rule, which is the kernel's, and to the
+// comma, which separates the names in IPMGR_INTERFACES.
+func interfaceName(name string) bool {
+	return len(name) <= 15 && name != "." && name != ".." && !strings.ContainsAny(name, "/:, \t\n\v\f\r")
+}
+
+// jsonName says in JSON's words what a Go type is decoded from.
+func jsonName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Slice:
+		return "a list"
+	case reflect.String:
+		return "a string"
+	default:
+		return "an object"
+	}
+}

@@ -1,0 +1,180 @@
+package webhook
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
+)
+
+// Options are what an installation can choose about the webhook.
+type Options struct {
+	Address    string        // where reviews are answered, over TLS
+	OpsAddress string        // where metrics and probes are, over plain HTTP
+	CertDir    string        // holds tls.crt and tls.key
+	Kubeconfig string        // empty: the pod's own service account
+	Drain      time.Duration // from SIGTERM to the end of listening
+	LogLevel   slog.Level
+	Policy     inject.Policy
+}
+
+// optionParser collects mistakes, so that all are reported at once.
+type optionParser struct {
+	flags    *flag.FlagSet
+	options  Options
+	settings []string // IPMGR_* entries of --env
+	mistakes []error
+}
+
+// ParseOptions reads the command line, without the program's name. All
+// mistakes are reported at once. version goes into the pods' annotation, and
+// namespace, the webhook's own, is left alone. The error is flag.ErrHelp when
+// help was asked for and has been written to output.
+func ParseOptions(arguments []string, version, namespace string, output io.Writer) (Options, error) {
+	p := &optionParser{
+		flags: flag.NewFlagSet("webhook", flag.ContinueOnError),
+		options: Options{
+			Address: ":9443", OpsAddress: ":8080", CertDir: "/tls", Drain: 5 * time.Second,
+			Policy: inject.DefaultPolicy(),
+		},
+	}
+	p.options.Policy.Version = version
+	if namespace != "" {
+		p.options.Policy.Protected = append(p.options.Policy.Protected, namespace)
+	}
+	p.flags.SetOutput(output)
+	p.serving()
+	p.injection()
+	if err := p.flags.Parse(arguments); err != nil {
+		return Options{}, err
+	}
+	return p.options, p.check()
+}
+
+// serving declares the flags of the webhook itself.
+func (p *optionParser) serving() {
+	o := &p.options
+	p.flags.StringVar(&o.Address, "address", o.Address, "`host:port` where admission reviews are answered, over TLS")
+	p.flags.StringVar(&o.OpsAddress, "ops-address", o.OpsAddress, "`host:port` of /metrics, /healthz and /readyz, over plain HTTP")
+	p.flags.StringVar(&o.CertDir, "cert-dir", o.CertDir, "`directory` of tls.crt and tls.key, which are loaded again when they change")
+	p.flags.StringVar(&o.Kubeconfig, "kubeconfig", "", "`file` that says how to reach the API server; without it, the pod's service account is used")
+	p.value("drain", "`time` to go on serving after SIGTERM (default 5s)", func(text string) (err error) {
+		if o.Drain, err = time.ParseDuration(text); err != nil || o.Drain < 0 {
+			return errors.New("want a duration such as 5s")
+		}
+		return nil
+	})
+	p.value("log-level", "`level`: debug, info, warn or error (default info)", func(text string) error {
+		if o.LogLevel.UnmarshalText([]byte(text)) != nil {
+			return errors.New("want debug, info, warn or error")
+		}
+		return nil
+	})
+}
+
+// injection declares the flags of the injected container.
+func (p *optionParser) injection() {
+	policy := &p.options.Policy
+	p.flags.StringVar(&policy.Image, "image", "", "`image` of the injected container (required)")
+	p.value("image-pull-policy", "`policy`: Always, IfNotPresent or Never (default: Kubernetes's, by the image's tag)", func(text string) error {
+		policy.PullPolicy = corev1.PullPolicy(text)
+		return oneOf(policy.PullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)
+	})
+	p.value("sidecar-style", "`style` of sidecars: native, or container for clusters before Kubernetes 1.29 (default native)", func(text string) error {
+		policy.Style = inject.SidecarStyle(text)
+		return oneOf(policy.Style, inject.Native, inject.Plain)
+	})
+	p.value("env", "`NAME=VALUE` for the injected container, an IPMGR_ or AWS_ setting for instance; may be repeated", p.environment)
+	p.value("requests", "`resources` that the container requests (default cpu=10m,memory=16Mi)", func(text string) (err error) {
+		policy.Resources.Requests, err = parseResources(text)
+		return err
+	})
+	p.value("limits", "`resources` that the container is limited to (default cpu=200m,memory=64Mi)", func(text string) (err error) {
+		policy.Resources.Limits, err = parseResources(text)
+		return err
+	})
+	p.flags.StringVar(&policy.WebIdentity.RoleARN, "web-identity-role-arn", "", "`ARN` of an IAM role that only the injected container assumes, by a token of the pod's service account")
+	p.flags.StringVar(&policy.WebIdentity.Audience, "web-identity-audience", policy.WebIdentity.Audience, "`audience` of that token")
+}
+
+// value declares a flag whose mistakes do not stop the parser.
+func (p *optionParser) value(name, usage string, parse func(string) error) {
+	p.flags.Func(name, usage, func(text string) error {
+		if err := parse(text); err != nil {
+			p.mistakes = append(p.mistakes, fmt.Errorf("--%s=%q: %w", name, text, err))
+		}
+		return nil
+	})
+}
+
+func (p *optionParser) environment(text string) error {
+	name, value, ok := strings.Cut(text, "=")
+	switch {
+	case !ok || name == "":
+		return errors.New("want NAME=VALUE")
+	case name == spec.EnvInterfaces || name == spec.EnvHostIP:
+		return errors.New("is filled in for each pod")
+	case slices.ContainsFunc(p.options.Policy.Env, func(e corev1.EnvVar) bool { return e.Name == name }):
+		return errors.New("is given twice")
+	case strings.HasPrefix(name, "IPMGR_"):
+		p.settings = append(p.settings, text)
+	default:
+		p.options.Policy.Env = append(p.options.Policy.Env, corev1.EnvVar{Name: name, Value: value})
+	}
+	return nil
+}
+
+// check validates what concerns more than one flag, and reports all mistakes.
+func (p *optionParser) check() error {
+	mistakes := p.mistakes
+	if p.flags.NArg() > 0 {
+		mistakes = append(mistakes, fmt.Errorf("%q: the webhook takes flags only", p.flags.Args()))
+	}
+	if p.options.Policy.Image == "" {
+		mistakes = append(mistakes, errors.New("--image is required: the image of the injected container"))
+	}
+	settings, err := spec.Parse(p.settings)
+	if err != nil {
+		mistakes = append(mistakes, err)
+	}
+	p.options.Policy.Settings = settings
+	for name, limit := range p.options.Policy.Resources.Limits {
+		if request := p.options.Policy.Resources.Requests[name]; request.Cmp(limit) > 0 {
+			mistakes = append(mistakes, fmt.Errorf("--requests: %s=%s is more than --limits allows (%s)", name, &request, &limit))
+		}
+	}
+	return errors.Join(mistakes...)
+}
+
+func oneOf[T ~string](value T, accepted ...T) error {
+	if slices.Contains(accepted, value) {
+		return nil
+	}
+	return fmt.Errorf("want one of %q", accepted)
+}
+
+func parseResources(text string) (corev1.ResourceList, error) {
+	list := corev1.ResourceList{}
+	for item := range strings.SplitSeq(text, ",") {
+		name, value, _ := strings.Cut(item, "=")
+		if err := oneOf(corev1.ResourceName(name), corev1.ResourceCPU, corev1.ResourceMemory); err != nil {
+			return nil, err
+		}
+		quantity, err := resource.ParseQuantity(value)
+		if err != nil || quantity.Sign() <= 0 {
+			return nil, fmt.Errorf("%s=%q: want a quantity above zero, such as 10m or 16Mi", name, value)
+		}
+		list[corev1.ResourceName(name)] = quantity
+	}
+	return list, nil
+}

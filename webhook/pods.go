@@ -1,0 +1,109 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
+)
+
+// Cluster is what a decision needs to know of the cluster.
+type Cluster interface {
+	// Namespace reads a namespace: from a cache, or from the API server if
+	// fresh or if the cache does not have it. An error says that it could not
+	// be read.
+	Namespace(ctx context.Context, name string, fresh bool) (inject.Namespace, error)
+	// NAD reads a NetworkAttachmentDefinition in the same way, and reports
+	// false when there is none.
+	NAD(ctx context.Context, namespace, name string) (nad.Definition, bool)
+}
+
+// podHandler answers the reviews of pods that are created.
+type podHandler struct {
+	cluster Cluster
+	policy  inject.Policy
+	metrics *metrics
+	log     *slog.Logger
+}
+
+func (h *podHandler) handle(ctx context.Context, req *request[inject.Pod]) response {
+	started := time.Now()
+	if req.Kind != (groupKind{Kind: "Pod"}) {
+		h.metrics.failed(failReview, time.Since(started))
+		return refuse(req.UID, http.StatusBadRequest, "BadRequest",
+			fmt.Errorf("%s reviews Pods, and this is a %s; mend the rules of the MutatingWebhookConfiguration", PodPath, req.Kind))
+	}
+	decision, err := h.decide(ctx, req)
+	var r response
+	if err == nil {
+		r, err = answer(req.UID, decision)
+	}
+	if err != nil {
+		h.metrics.failed(failCluster, time.Since(started))
+		h.log.LogAttrs(ctx, slog.LevelError, "admission failed", append(h.about(req), slog.Any(keyError, err))...)
+		return refuse(req.UID, http.StatusInternalServerError, "InternalError", err)
+	}
+	h.metrics.decided(decision.Reason, time.Since(started))
+	h.report(ctx, req, decision)
+	return r
+}
+
+func (h *podHandler) decide(ctx context.Context, req *request[inject.Pod]) (inject.Decision, error) {
+	find := func(namespace, name string) (nad.Definition, bool) { return h.cluster.NAD(ctx, namespace, name) }
+	ns, err := h.cluster.Namespace(ctx, req.Namespace, false)
+	if err != nil {
+		return inject.Decision{}, err
+	}
+	decision := inject.Decide(req.Object, ns, find, h.policy)
+	if decision.Reason != inject.NamespaceNotEnabled {
+		return decision, nil
+	}
+	// The API server sends pods of enabled namespaces only: its cache is ahead
+	// of ours, because the label is new.
+	if ns, err = h.cluster.Namespace(ctx, req.Namespace, true); err != nil {
+		return inject.Decision{}, err
+	}
+	return inject.Decide(req.Object, ns, find, h.policy), nil
+}
+
+// report logs one line for each pod that is changed or denied, and for others
+// when debugging.
+func (h *podHandler) report(ctx context.Context, req *request[inject.Pod], d inject.Decision) {
+	level := slog.LevelInfo
+	if d.Reason.Outcome() == inject.Skipped && len(d.Warnings) == 0 {
+		level = slog.LevelDebug
+	}
+	if !h.log.Enabled(ctx, level) {
+		return
+	}
+	attrs := append(h.about(req), slog.String(keyDecision, string(d.Reason.Outcome())), slog.String(keyReason, string(d.Reason)))
+	if d.Mode != "" {
+		attrs = append(attrs, slog.String(keyMode, string(d.Mode)), slog.Any(keyInterfaces, d.Interfaces))
+	}
+	if d.Detail != "" {
+		attrs = append(attrs, slog.String(keyDetail, d.Detail))
+	}
+	if len(d.Warnings) > 0 {
+		attrs = append(attrs, slog.Any(keyWarnings, d.Warnings))
+	}
+	h.log.LogAttrs(ctx, level, "pod decided", attrs...)
+}
+
+// about says which pod a line is about. One that a controller creates has only
+// the beginning of a name yet.
+func (h *podHandler) about(req *request[inject.Pod]) []slog.Attr {
+	name := req.Object.Metadata.Name
+	if name == "" {
+		name = req.Object.Metadata.GenerateName + "*"
+	}
+	attrs := make([]slog.Attr, 0, 10)
+	attrs = append(attrs, slog.String(keyNamespace, req.Namespace), slog.String(keyPod, name), slog.String(keyUID, req.UID))
+	if req.DryRun {
+		attrs = append(attrs, slog.Bool(keyDryRun, true))
+	}
+	return attrs
+}

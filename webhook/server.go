@@ -1,0 +1,156 @@
+// Package webhook is the admission webhook: it adds the IP manager to pods
+// with Multus networks.
+//
+// One request takes this way: HTTP (http.go), decode once (review.go), decide
+// (pods.go, which asks package inject), answer. What a decision needs to know
+// of the cluster is mirrored in memory (mirror.go, cluster.go).
+//
+// It uses client-go's informers without controller-runtime's manager: the
+// manager links every Kubernetes API and decodes each request twice, which
+// costs more memory and processor time than all the rest of the webhook.
+package webhook
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+)
+
+// Intervals and limits of the server.
+const (
+	// reloadInterval is how often the certificate's files are read.
+	reloadInterval = 10 * time.Second
+	// stopTimeout is how long requests may take to end: as long as the API
+	// server waits for them.
+	stopTimeout = 10 * time.Second
+	// headerTimeout stops clients that connect and say nothing.
+	headerTimeout = 10 * time.Second
+)
+
+// Server is the webhook. Its listeners are open from New on.
+type Server struct {
+	options   Options
+	log       *slog.Logger
+	cluster   *mirrored
+	cert      *certificate
+	metrics   *metrics
+	admission net.Listener
+	ops       net.Listener
+	stopping  atomic.Bool
+}
+
+// New builds a server that asks the API server at config. It fails when an
+// address cannot be listened on.
+func New(options Options, config *rest.Config, log *slog.Logger) (*Server, error) {
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("building the Kubernetes client: %w", err)
+	}
+	cluster, err := newMirrored(client, log)
+	if err != nil {
+		return nil, fmt.Errorf("building the caches: %w", err)
+	}
+	admission, err := net.Listen("tcp", options.Address)
+	if err != nil {
+		return nil, fmt.Errorf("--address: %w", err)
+	}
+	ops, err := net.Listen("tcp", options.OpsAddress)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("--ops-address: %w", err), admission.Close())
+	}
+	return &Server{
+		options: options, log: log, cluster: cluster, metrics: newMetrics(),
+		cert:      &certificate{dir: options.CertDir, log: log},
+		admission: admission, ops: ops,
+	}, nil
+}
+
+// Address is where reviews are answered, over TLS.
+func (s *Server) Address() string { return s.admission.Addr().String() }
+
+// OpsAddress is where /metrics, /healthz and /readyz are, over plain HTTP.
+func (s *Server) OpsAddress() string { return s.ops.Addr().String() }
+
+// Run serves until ctx ends, and then until the requests that are under way
+// have been answered.
+func (s *Server) Run(ctx context.Context) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer stop()
+	group.Go(func() { s.cluster.run(background) })
+	group.Go(func() { s.cert.follow(background, reloadInterval) })
+
+	failed := make(chan error, 2)
+	admission, ops := s.admissionServer(), s.opsServer()
+	group.Go(func() { failed <- admission.ServeTLS(s.admission, "", "") })
+	group.Go(func() { failed <- ops.Serve(s.ops) })
+	s.log.Info("serving", keyVersion, s.options.Policy.Version, keyAddress, s.Address(), keyOps, s.OpsAddress())
+
+	var err error
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+		s.drain()
+	}
+	timeout, cancel := context.WithTimeout(background, stopTimeout)
+	defer cancel()
+	return errors.Join(err, admission.Shutdown(timeout), ops.Shutdown(timeout))
+}
+
+// drain turns readiness off first and goes on serving for a while, because
+// the API server learns later than the kubelet that this replica ends.
+func (s *Server) drain() {
+	s.stopping.Store(true)
+	s.log.Info("stopping")
+	time.Sleep(s.options.Drain)
+}
+
+func (s *Server) admissionServer() *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle(PodPath, newPodHandler(&podHandler{cluster: s.cluster, policy: s.options.Policy, metrics: s.metrics, log: s.log}))
+	return &http.Server{
+		Handler:           mux,
+		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: s.cert.get},
+		ReadHeaderTimeout: headerTimeout,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+func (s *Server) opsServer() *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { probe(w, nil) })
+	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) { probe(w, s.ready()) })
+	return &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+}
+
+// ready says why pods must not be sent here. A decision without the caches
+// would let pods pass that need the container.
+func (s *Server) ready() error {
+	if s.stopping.Load() {
+		return errors.New("stopping")
+	}
+	return errors.Join(s.cert.ready(), s.cluster.ready())
+}
+
+func probe(w http.ResponseWriter, err error) {
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = w.Write([]byte("ok\n")) // a probe that went away needs no answer
+}
+
+var _ Cluster = (*mirrored)(nil)
