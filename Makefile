@@ -1,0 +1,123 @@
+# `make` or `make help` prints what can be done here. A target that takes long
+# says what it does. Third-party programs are built by e2e/tools, once.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory --warn-undefined-variables
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+FUZZTIME ?= 20s
+TESTARGS ?=
+ARGS     ?=
+
+MODULE   := github.com/multus-ipmgr/multus-ipmgr
+PROGRAMS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
+LDFLAGS   = -s -w -X $(MODULE)/version.version=$(VERSION)
+TOOLS     = go run -C e2e/tools .
+
+##@ Use
+
+.PHONY: help
+help: ## Print this page.
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 } \
+	  /^#: / { printf "  %-15s %s\n", "", substr($$0, 4) }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build control-plane ## Show the whole system at work on this machine, in a few minutes, and clean up.
+#: Needs no root where user namespaces are allowed. ARGS= are passed on.
+	@go run ./e2e/demo $(ARGS)
+
+##@ Build
+
+.PHONY: build
+build: $(PROGRAMS:%=bin/%) ## Leave every program in bin/, static and stripped.
+
+# Go knows what changed: a second build costs a second.
+.PHONY: $(PROGRAMS:%=bin/%)
+$(PROGRAMS:%=bin/%): bin/%: | go
+	@echo "build: $@ $(VERSION)"
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/$*
+
+.PHONY: generate
+generate: go ## Write again what is generated from source.
+	@echo "generate: go generate in all packages"
+	@go generate ./...
+
+.PHONY: clean
+clean: ## Remove what make left in the tree; the cache of tool programs stays.
+	@rm -rf bin dist
+	@echo "clean: the tool programs stay in $${MULTUS_IPMGR_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/multus-ipmgr}"
+
+##@ Prove
+
+.PHONY: test
+test: go compiler control-plane ## Run all tests, with the race detector, in random order.
+#: TESTARGS= are passed on to go test, such as TESTARGS='-run Inject -v'.
+	@echo "test: compiling with the race detector; some minutes on a cold cache"
+	@go test -race -shuffle=on $(TESTARGS) ./...
+	@go -C e2e/tools test -shuffle=on ./...
+
+.PHONY: fuzz
+fuzz: go ## Fuzz every parser for FUZZTIME (20s).
+	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file target; do \
+	  echo "fuzz: $${target#func } in $$(dirname $$file) for $(FUZZTIME)"; \
+	  go test -run '^$$' -fuzz "^$${target#func }$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
+	done
+
+.PHONY: bench
+bench: build ## Measure the figures that the project promises, each beside its bar.
+	@go run ./e2e/bench $(ARGS)
+
+.PHONY: lint
+lint: go ## Judge the source, with the import rules of the architecture.
+	@lint=$$($(TOOLS) golangci-lint); \
+	schema=$$(go list -C e2e/tools/lint -m -f '{{.Dir}}' github.com/golangci/golangci-lint/v2)/jsonschema/golangci.jsonschema.json; \
+	echo "lint: the configuration"; $$lint config verify --schema "$$schema"; \
+	echo "lint: the product and its tests"; $$lint run ./...; \
+	echo "lint: e2e/tools"; cd e2e/tools; $$lint run --config ../../.golangci.yml ./...
+
+.PHONY: verify
+verify: go ## Prove that generated files, go.mod, dependencies and house norms are in order.
+	@state() { git status --porcelain; git diff HEAD | sha256sum; }; \
+	before=$$(state); $(MAKE) generate; \
+	if [ "$$before" != "$$(state)" ]; then git status --short; echo "verify: make generate changed files: commit them"; exit 1; fi
+	@echo "verify: go.mod and go.sum are tidy"
+	@go mod tidy -diff >/dev/null || { echo "verify: run go mod tidy and commit go.mod and go.sum"; exit 1; }
+	@go -C e2e/tools mod tidy -diff
+	@echo "verify: go vet"
+	@go vet ./...
+	@go -C e2e/tools vet ./...
+	@echo "verify: what the programs are linked with"
+	@$(call without,./cmd/ipmgr,^(k8s\.io|sigs\.k8s\.io)/,ipmgr runs in every pod and must stay small)
+	@$(call without,./cmd/webhook,aws-sdk-go|/netlink,the webhook holds no AWS credentials and touches no network)
+	@echo "verify: house norms"
+	@go run -C e2e/tools ./norms ../..
+
+.PHONY: vulncheck
+vulncheck: go ## Look for known vulnerabilities that the programs can reach (asks vuln.go.dev).
+	@govulncheck=$$($(TOOLS) govulncheck); $$govulncheck ./...
+
+# without PACKAGE,PATTERN,REASON fails if PACKAGE depends on what matches.
+define without
+found=$$(go list -deps $(1) | grep -E '$(2)' || true); \
+if [ -n "$$found" ]; then echo "$(1) depends on:"; echo "$$found"; echo "$(3)"; exit 1; fi
+endef
+
+# What other targets need; each says what is missing.
+
+.PHONY: go
+go:
+	@command -v go >/dev/null || { echo "Go $$(awk '/^go /{print $$2}' go.mod) or newer is needed: https://go.dev/dl/"; exit 1; }
+	@go env GOVERSION >/dev/null || { echo "Go $$(awk '/^go /{print $$2}' go.mod) or newer is needed, see the line above: https://go.dev/dl/"; exit 1; }
+
+.PHONY: compiler
+compiler: go
+	@cc=$$(go env CC); command -v $${cc%% *} >/dev/null || { echo "the race detector needs a C compiler ($$cc): sudo apt-get install gcc libc6-dev"; exit 1; }
+
+.PHONY: control-plane
+control-plane: go
+	@echo "tools: etcd and kube-apiserver"
+	@$(TOOLS) etcd kube-apiserver >/dev/null
