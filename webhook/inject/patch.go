@@ -53,13 +53,13 @@ func findContainer(pod Pod) (place, bool) {
 func patch(pod Pod, mode spec.Mode, n networks, policy Policy) []Operation {
 	ops := []Operation{annotate(pod, string(mode)+" "+policy.Version)}
 	if volume, wanted := tokenVolume(policy.WebIdentity); wanted && !hasVolume(pod, volume.Name) {
-		ops = append(ops, prepend("/spec/volumes", len(pod.Spec.Volumes), volume))
+		ops = append(ops, insert("/spec/volumes", len(pod.Spec.Volumes), "-", volume))
 	}
 	c := container(pod, mode, n, policy)
 	if mode == spec.Sidecar && policy.Style == Plain {
-		return append(ops, prepend("/spec/containers", len(pod.Spec.Containers), c))
+		return append(ops, insert("/spec/containers", len(pod.Spec.Containers), "0", c))
 	}
-	return append(ops, prepend("/spec/initContainers", len(pod.Spec.InitContainers), c))
+	return append(ops, insert("/spec/initContainers", len(pod.Spec.InitContainers), "0", c))
 }
 
 func annotate(pod Pod, value string) Operation {
@@ -69,13 +69,13 @@ func annotate(pod Pod, value string) Operation {
 	return Operation{Op: "add", Path: "/metadata/annotations/" + strings.ReplaceAll(InjectedAnnotation, "/", "~1"), Value: value}
 }
 
-// prepend makes value the first element of a list of the given length. An
-// empty list may be absent, and is then created.
-func prepend[T any](path string, length int, value T) Operation {
+// insert puts value into a list of the given length, at an index or at the end
+// ("-"). An empty list may be absent, and is then created.
+func insert[T any](path string, length int, at string, value T) Operation {
 	if length == 0 {
 		return Operation{Op: "add", Path: path, Value: []T{value}}
 	}
-	return Operation{Op: "add", Path: path + "/0", Value: value}
+	return Operation{Op: "add", Path: path + "/" + at, Value: value}
 }
 
 func hasVolume(pod Pod, name string) bool {

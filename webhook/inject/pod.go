@@ -1,5 +1,7 @@
 package inject
 
+import "bytes"
+
 // Pod is what a decision reads of a core/v1 Pod, in the shape of its JSON.
 // Decoding into it passes over everything else, and what is not decoded cannot
 // be lost: a decision adds to the pod and never writes it back.
@@ -41,8 +43,18 @@ type Container struct {
 
 // Resources are requests and limits by resource name, as quantities.
 type Resources struct {
-	Requests map[string]string `json:"requests"`
-	Limits   map[string]string `json:"limits"`
+	Requests map[string]Quantity `json:"requests"`
+	Limits   map[string]Quantity `json:"limits"`
+}
+
+// Quantity is a quantity as it is written. The API server writes strings,
+// people may write numbers.
+type Quantity string
+
+// UnmarshalJSON takes a string or a number.
+func (q *Quantity) UnmarshalJSON(data []byte) error {
+	*q = Quantity(bytes.Trim(data, `"`))
+	return nil
 }
 
 // Volume is the part of a volume that is read.

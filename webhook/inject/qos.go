@@ -37,7 +37,7 @@ func settled(r Resources, name string) bool {
 	if limit == "" || request == "" || limit == request {
 		return limit != ""
 	}
-	l, errLimit := resource.ParseQuantity(limit)
-	q, errRequest := resource.ParseQuantity(request)
+	l, errLimit := resource.ParseQuantity(string(limit))
+	q, errRequest := resource.ParseQuantity(string(request))
 	return errLimit == nil && errRequest == nil && l.Cmp(q) == 0
 }

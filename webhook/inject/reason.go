@@ -1,5 +1,7 @@
 package inject
 
+import "github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
+
 // Reason is why a pod was or was not changed. The set is closed, and the log,
 // the metrics, the admission's audit annotation, the command line and the
 // tests all share it.
@@ -109,7 +111,7 @@ func (r Reason) Sentence() string {
 	case InvalidMode:
 		return "The annotation " + ModeAnnotation + " has a value that is not accepted."
 	case InvalidAnnotation:
-		return "The pod's networks annotation cannot be read."
+		return "The annotation " + nad.NetworksAnnotation + " cannot be read."
 	case NameTaken:
 		return "The pod has a container of its own called " + ContainerName + "."
 	}
