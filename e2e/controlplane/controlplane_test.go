@@ -97,6 +97,7 @@ func testPod() *corev1.Pod {
 }
 
 func admitsPod(t *testing.T, cp *controlplane.ControlPlane) {
+	t.Helper()
 	labels := map[string]string{"multus-ipmgr.io/inject": "enabled"}
 	if err := cp.CreateNamespace(t.Context(), "core", labels); err != nil {
 		t.Fatal(err)
@@ -111,6 +112,7 @@ func admitsPod(t *testing.T, cp *controlplane.ControlPlane) {
 }
 
 func storesNAD(t *testing.T, cp *controlplane.ControlPlane) {
+	t.Helper()
 	if err := cp.InstallNADs(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -139,6 +141,7 @@ func storesNAD(t *testing.T, cp *controlplane.ControlPlane) {
 }
 
 func refusesStranger(t *testing.T, cp *controlplane.ControlPlane) {
+	t.Helper()
 	config, err := cp.ConfigFor("stranger")
 	if err != nil {
 		t.Fatal(err)

@@ -320,9 +320,12 @@ func TestTwoLabsLiveSideBySide(t *testing.T) {
 	first := newPod(t, newLab(t, netlab.Options{}), worker1())
 	second := newPod(t, newLab(t, netlab.Options{Gateway: netip.MustParsePrefix("10.20.0.1/24")}),
 		netlab.PodSpec{Name: "other", Eth0: netip.MustParsePrefix("10.20.0.9/24")})
-	server := serve(t, "0.0.0.0:0").(*net.TCPAddr)
+	_, port, err := net.SplitHostPort(serve(t, "0.0.0.0:0").String())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for pod, gateway := range map[*netlab.Pod]string{first: "10.10.12.1", second: "10.20.0.1"} {
-		to := (&net.TCPAddr{IP: net.ParseIP(gateway), Port: server.Port}).String()
+		to := net.JoinHostPort(gateway, port)
 		if _, err := greet(pod, to); err != nil {
 			t.Errorf("%s to %s: %v", pod.Name, to, err)
 		}

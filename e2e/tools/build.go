@@ -37,7 +37,7 @@ func (b builder) build(ctx context.Context, name string, p program) (string, err
 	if exists(j.target) {
 		return j.target, nil
 	}
-	if err := os.MkdirAll(filepath.Dir(j.target), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(j.target), 0o750); err != nil {
 		return "", err
 	}
 	release, err := lock(ctx, j.target+".lock", func() {

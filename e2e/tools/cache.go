@@ -41,7 +41,7 @@ func key(parts ...[]byte) string {
 // lock takes the file's lock, which the kernel gives back when the process
 // ends. It calls waiting once if another process holds it.
 func lock(ctx context.Context, path string, waiting func()) (release func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -76,9 +76,9 @@ func (p program) version(goMod []byte) (string, error) {
 func (p program) ldflags(version string) string {
 	parts := append(strings.SplitN(strings.TrimPrefix(version, "v"), ".", 3), "", "")
 	fill := strings.NewReplacer("VERSION", version, "MAJOR", parts[0], "MINOR", parts[1])
-	flags := "-s -w"
+	flags := []string{"-s", "-w"}
 	for _, s := range p.stamp {
-		flags += " -X " + fill.Replace(s)
+		flags = append(flags, "-X", fill.Replace(s))
 	}
-	return flags
+	return strings.Join(flags, " ")
 }
