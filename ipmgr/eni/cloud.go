@@ -10,21 +10,34 @@ package eni
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"time"
 
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/imds"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/roots"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/wire"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
 
+const (
+	// imdsPatience is what finding out that IMDS does not answer may cost.
+	imdsPatience = 500 * time.Millisecond
+	// imdsReprobe is how long IMDS is then left alone. It is asked again
+	// because a starved worker can miss the first deadline.
+	imdsReprobe = time.Hour
+)
+
 // DialFunc opens a connection, as net.Dialer.DialContext does. It is called
 // with IP addresses only: names are resolved before, through the same function.
-type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+type DialFunc = wire.DialFunc
 
 // Options are what a Cloud needs. The zero value works on a worker whose IMDS
 // answers or whose environment names the Region.
@@ -57,23 +70,40 @@ type Options struct {
 // Cloud is the worker's view of its ENIs, and the calls that change them. It
 // is safe for concurrent use.
 type Cloud struct {
-	opts Options
+	opts     Options
+	local    *http.Client // services on the worker
+	remote   *http.Client // AWS's APIs
+	imds     *imds.Client
+	metadata *metadata
+	registry *registry
+	api      api
 }
 
 // New returns a Cloud. It makes no connection: what the environment lacks is
 // reported by the first call that needs it.
 func New(opts Options) (*Cloud, error) {
 	opts = withDefaults(opts)
+	c := &Cloud{opts: opts, local: wire.Local(opts.Dial), registry: newRegistry()}
+	c.remote = wire.Client(opts.Dial, roots.FromEnvironment(opts.Getenv, opts.Now))
+	settings := imds.Options{HTTP: c.local, Patience: imdsPatience, Now: opts.Now}
 	switch opts.Discovery {
-	case spec.DiscoverAuto, spec.DiscoverIMDS, spec.DiscoverEC2:
+	case spec.DiscoverAuto, spec.DiscoverEC2:
+		settings.Reprobe = imdsReprobe
+	case spec.DiscoverIMDS:
 	default:
 		return nil, fmt.Errorf("discovery %q: want auto, imds or ec2", opts.Discovery)
 	}
-	return &Cloud{opts: opts}, nil
+	c.imds = imds.New(settings.FromEnvironment(opts.Getenv))
+	c.metadata = newMetadata(c.imds)
+	c.api = newAPI(c)
+	return c, nil
 }
 
 // Close closes idle connections. The Cloud stays usable.
-func (c *Cloud) Close() {}
+func (c *Cloud) Close() {
+	c.local.CloseIdleConnections()
+	c.remote.CloseIdleConnections()
+}
 
 func withDefaults(opts Options) Options {
 	if opts.Discovery == "" {
@@ -108,22 +138,39 @@ func withDefaults(opts Options) Options {
 // in addrs; all ENIs of the worker are reported when a MAC is not an ENI's.
 // An ENI that EC2 found by its MAC has no Subnets: the MAC is proof enough.
 func (c *Cloud) Attached(ctx context.Context, addrs []plan.Address) ([]plan.ENI, error) {
-	return nil, fmt.Errorf("not implemented")
+	if len(addrs) == 0 {
+		return nil, nil
+	}
+	if c.opts.Discovery == spec.DiscoverEC2 {
+		return c.attachedByEC2(ctx, addrs)
+	}
+	enis, err := c.metadata.attached(ctx, addrs)
+	if err == nil {
+		c.registry.report(enis)
+		return enis, nil
+	}
+	if ctx.Err() != nil {
+		return nil, toFault(newFailure(ctx, "IMDS", "", err), netip.Addr{}, "")
+	}
+	if c.opts.Discovery == spec.DiscoverIMDS {
+		return nil, imdsFault(err)
+	}
+	if errors.Is(err, imds.ErrUnavailable) && c.registry.firstFallback() {
+		c.opts.Logger.Info("instance metadata does not answer, EC2 is asked instead", "error", err)
+	}
+	return c.attachedByEC2(ctx, addrs)
 }
 
-// Assign makes the addresses of step secondary addresses of its ENI and
-// returns a *fault.Error for each address that is not.
-func (c *Cloud) Assign(ctx context.Context, step plan.Step) map[netip.Addr]error {
-	return nil
-}
-
-// Unassign takes addresses of one family off the ENI. Addresses that the ENI
-// does not hold, and an ENI that is gone, are no error.
-func (c *Cloud) Unassign(ctx context.Context, eni plan.ENI, addrs []netip.Addr) error {
-	return nil
-}
-
-// Owner names the ENI that holds addr, or "" when none does.
+// Owner names the ENI that holds addr, or "" when none does. It looks in the
+// VPC of the worker's ENIs, because addresses repeat across VPCs.
 func (c *Cloud) Owner(ctx context.Context, addr netip.Addr) (string, error) {
-	return "", nil
+	vpc, err := c.vpcFor(ctx, addr)
+	if err != nil {
+		return "", toFault(err, addr, "")
+	}
+	owners, err := c.owners(ctx, vpc, []netip.Addr{addr})
+	if err != nil {
+		return "", toFault(err, addr, "")
+	}
+	return owners[addr].ID, nil
 }

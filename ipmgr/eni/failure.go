@@ -1,0 +1,228 @@
+package eni
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/smithy-go"
+
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/credential"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/imds"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+)
+
+// failure is one call that did not succeed: what went wrong, before it is told
+// of an address.
+type failure struct {
+	action string // EC2 action
+	eni    string // that the call was about; may be empty
+	code   string
+	text   string // what AWS or the network said
+	source credential.Source
+	err    error
+}
+
+// Error names the action and says what AWS said.
+func (f *failure) Error() string { return f.action + ": " + f.text }
+
+// Unwrap returns the SDK's error.
+func (f *failure) Unwrap() error { return f.err }
+
+// meaningIn returns what err, of one call or nil, means.
+func meaningIn(err error) meaning {
+	if err == nil {
+		return done
+	}
+	var f *failure
+	if errors.As(err, &f) {
+		if m := meaningOf(f.code); m != unknown || !f.byServer() {
+			return m
+		}
+		return transient
+	}
+	return unknown
+}
+
+// byServer reports whether AWS took the blame with an HTTP status of 500 or more.
+func (f *failure) byServer() bool {
+	var response *awshttp.ResponseError
+	return errors.As(f.err, &response) && response.HTTPStatusCode() >= http.StatusInternalServerError
+}
+
+// told reports whether EC2 answered: then a refused call had no effect. A call
+// without an answer may have taken effect.
+func told(err error) bool {
+	var api smithy.APIError
+	return errors.As(err, &api)
+}
+
+// newFailure reads the code out of an SDK error, however wrapped.
+func newFailure(ctx context.Context, action, eni string, err error) *failure {
+	f := &failure{action: action, eni: eni, err: err, text: err.Error()}
+	var api smithy.APIError
+	var certificate *tls.CertificateVerificationError
+	var source *credential.Error
+	if errors.As(err, &source) {
+		f.source = source.Source
+		f.text = source.Error()
+	}
+	switch {
+	case errors.Is(err, credential.ErrNone):
+		f.code = CodeNoCredentials
+	case errors.As(err, &api) && api.ErrorCode() != "":
+		f.code, f.text = api.ErrorCode(), apiText(api, err)
+	case errors.As(err, &certificate):
+		f.code, f.text = CodeCertificate, certificate.Err.Error()
+	case errors.Is(ctx.Err(), context.Canceled):
+		f.code, f.text = CodeCanceled, "ipmgr is ending"
+	case source != nil:
+		f.code = CodeCredentials
+	case isNetwork(err):
+		f.code, f.text = CodeUnreachable, networkText(err)
+	case f.byServer():
+		f.code = "ServiceUnavailable"
+	default:
+		f.code = CodeUnknown
+	}
+	return f
+}
+
+// apiText is AWS's message without the ciphertext that only an administrator
+// can decode, and with the request's id, which AWS's support asks for.
+func apiText(api smithy.APIError, err error) string {
+	text, _, _ := strings.Cut(api.ErrorMessage(), " Encoded authorization failure message")
+	text = strings.TrimSuffix(strings.TrimSpace(text), ".")
+	var response *awshttp.ResponseError
+	if errors.As(err, &response) && response.ServiceRequestID() != "" {
+		text += " (request " + response.ServiceRequestID() + ")"
+	}
+	return text
+}
+
+func isNetwork(err error) bool {
+	var network net.Error
+	var request interface{ ConnectionError() bool } // smithyhttp.RequestSendError
+	return errors.As(err, &network) || errors.As(err, &request) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// networkText is the innermost telling error, without the SDK's layers.
+func networkText(err error) string {
+	var operation *net.OpError
+	var name *net.DNSError
+	switch {
+	case errors.As(err, &name):
+		return name.Error()
+	case errors.As(err, &operation):
+		return operation.Error()
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
+	}
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err.Error()
+		}
+		err = inner
+	}
+}
+
+// toFault tells a call of one address, or of none. It is nil when err is.
+func toFault(err error, addr netip.Addr, eni string) error {
+	if err == nil {
+		return nil
+	}
+	return faultOf(err, addr, eni)
+}
+
+// faultOf tells a failed call of one address, or of none.
+func faultOf(err error, addr netip.Addr, eni string) *fault.Error {
+	var already *fault.Error
+	if errors.As(err, &already) {
+		told := *already
+		if !told.Addr.IsValid() {
+			told.Addr = addr
+		}
+		return &told
+	}
+	var f *failure
+	if !errors.As(err, &f) {
+		return &fault.Error{Addr: addr, ENI: eni, Code: CodeUnknown, Err: err}
+	}
+	m := meaningIn(err)
+	return &fault.Error{
+		Addr: addr, ENI: eni, Code: f.code, Err: f, Advice: advice(f, m),
+		Permanent: m.permanent(), Stale: m == gone,
+	}
+}
+
+// advice says what the user can do about a failed call, as an imperative clause.
+func advice(f *failure, m meaning) string {
+	switch m {
+	case throttled:
+		return "wait: EC2 limits the rate of calls for the whole account and Region"
+	case expired:
+		return "wait for new credentials, and check the worker's clock if this lasts"
+	case gone:
+		return "attach the ENI to the worker again, or move the pod"
+	case refused:
+		return "check that no AWS-reserved address (the first four and the last of the subnet), no other subnet's and none inside a prefix delegated to another ENI is used"
+	case full:
+		return "run fewer pods on this worker, remove stale secondary addresses from the ENI, or choose an instance type with more addresses per interface"
+	case denied:
+		return fmt.Sprintf("allow ec2:%s%s in the IAM policy of the pod's role", f.action, on(f.eni))
+	}
+	return adviceByCode(f)
+}
+
+func on(eni string) string {
+	if eni == "" {
+		return ""
+	}
+	return " on network-interface/" + eni
+}
+
+func adviceByCode(f *failure) string {
+	switch f.code {
+	case CodeUnreachable:
+		return "check the pod's route to the EC2 endpoint (NAT gateway or VPC endpoint), its DNS and its network policies"
+	case CodeCertificate:
+		return "set AWS_CA_BUNDLE or SSL_CERT_FILE to the certificate authority of the EC2 endpoint or proxy"
+	case CodeNoCredentials:
+		return "give the pod's service account a role (EKS Pod Identity or IRSA), or let pods reach the worker's instance role (IMDS hop limit 2)"
+	case CodeCredentials:
+		return "check the source of the credentials: " + string(f.source)
+	case CodeNoRegion:
+		return "set AWS_REGION"
+	case "OptInRequired", "Blocked", "PendingVerification":
+		return "check that the AWS account may use EC2 in this Region"
+	}
+	if meaningOf(f.code) == unsigned {
+		return "check the credentials that the pod gets (service account, role and its trust policy) and the worker's clock"
+	}
+	return ""
+}
+
+// imdsFault tells why IMDS, which is the only source of ENIs, did not serve.
+func imdsFault(err error) error {
+	f := &fault.Error{Code: CodeIMDS, Err: err}
+	if errors.Is(err, imds.ErrUnavailable) {
+		f.Advice = "raise the hop limit of the worker's instance metadata options to 2, or set IPMGR_DISCOVERY=auto or ec2"
+	}
+	return f
+}
+
+// codeIn returns the code of a failed call, or "".
+func codeIn(err error) string {
+	var f *failure
+	if errors.As(err, &f) {
+		return f.code
+	}
+	return ""
+}

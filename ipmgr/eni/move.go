@@ -1,0 +1,161 @@
+package eni
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+const (
+	// moveAttempts is how often each half of an IPv6 move is tried while EC2
+	// is throttled or out of reach: between them nobody has the address.
+	moveAttempts = 4
+	movePause    = 200 * time.Millisecond // before the second attempt; doubles
+	// restoreTimeout bounds putting addresses back, which goes on when ipmgr
+	// is told to end.
+	restoreTimeout = 5 * time.Second
+)
+
+// move takes IPv6 addresses from the ENIs that have them. EC2 has no call for
+// that: they are unassigned there and assigned here at once, and put back when
+// that fails. A process that dies in between leaves them with nobody, and then
+// the next claim finds them free.
+func (a *assignment) move(ctx context.Context, addrs []netip.Addr, owners map[netip.Addr]nic) {
+	byOwner := map[string][]netip.Addr{}
+	for _, addr := range addrs {
+		byOwner[owners[addr].ID] = append(byOwner[owners[addr].ID], addr)
+	}
+	for owner, subset := range byOwner {
+		if a.noRoom != nil {
+			a.untried = append(a.untried, subset...)
+			continue
+		}
+		a.moveFrom(ctx, owner, subset)
+	}
+}
+
+func (a *assignment) moveFrom(ctx context.Context, owner string, addrs []netip.Addr) {
+	err := a.cloud.api.unassign(ctx, owner, addrs)
+	switch m := meaningIn(err); {
+	case m == done:
+	case m == refused, m == gone:
+		// The owner has lost some of them meanwhile. What is free now can be
+		// had, the rest is for the next try.
+		a.rejudge(ctx, addrs, err)
+		return
+	case told(err):
+		a.failFrom(addrs, owner, err)
+		return
+	default: // no answer: it may have taken effect, and then nobody has them
+	}
+	errs := a.take(ctx, addrs)
+	if len(errs) == 0 {
+		a.cloud.opts.Logger.Info("addresses taken over", "addresses", addrs, "from", owner, "eni", a.step.ENI.ID)
+		return
+	}
+	a.restore(ctx, owner, errs)
+}
+
+// rejudge assigns those of addrs that have become free.
+func (a *assignment) rejudge(ctx context.Context, addrs []netip.Addr, refusal error) {
+	owners, err := a.ownersOf(ctx, addrs)
+	if err != nil {
+		a.fail(addrs, err)
+		return
+	}
+	var available []netip.Addr
+	for _, addr := range addrs {
+		switch v, err := judge(addr, owners, a.step); v {
+		case ours:
+		case free:
+			available = append(available, addr)
+		case kept:
+			a.failed[addr] = err
+		case movable:
+			a.failed[addr] = a.transient(addr, refusal)
+		}
+	}
+	a.try(ctx, available, false)
+}
+
+// take assigns addrs, which nobody has, and returns the errors of those that
+// it could not, each as EC2 gave it.
+func (a *assignment) take(ctx context.Context, addrs []netip.Addr) map[netip.Addr]error {
+	err := a.cloud.persist(ctx, func() error { return a.cloud.api.assign(ctx, a.step.ENI.ID, addrs, false) })
+	errs := map[netip.Addr]error{}
+	switch m := meaningIn(err); {
+	case m == done:
+	case m.aboutAddresses() && len(addrs) > 1:
+		for _, part := range [][]netip.Addr{addrs[:len(addrs)/2], addrs[len(addrs)/2:]} {
+			for addr, err := range a.take(ctx, part) {
+				errs[addr] = err
+			}
+		}
+	default:
+		for _, addr := range addrs {
+			errs[addr] = err
+		}
+	}
+	return errs
+}
+
+// restore gives addresses that could not be taken back to their owner.
+func (a *assignment) restore(ctx context.Context, owner string, errs map[netip.Addr]error) {
+	var addrs []netip.Addr
+	for addr := range errs {
+		addrs = append(addrs, addr)
+	}
+	addrs = sortedAddrs(addrs)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreTimeout)
+	defer cancel()
+	back := a.cloud.persist(ctx, func() error { return a.cloud.api.assign(ctx, owner, addrs, false) })
+	if back == nil {
+		a.cloud.opts.Logger.Warn("addresses could not be taken over and were put back", "addresses", addrs, "owner", owner, "eni", a.step.ENI.ID)
+	}
+	for addr, err := range errs {
+		a.failed[addr] = a.lost(addr, owner, err, back)
+	}
+}
+
+// lost is the fault of an address that could not be taken. If it could not be
+// put back either, nobody may have it, and it is tried again whatever EC2 said.
+func (a *assignment) lost(addr netip.Addr, owner string, err, back error) error {
+	told := faultOf(err, addr, a.step.ENI.ID)
+	if back == nil {
+		told.Err = fmt.Errorf("%w; it was put back on ENI %s", told.Err, owner)
+		return told
+	}
+	told.Permanent = false
+	told.Err = fmt.Errorf("%w; it could not be put back on ENI %s: %w", told.Err, owner, back)
+	return told
+}
+
+// failFrom is of a call about the owner's ENI, which the fault names.
+func (a *assignment) failFrom(addrs []netip.Addr, owner string, err error) {
+	for _, addr := range addrs {
+		told := faultOf(err, addr, a.step.ENI.ID)
+		told.Err = fmt.Errorf("taking it from ENI %s: %w", owner, told.Err)
+		a.failed[addr] = told
+	}
+}
+
+// persist makes a call up to moveAttempts times while trying again may help.
+func (c *Cloud) persist(ctx context.Context, call func() error) error {
+	pause := movePause
+	for attempt := 1; ; attempt++ {
+		err := call()
+		m := meaningIn(err)
+		if m != transient && m != throttled && m != expired || attempt == moveAttempts {
+			return err
+		}
+		timer := time.NewTimer(pause/2 + c.opts.Jitter(pause))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		}
+		pause *= 2
+	}
+}

@@ -1,0 +1,89 @@
+package eni
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
+)
+
+// owners finds the ENIs that hold addrs, all of one family, in one call. An
+// address that nobody holds is missing. An empty vpc looks in all VPCs.
+func (c *Cloud) owners(ctx context.Context, vpc string, addrs []netip.Addr) (map[netip.Addr]nic, error) {
+	filters := []types.Filter{holding(addrs)}
+	if vpc != "" {
+		filters = append(filters, filter("vpc-id", vpc))
+	}
+	nics, err := c.api.where(ctx, filters...)
+	if err != nil {
+		return nil, err
+	}
+	owners := map[netip.Addr]nic{}
+	for _, n := range nics {
+		for _, addr := range addrs {
+			if n.holds(addr) {
+				owners[addr] = n
+			}
+		}
+	}
+	return owners, nil
+}
+
+// verdict is what may be done about an address, given who holds it.
+type verdict int
+
+const (
+	free    verdict = iota // nobody holds it
+	ours                   // our ENI holds it
+	movable                // another ENI holds it and may lose it
+	kept                   // another ENI holds it and keeps it
+)
+
+// judge decides over one address:
+//
+//	held by                                | with the pools | without
+//	nobody                                 | free           | free
+//	our ENI                                | ours           | ours
+//	another ENI, as a primary address      | kept           | kept
+//	another ENI, tagged no_manage=true     | movable        | movable
+//	another ENI, of an AWS service         | movable        | kept
+//	any other ENI (the VPC CNI's, ...)     | movable        | kept
+//
+// The error of a kept address is a permanent *fault.Error.
+func judge(addr netip.Addr, owners map[netip.Addr]nic, step plan.Step) (verdict, error) {
+	owner, held := owners[addr]
+	switch {
+	case !held:
+		return free, nil
+	case owner.ID == step.ENI.ID:
+		return ours, nil
+	case owner.isPrimary(addr):
+		return kept, &fault.Error{
+			Addr: addr, ENI: step.ENI.ID, Code: fault.CodePrimaryAddress, Permanent: true,
+			Err:    fmt.Errorf("it is the primary address of %s", describe(owner)),
+			Advice: "exclude the address from the pods' range, or give the worker another address: reserve the range as explicit before workers join the subnet",
+		}
+	case step.TakeOver, owner.noManage && !owner.foreign:
+		return movable, nil
+	}
+	return kept, &fault.Error{
+		Addr: addr, ENI: step.ENI.ID, Code: fault.CodeForeignOwner, Permanent: true,
+		Err:    fmt.Errorf("%s holds it", describe(owner)),
+		Advice: "choose another address, or allow the take-over: reserve the range as explicit and name it in IPMGR_POOLS, or tag that ENI " + noManageTag + "=true",
+	}
+}
+
+func describe(owner nic) string {
+	text := "ENI " + owner.ID
+	if owner.instance != "" {
+		text += " of " + owner.instance
+	}
+	if owner.foreign {
+		text += " (managed by an AWS service)"
+	}
+	return text
+}

@@ -1,0 +1,133 @@
+// Package wire makes the HTTP clients for AWS's services. All their
+// connections, and the name lookups before them, are opened by one function,
+// so that they leave by the pod's primary interface whatever its default route.
+package wire
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/roots"
+)
+
+const (
+	connectTimeout = 5 * time.Second  // one TCP connection, one TLS handshake
+	idleTimeout    = 60 * time.Second // a warm connection saves a handshake when an address moves
+	localIdle      = 5 * time.Second
+	localConns     = 4 // IMDS limits the connections of an instance
+)
+
+// DialFunc opens a connection, as net.Dialer.DialContext does.
+type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// Client returns the client for AWS's APIs: TLS 1.2 or later verified against
+// store, proxies from the environment, HTTP/1.1 as the EC2 API speaks it.
+func Client(dial DialFunc, store *roots.Store) *http.Client {
+	d := dialer{dial: dial, resolver: &net.Resolver{PreferGo: true, Dial: dial}}
+	return &http.Client{
+		CheckRedirect: noRedirect,
+		Transport: &http.Transport{
+			Proxy:       http.ProxyFromEnvironment,
+			DialContext: d.dialHost,
+			// Without a proxy. It knows the host even when that is an IP address.
+			DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+				return d.dialTLS(ctx, network, addr, store)
+			},
+			TLSClientConfig:     store.Config(""), // through a proxy, and to an https:// proxy
+			TLSHandshakeTimeout: connectTimeout,
+			IdleConnTimeout:     idleTimeout,
+			MaxIdleConnsPerHost: 2,
+		},
+	}
+}
+
+// Local returns the client for services on the worker itself, at link-local
+// addresses: no proxy, and connections that are not kept for long.
+func Local(dial DialFunc) *http.Client {
+	d := dialer{dial: dial, resolver: &net.Resolver{PreferGo: true, Dial: dial}}
+	return &http.Client{
+		CheckRedirect: noRedirect,
+		Transport: &http.Transport{
+			DialContext:         d.dialHost,
+			IdleConnTimeout:     localIdle,
+			MaxConnsPerHost:     localConns,
+			MaxIdleConnsPerHost: localConns,
+			DisableCompression:  true,
+		},
+	}
+}
+
+// noRedirect hands a redirection to the caller: a signed request or a token
+// must not follow one to another host.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+type dialer struct {
+	dial     DialFunc
+	resolver *net.Resolver
+}
+
+// dialHost connects to the first address of a host that answers.
+func (d dialer) dialHost(ctx context.Context, network, addr string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	ips, err := d.lookup(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, ip := range ips {
+		conn, err := d.connect(ctx, network, net.JoinHostPort(ip, port))
+		if err == nil {
+			return conn, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+func (d dialer) connect(ctx context.Context, network, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	return d.dial(ctx, network, addr)
+}
+
+// lookup resolves host as it stands before it tries the search domains: a
+// pod's resolv.conf (ndots:5) would otherwise ask the cluster's DNS for
+// ec2.REGION.amazonaws.com in each of four or more search domains first.
+func (d dialer) lookup(ctx context.Context, host string) ([]string, error) {
+	if net.ParseIP(host) != nil {
+		return []string{host}, nil
+	}
+	if strings.Contains(host, ".") && !strings.HasSuffix(host, ".") {
+		if ips, err := d.resolver.LookupHost(ctx, host+"."); err == nil {
+			return ips, nil
+		}
+	}
+	return d.resolver.LookupHost(ctx, host)
+}
+
+func (d dialer) dialTLS(ctx context.Context, network, addr string, store *roots.Store) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := d.dialHost(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	conn := tls.Client(plain, store.Config(host))
+	if err := conn.HandshakeContext(ctx); err != nil {
+		plain.Close()
+		return nil, err
+	}
+	return conn, nil
+}
