@@ -1,6 +1,6 @@
-// Pins Kubernetes programs. The staging modules that Kubernetes requires as
-// v0.0.0 are replaced by the releases of the same date, because `replace`
-// lines of a dependency have no effect here.
+// Pins Kubernetes programs. Kubernetes requires its staging modules as v0.0.0
+// and replaces them by folders of its own tree, which counts in its own module
+// only: here each is replaced by its release.
 module github.com/multus-ipmgr/multus-ipmgr/e2e/tools/kubernetes
 
 go 1.26.6
