@@ -15,7 +15,7 @@ import (
 func FuzzSelections(f *testing.F) {
 	for _, seed := range []string{
 		"", "a", "ns/a@eth1, b", "a,,b", "a@b@c", "[]", "null", "[null]", `[{"name":"a","interface":"net1","ips":["10.1.1.5/24"]}]`,
-		`[{"NAME":"a"}]`, `{"name":"a"}`, "a@\u00a0", `[{"name":"a","interface":"\u0000"}]`, "\xff",
+		`[{"NAME":"a"}]`, `{"name":"a"}`, "a@\u00a0", `[{"name":"a","interface":"\u00a0x"}]`, `[{"name":"a","interface":"\u0000"}]`, "\xff",
 	} {
 		f.Add(seed)
 	}

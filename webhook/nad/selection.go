@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"reflect"
 	"strings"
+	"unicode"
 )
 
 // Selection is one network that a pod selects. The same NAD may be selected
@@ -182,10 +183,12 @@ func objectName(name string) bool {
 	return len(name) <= 253
 }
 
-// interfaceName keeps to libcni's rule, which is the kernel's, and to the
-// comma, which separates the names in IPMGR_INTERFACES.
+// interfaceName keeps to libcni's rule, which is the kernel's, and refuses what
+// a list in an environment variable (IPMGR_INTERFACES) cannot hold: commas,
+// spaces of any alphabet and control characters.
 func interfaceName(name string) bool {
-	return len(name) <= 15 && name != "." && name != ".." && !strings.ContainsAny(name, "/:, \t\n\v\f\r")
+	unfit := func(r rune) bool { return strings.ContainsRune("/:,", r) || unicode.IsSpace(r) || unicode.IsControl(r) }
+	return len(name) <= 15 && name != "." && name != ".." && !strings.ContainsFunc(name, unfit)
 }
 
 // jsonName says in JSON's words what a Go type is decoded from.
