@@ -14,8 +14,9 @@ import (
 const (
 	// callTimeout bounds one look or assignment with all its calls.
 	callTimeout = 20 * time.Second
-	// resubscribeDelay keeps a kernel that drops events from spinning us.
-	resubscribeDelay = 100 * time.Millisecond
+	// kernelDelay keeps a kernel that drops events or refuses to list from
+	// spinning us.
+	kernelDelay = 100 * time.Millisecond
 )
 
 // loop is one run of the manager. All its state belongs to the goroutine of
@@ -125,11 +126,11 @@ func (l *loop) untilNext(unsubscribed bool) time.Duration {
 			next = t
 		}
 	}
-	if unsubscribed {
-		sooner(now.Add(resubscribeDelay))
+	if unsubscribed || l.listErr != nil {
+		sooner(now.Add(kernelDelay))
 	}
-	for _, e := range l.book {
-		if e.phase == wanted && l.placeable(e) || e.phase == refused && l.mode == spec.Sidecar {
+	for addr, e := range l.book {
+		if e.phase == wanted && !l.releasing[addr] && l.placeable(e) || e.phase == refused && l.mode == spec.Sidecar {
 			sooner(e.due)
 		}
 	}

@@ -1,0 +1,256 @@
+package ipmgr_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
+)
+
+// vpc is who owns which address, as EC2 knows it.
+type vpc struct {
+	mu      sync.Mutex
+	owner   map[netip.Addr]string
+	history []string // every change of an owner, "address eni"
+}
+
+func newVPC() *vpc { return &vpc{owner: map[netip.Addr]string{}} }
+
+func (v *vpc) set(ip, eni string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.owner[netip.MustParseAddr(ip)] = eni
+	v.history = append(v.history, ip+" "+eni)
+}
+
+func (v *vpc) get(ip string) string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.owner[netip.MustParseAddr(ip)]
+}
+
+func (v *vpc) held(eni string) []netip.Addr {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var addrs []netip.Addr
+	for addr, id := range v.owner {
+		if id == eni {
+			addrs = append(addrs, addr)
+		}
+	}
+	return addrs
+}
+
+// cloud is one worker's way to the VPC. Each call takes latency.
+type cloud struct {
+	vpc     *vpc
+	latency time.Duration
+
+	mu       sync.Mutex
+	enis     []plan.ENI
+	frozen   map[string][]netip.Addr // what IMDS shows while it lags, by ENI
+	attached error                   // fails Attached
+	refuse   map[string]error        // fails the assignment of an address
+	failures int                     // fails that many assignments with a transient fault
+	assigns  []time.Time             // when assignments were tried
+}
+
+func newCloud(v *vpc, eni string) *cloud {
+	return &cloud{vpc: v, latency: 10 * time.Millisecond, refuse: map[string]error{}, enis: []plan.ENI{{
+		ID: eni, MAC: "02:00:00:00:00:01", DeviceIndex: 1,
+		Primary: netip.MustParseAddr("10.10.1.11"), Subnets: []netip.Prefix{netip.MustParsePrefix("10.10.1.0/24")},
+	}}}
+}
+
+func (c *cloud) change(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f()
+}
+
+func (c *cloud) tries() []time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.assigns)
+}
+
+func (c *cloud) wait(ctx context.Context) error {
+	select {
+	case <-time.After(c.latency):
+		return nil
+	case <-ctx.Done():
+		return &fault.Error{Code: "Unreachable", Err: ctx.Err()}
+	}
+}
+
+func (c *cloud) Attached(ctx context.Context, _ []plan.Address) ([]plan.ENI, error) {
+	if err := c.wait(ctx); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.attached != nil {
+		return nil, c.attached
+	}
+	enis := slices.Clone(c.enis)
+	for i := range enis {
+		enis[i].Addresses = c.vpc.held(enis[i].ID)
+		if shown, ok := c.frozen[enis[i].ID]; ok {
+			enis[i].Addresses = shown
+		}
+	}
+	return enis, nil
+}
+
+func (c *cloud) Assign(ctx context.Context, step plan.Step) map[netip.Addr]error {
+	c.change(func() { c.assigns = append(c.assigns, time.Now()) })
+	errs := map[netip.Addr]error{}
+	err := c.wait(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failures > 0 {
+		c.failures--
+		err = &fault.Error{ENI: step.ENI.ID, Code: "RequestLimitExceeded", Err: errors.New("slow down")}
+	}
+	for _, addr := range step.Addrs {
+		if refusal := c.refuse[addr.String()]; err != nil || refusal != nil {
+			errs[addr] = errors.Join(err, refusal)
+			continue
+		}
+		c.vpc.set(addr.String(), step.ENI.ID)
+	}
+	return errs
+}
+
+func (c *cloud) Unassign(ctx context.Context, eni plan.ENI, addrs []netip.Addr) error {
+	if err := c.wait(ctx); err != nil {
+		return err
+	}
+	for _, addr := range addrs {
+		if c.vpc.get(addr.String()) == eni.ID {
+			c.vpc.set(addr.String(), "")
+		}
+	}
+	return nil
+}
+
+func (c *cloud) Owner(ctx context.Context, addr netip.Addr) (string, error) {
+	return c.vpc.get(addr.String()), c.wait(ctx)
+}
+
+// pod is a network namespace.
+type pod struct {
+	mu         sync.Mutex
+	addrs      []plan.Address
+	wake       chan struct{}
+	fail       error
+	neighbours map[string]bool
+}
+
+func newPod(ips ...string) *pod {
+	p := &pod{wake: make(chan struct{}, 1), neighbours: map[string]bool{}}
+	for _, ip := range ips {
+		p.add(ip, "net1", "02:00:00:00:00:01")
+	}
+	return p
+}
+
+func (p *pod) add(ip, link, mac string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.addrs = append(p.addrs, plan.Address{Addr: netip.MustParseAddr(ip), Interface: link, MAC: mac})
+	p.poke()
+}
+
+func (p *pod) remove(ip string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.addrs = slices.DeleteFunc(p.addrs, func(a plan.Address) bool { return a.Addr.String() == ip })
+	p.poke()
+}
+
+func (p *pod) poke() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (p *pod) Addresses(context.Context) ([]plan.Address, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.addrs), p.fail
+}
+
+func (p *pod) Changes(ctx context.Context) (<-chan struct{}, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	wake, out := p.wake, make(chan struct{}, 1)
+	go func() {
+		defer close(out)
+		for {
+			select {
+			case _, open := <-wake:
+				if !open {
+					return
+				}
+				out <- struct{}{}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out, nil
+}
+
+// drop makes the kernel lose the subscription.
+func (p *pod) drop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.wake)
+	p.wake = make(chan struct{}, 1)
+}
+
+func (p *pod) HeldByNeighbour(_ context.Context, _ string, addr netip.Addr) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.neighbours[addr.String()]
+}
+
+func manager(p *pod, c *cloud, change func(*spec.Settings)) *ipmgr.Manager {
+	settings := spec.Default()
+	settings.Interfaces = []string{"net1"}
+	if change != nil {
+		change(&settings)
+	}
+	return &ipmgr.Manager{Settings: settings, Links: p, ENIs: c, Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), Random: func() float64 { return 0.5 }}
+}
+
+// follow runs the manager until the returned function ends it.
+func follow(t *testing.T, m *ipmgr.Manager) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- m.Follow(ctx) }()
+	return func() error {
+		cancel()
+		return <-done
+	}
+}
+
+func wantOwner(t *testing.T, v *vpc, ip, eni string) {
+	t.Helper()
+	if got := v.get(ip); got != eni {
+		t.Errorf("%s is on ENI %q, want %q", ip, got, eni)
+	}
+}
