@@ -116,7 +116,10 @@ go:
 compiler: go
 	@cc=$$(go env CC); command -v $${cc%% *} >/dev/null || { echo "the race detector needs a C compiler ($$cc): sudo apt-get install gcc libc6-dev"; exit 1; }
 
+CONTROL_PLANE := etcd kube-apiserver
+test: CONTROL_PLANE += kube-controller-manager
+
 .PHONY: control-plane
 control-plane: go
-	@echo "tools: etcd and kube-apiserver"
-	@$(TOOLS) etcd kube-apiserver >/dev/null
+	@echo "tools: $(CONTROL_PLANE)"
+	@$(TOOLS) $(CONTROL_PLANE) >/dev/null

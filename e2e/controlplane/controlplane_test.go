@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,12 +23,11 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/controlplane"
 )
 
-func start(t *testing.T) *controlplane.ControlPlane {
+func start(t *testing.T, o controlplane.Options) *controlplane.ControlPlane {
 	t.Helper()
 	began := time.Now()
-	// The test output shows progress: on a clean machine this builds etcd and
-	// kube-apiserver first.
-	cp, err := controlplane.Start(t.Context(), controlplane.Options{Progress: os.Stderr})
+	o.Progress = os.Stderr // on a clean machine this builds the programs first
+	cp, err := controlplane.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func children(t *testing.T) []string {
 func TestControlPlaneAdmitsPodsAndLeavesNothing(t *testing.T) {
 	// The clients of this test keep connections until the server is gone.
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	cp := start(t)
+	cp := start(t, controlplane.Options{})
 	if diff := cmp.Diff([]string{"etcd", "kube-apiserver"}, children(t)); diff != "" {
 		t.Errorf("processes (-want +got):\n%s", diff)
 	}
@@ -176,5 +176,41 @@ func TestStartGivesUpWithItsContext(t *testing.T) {
 	}
 	if left := children(t); len(left) > 0 {
 		t.Errorf("processes left: %v", left)
+	}
+}
+
+func TestDeploymentMakesPodsWithAControllerManager(t *testing.T) {
+	cp := start(t, controlplane.Options{ControllerManager: true})
+	if err := cp.CreateNamespace(t.Context(), "core", nil); err != nil {
+		t.Fatal(err)
+	}
+	labels := map[string]string{"app": "upf"}
+	deployment := &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: "upf"},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: new(int32(2)),
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: testPod().Spec},
+		},
+	}
+	client := clients(t, cp)
+	if _, err := client.AppsV1().Deployments("core").Create(t.Context(), deployment, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	pods, err := client.CoreV1().Pods("core").Watch(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pods.Stop()
+	deadline := time.After(time.Minute)
+	for made := map[string]bool{}; len(made) < 2; {
+		select {
+		case event := <-pods.ResultChan():
+			if pod, ok := event.Object.(*corev1.Pod); ok {
+				made[pod.Name] = true
+			}
+		case <-deadline:
+			t.Fatalf("no pods after a minute; the controller manager's log is in %s", cp.Dir())
+		}
 	}
 }

@@ -83,7 +83,8 @@ func (cp *ControlPlane) startControllerManager(path string) error {
 	_, err = cp.launch(path, "--kubeconfig", kubeconfig, "--leader-elect=false", "--secure-port", "0",
 		"--use-service-account-credentials", "--service-account-private-key-file", cp.pki.path("sa.key"),
 		"--root-ca-file", cp.pki.path("ca.crt"),
-		"--controllers", "*,-node-ipam-controller,-node-route-controller,-cloud-node-lifecycle-controller")
+		"--controllers", "daemonset-controller,deployment-controller,garbage-collector-controller,job-controller,"+
+			"namespace-controller,replicaset-controller,serviceaccount-controller,statefulset-controller")
 	return err
 }
 
