@@ -1,0 +1,69 @@
+// Package journal records the EC2 calls that arrived, so that a test can ask
+// what a program did.
+package journal
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// Results that are not error codes.
+const (
+	OK      = "ok"
+	Pending = "pending"
+)
+
+// Call is one EC2 request.
+type Call struct {
+	Action string `json:"action"`
+	// Params are the request's parameters without Action and Version.
+	Params map[string]string `json:"params"`
+	// At is when the request arrived.
+	At time.Time `json:"at"`
+	// Result is [OK], an error code, or [Pending] while the call is under way.
+	Result string `json:"result"`
+}
+
+// Journal lists calls in the order of their arrival.
+type Journal struct {
+	mu    sync.Mutex
+	epoch int
+	calls []Call
+}
+
+// Begin records a request that has just arrived and returns the function that
+// records its result.
+func (j *Journal) Begin(action string, params map[string]string, at time.Time) (end func(result string)) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	epoch, i := j.epoch, len(j.calls)
+	j.calls = append(j.calls, Call{Action: action, Params: params, At: at, Result: Pending})
+	return func(result string) {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		if j.epoch == epoch { // else a reset has forgotten the call
+			j.calls[i].Result = result
+		}
+	}
+}
+
+// Calls returns the calls that have a result, and with pending also those that
+// are under way.
+func (j *Journal) Calls(pending bool) []Call {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	calls := append([]Call{}, j.calls...)
+	if pending {
+		return calls
+	}
+	return slices.DeleteFunc(calls, func(c Call) bool { return c.Result == Pending })
+}
+
+// Reset forgets all calls.
+func (j *Journal) Reset() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.epoch++
+	j.calls = nil
+}

@@ -1,0 +1,110 @@
+package vpcsim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Addresses says where a simulator listens: HOST:PORT each, port 0 for a free
+// one. A service with an empty address is not served.
+type Addresses struct {
+	EC2, Control string
+	IMDS         []IMDSAddress
+}
+
+// IMDSAddress is where the metadata service of one instance listens. The
+// listener is what a pod with its own network namespace sees: one hop further
+// than the worker itself.
+type IMDSAddress struct{ Instance, Address string }
+
+// Server is a simulator that listens.
+type Server struct {
+	// EC2URL and ControlURL are http URLs, "" when not served.
+	EC2URL, ControlURL string
+	// IMDSURL holds the URL of each instance's metadata service.
+	IMDSURL map[string]string
+
+	sim     *Sim
+	servers []*http.Server
+	done    sync.WaitGroup
+}
+
+// Listen opens all listeners and serves until [Server.Close]. The error names
+// the address that could not be opened, or the instance that does not exist;
+// then nothing is left open.
+func (s *Sim) Listen(ctx context.Context, a Addresses) (*Server, error) {
+	srv := &Server{IMDSURL: map[string]string{}, sim: s}
+	err := srv.open(ctx, a)
+	if err != nil {
+		return nil, errors.Join(err, srv.Close())
+	}
+	return srv, nil
+}
+
+func (srv *Server) open(ctx context.Context, a Addresses) (err error) {
+	if srv.EC2URL, err = srv.serve(ctx, a.EC2, srv.sim.EC2()); err != nil {
+		return fmt.Errorf("EC2: %w", err)
+	}
+	if srv.ControlURL, err = srv.serve(ctx, a.Control, srv.sim.Control()); err != nil {
+		return fmt.Errorf("control: %w", err)
+	}
+	for _, m := range a.IMDS {
+		h, err := srv.sim.IMDS(m.Instance, PodHops)
+		if err != nil {
+			return fmt.Errorf("IMDS: %w", err)
+		}
+		if _, twice := srv.IMDSURL[m.Instance]; twice {
+			return fmt.Errorf("IMDS of %s: two addresses", m.Instance)
+		}
+		if srv.IMDSURL[m.Instance], err = srv.serve(ctx, m.Address, h); err != nil {
+			return fmt.Errorf("IMDS of %s: %w", m.Instance, err)
+		}
+	}
+	return nil
+}
+
+func (srv *Server) serve(ctx context.Context, address string, h http.Handler) (string, error) {
+	if address == "" {
+		return "", nil
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return "", err
+	}
+	server := &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog: log.New(io.Discard, "", 0), // cut connections are on purpose
+	}
+	srv.servers = append(srv.servers, server)
+	srv.done.Go(func() { _ = server.Serve(l) }) // ends with ErrServerClosed
+	return "http://" + l.Addr().String(), nil
+}
+
+// Close stops serving at once, closes the simulator and waits until all
+// listeners are gone.
+func (srv *Server) Close() error {
+	srv.sim.Close()
+	var errs []error
+	for _, s := range srv.servers {
+		errs = append(errs, s.Close())
+	}
+	srv.done.Wait()
+	return errors.Join(errs...)
+}
+
+// Ready is the line that the program prints once it serves; order lists the
+// instances.
+func (srv *Server) Ready(order []IMDSAddress) string {
+	line := fmt.Sprintf("ready ec2=%s control=%s", srv.EC2URL, srv.ControlURL)
+	for _, m := range order {
+		line += fmt.Sprintf(" imds.%s=%s", m.Instance, srv.IMDSURL[m.Instance])
+	}
+	return line
+}

@@ -1,0 +1,208 @@
+// Package vpcsim simulates the parts of AWS that move IP addresses between
+// workers: the EC2 Query API, the instance metadata service and the VPC's data
+// path, with AWS's rules, limits, errors and delays. It shares no code with the
+// product that is tested against it.
+//
+// A [Sim] is made of a [Topology] and gives http.Handlers, so that tests may run
+// it in their own process, under testing/synctest too; [Sim.Listen] serves them
+// on sockets, and [Command] is the program of that name.
+//
+// The packages below it own one thing each: topology what exists at the start,
+// world the state and EC2's rules, ec2api and imds the two protocols, sigv4
+// signatures, throttle the token buckets, chaos the faults, journal the calls,
+// settings what can be changed meanwhile, and control the interface for tests.
+package vpcsim
+
+import (
+	"context"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/chaos"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/control"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/credentials"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/ec2api"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/imds"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/journal"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/settings"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/sigv4"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/throttle"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/topology"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/world"
+)
+
+// The types that users of a [Sim] meet.
+type (
+	// Topology is what exists at the start.
+	Topology = topology.Topology
+	// Settings is what can be changed while the simulator runs.
+	Settings = settings.Settings
+	// Fault is what happens to the next calls of an action.
+	Fault = chaos.Fault
+	// Call is one EC2 request that arrived.
+	Call = journal.Call
+	// ENI is an ENI as the control API lists it.
+	ENI = control.ENI
+)
+
+// The key pair that signs requests, which is AWS's published example.
+const (
+	AccessKeyID     = credentials.ExampleKeyID
+	SecretAccessKey = credentials.ExampleSecret
+)
+
+// How far a caller of [Sim.IMDS] is from the metadata service.
+const (
+	HostHops = imds.HostHops
+	PodHops  = imds.PodHops
+)
+
+// Load reads a topology file. The error lists all of its mistakes.
+func Load(r io.Reader) (Topology, error) { return topology.Load(r) }
+
+// Options replaces time and chance. The zero value uses the real ones.
+type Options struct {
+	// Now is the clock, by default time.Now.
+	Now func() time.Time
+	// Sleep waits for a time or until the context ends, by default with a
+	// timer.
+	Sleep func(context.Context, time.Duration) error
+	// Rand chooses addresses, ids and keys, by default at random.
+	Rand rand.Source
+}
+
+// Sim is one simulated VPC.
+type Sim struct {
+	world   *world.World
+	ec2     *ec2api.API
+	imds    *imds.Service
+	control *control.Control
+	close   context.CancelFunc
+}
+
+// New builds a simulator. The error lists the topology's mistakes.
+func New(t Topology, o Options) (*Sim, error) {
+	if err := topology.Check(t); err != nil {
+		return nil, err
+	}
+	s := settings.Defaults()
+	if len(t.Settings) > 0 {
+		var err error
+		if s, err = s.With(t.Settings); err != nil {
+			return nil, err
+		}
+	}
+	o.fill()
+	store, r := settings.NewStore(s), rand.New(&lockedSource{src: o.Rand})
+	closing, cancel := context.WithCancel(context.Background())
+	sleep := func(d time.Duration) error {
+		if d <= 0 {
+			return nil
+		}
+		return o.Sleep(closing, d)
+	}
+	w, keys := world.New(t, store, o.Now, r), credentials.NewStore(r)
+	faults, calls, buckets := chaos.NewQueue(ec2api.Actions()), &journal.Journal{}, throttle.New()
+	metadata := imds.New(imds.Config{
+		World: w, Settings: store, Faults: faults, Credentials: keys, Rand: r, Now: o.Now, Sleep: sleep,
+		Closing: closing.Done(),
+	})
+	return &Sim{
+		world: w, imds: metadata, close: cancel,
+		ec2: &ec2api.API{
+			World: w, Settings: store, Faults: faults, Journal: calls, Buckets: buckets, Rand: r, Now: o.Now,
+			Sleep: sleep, Closing: closing.Done(),
+			Verifier: sigv4.Verifier{
+				Region: t.Region, Service: "ec2", Lookup: keys.Lookup,
+				ExpiredCode: func() string { return store.Get().ExpiredTokenCode },
+			},
+		},
+		control: &control.Control{
+			World: w, Settings: store, Faults: faults, Journal: calls, Buckets: buckets, IMDS: metadata,
+		},
+	}, nil
+}
+
+// EC2 serves the EC2 Query API. It may be shared by any number of servers.
+func (s *Sim) EC2() http.Handler { return s.ec2 }
+
+// IMDS serves the metadata of one instance as a caller sees it that is hops
+// away: [HostHops] or [PodHops]. The error says that there is no such instance.
+func (s *Sim) IMDS(instance string, hops int) (http.Handler, error) {
+	return s.imds.Handler(instance, hops)
+}
+
+// Control serves the control API.
+func (s *Sim) Control() http.Handler { return s.control.Handler() }
+
+// RoutedTo names the ENI to which the VPC delivers packets for addr, later than
+// EC2 says so by the setting dataPathLag.
+func (s *Sim) RoutedTo(addr netip.Addr) (eni string, ok bool) { return s.world.RoutedTo(addr) }
+
+// ENIs lists all ENIs as they are now, in the order of their creation.
+func (s *Sim) ENIs() []ENI { return s.control.ENIs() }
+
+// Calls lists the EC2 calls so far, with pending also those under way.
+func (s *Sim) Calls(pending bool) []Call { return s.control.Journal.Calls(pending) }
+
+// Settings returns the current settings.
+func (s *Sim) Settings() Settings { return s.control.Settings.Get() }
+
+// Set changes settings by a JSON object as the control API takes it. The error
+// names what is wrong, and then nothing has changed.
+func (s *Sim) Set(patch string) error {
+	_, err := s.control.Settings.Patch([]byte(patch))
+	return err
+}
+
+// Inject adds faults: all of them or, with an error, none.
+func (s *Sim) Inject(faults ...Fault) error { return s.control.Faults.Add(faults...) }
+
+// Reset forgets calls and faults and fills the token buckets. World and
+// settings stay.
+func (s *Sim) Reset() { s.control.Reset() }
+
+// Close ends all requests that hang or wait. The simulator must not be used
+// afterwards.
+func (s *Sim) Close() { s.close() }
+
+func (o *Options) fill() {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Sleep == nil {
+		o.Sleep = wait
+	}
+	if o.Rand == nil {
+		o.Rand = rand.NewPCG(rand.Uint64(), rand.Uint64())
+	}
+}
+
+// wait sleeps until d has passed or ctx ends.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// lockedSource lets all parts share one source.
+type lockedSource struct {
+	mu  sync.Mutex
+	src rand.Source
+}
+
+// Uint64 implements rand.Source.
+func (s *lockedSource) Uint64() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.src.Uint64()
+}
