@@ -155,14 +155,16 @@ func (l *loop) start(ctx context.Context, work func(context.Context) func()) {
 
 const (
 	retryFirst = 250 * time.Millisecond
-	retryMax   = 10 * time.Second
+	retryMax   = 20 * time.Second
 	pauseMax   = 16 // times the resync interval
 )
 
-// retryDelay is the pause before try number tries+1: 250 ms, 1 s, 4 s and then
-// 10 s, less up to half of it at random. EC2 lets all pods of an account share
-// 5 assignments a second, so many pods that start at once must spread; and the
-// last of them must not sleep while tokens are there.
+// retryDelay is the pause before try number tries+1: 250 ms, 1 s, 4 s, 16 s and
+// then 20 s, less up to half of it at random. EC2 lets all pods of an account
+// share 5 assignments a second, so many pods that start at once must spread;
+// and the last of them must not sleep while tokens are there. With 20 s a
+// thousand pods need 1.04 times what the tokens allow, and 9 calls each; with
+// 10 s 1.03 times and 14 calls, with 30 s 1.08 times and 7 (e2e/burst).
 func (l *loop) retryDelay(tries int) time.Duration {
 	delay := retryMax
 	if shift := 2 * (tries - 1); shift < 6 {

@@ -1,0 +1,212 @@
+// Package burst starts many pods at once against EC2's token buckets and tells
+// how close to what the buckets allow the last of them was done.
+//
+// The pods are real managers with real EC2 and IMDS clients; only their kernel
+// is played, and connections are pipes in memory. That lets the same burst run
+// in real time (make bench) and in virtual time (the tests).
+package burst
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
+)
+
+// EC2's token bucket of AssignPrivateIpAddresses, per account and Region
+// (Amazon EC2 Developer Guide, "Request throttling").
+const (
+	bucketSize   = 100
+	bucketRefill = 5 // a second
+)
+
+// podsPerWorker keeps below the 49 secondary addresses that one ENI of an
+// m6i.32xlarge takes.
+const podsPerWorker = 40
+
+// Result is what came of a burst.
+type Result struct {
+	Pods    int
+	Failed  int
+	Errors  []error       // the first few
+	Took    time.Duration // until the last pod was done
+	Allowed time.Duration // the least that the token buckets allow
+	Calls   int           // EC2 calls, those that were throttled included
+	Routed  int           // addresses that are on the right ENI at the end
+}
+
+// Run starts pods pods at once and waits until each has its address or gave up
+// after timeout. The pods share one account's token buckets.
+func Run(ctx context.Context, pods int, timeout time.Duration) (Result, error) {
+	v, err := newVPC(pods)
+	if err != nil {
+		return Result{}, err
+	}
+	defer v.close()
+	r := Result{Pods: pods, Allowed: max(0, time.Duration(pods-bucketSize)*time.Second/bucketRefill)}
+	errs := make(chan error, pods)
+	began := time.Now()
+	var wg sync.WaitGroup
+	for i := range pods {
+		wg.Go(func() { errs <- v.start(ctx, i, timeout) })
+	}
+	wg.Wait()
+	r.Took = time.Since(began)
+	close(errs)
+	for err := range errs {
+		if err != nil {
+			r.Failed++
+			r.Errors = append(r.Errors, err)
+		}
+	}
+	r.Errors = r.Errors[:min(3, len(r.Errors))]
+	r.Calls = len(v.sim.Calls(false))
+	for i := range pods {
+		if owner, ok := v.sim.RoutedTo(podAddr(i)); ok && owner == eniID(i/podsPerWorker) {
+			r.Routed++
+		}
+	}
+	return r, nil
+}
+
+// vpc is the simulated VPC and the pipes into it.
+type vpc struct {
+	sim     *vpcsim.Sim
+	servers []*http.Server
+	inbox   map[string]*pipes // by address
+}
+
+func newVPC(pods int) (*vpc, error) {
+	topology, err := vpcsim.Load(strings.NewReader(describe(pods)))
+	if err != nil {
+		return nil, fmt.Errorf("building the burst's VPC: %w", err)
+	}
+	sim, err := vpcsim.New(topology, vpcsim.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("building the burst's VPC: %w", err)
+	}
+	if err := sim.Set(`{"throttle": true, "latency": "100ms"}`); err != nil {
+		return nil, fmt.Errorf("setting up the burst's VPC: %w", err)
+	}
+	v := &vpc{sim: sim, inbox: map[string]*pipes{}}
+	v.serve(ec2Host, sim.EC2())
+	for worker := range workers(pods) {
+		handler, err := sim.IMDS(instanceID(worker), vpcsim.PodHops)
+		if err != nil {
+			return nil, err
+		}
+		v.serve(imdsHost(worker), handler)
+	}
+	return v, nil
+}
+
+func (v *vpc) serve(host string, handler http.Handler) {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+	inbox := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	v.servers, v.inbox[host] = append(v.servers, server), inbox
+	go func() { _ = server.Serve(inbox) }() // always http.ErrServerClosed
+}
+
+func (v *vpc) close() {
+	for _, server := range v.servers {
+		_ = server.Close()
+	}
+	v.sim.Close()
+}
+
+func (v *vpc) dial(ctx context.Context, _, address string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	inbox, ok := v.inbox[host]
+	if !ok {
+		return nil, fmt.Errorf("nothing listens on %s", address)
+	}
+	ours, theirs := net.Pipe()
+	select {
+	case inbox.conns <- theirs:
+		return ours, nil
+	case <-inbox.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// start runs pod i in init mode.
+func (v *vpc) start(ctx context.Context, i int, timeout time.Duration) error {
+	worker := i / podsPerWorker
+	environ := map[string]string{
+		"AWS_REGION":                        "us-west-2",
+		"AWS_ACCESS_KEY_ID":                 vpcsim.AccessKeyID,
+		"AWS_SECRET_ACCESS_KEY":             vpcsim.SecretAccessKey,
+		"AWS_ENDPOINT_URL_EC2":              "http://" + ec2Host,
+		"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://" + imdsHost(worker),
+	}
+	cloud, err := eni.New(eni.Options{Dial: v.dial, Getenv: func(name string) string { return environ[name] }})
+	if err != nil {
+		return err
+	}
+	defer cloud.Close()
+	settings := spec.Default()
+	settings.Interfaces, settings.Timeout = []string{"net1"}, timeout
+	m := &ipmgr.Manager{
+		Settings: settings,
+		Links:    kernel{{Addr: podAddr(i), Interface: "net1", MAC: mac(worker)}},
+		ENIs:     cloud,
+		Log:      slog.New(slog.NewJSONHandler(io.Discard, nil)),
+		Random:   rand.Float64,
+	}
+	return m.Once(ctx)
+}
+
+// kernel plays the pod's network namespace: its addresses never change.
+type kernel []plan.Address
+
+func (k kernel) Addresses(context.Context) ([]plan.Address, error) { return k, nil }
+
+func (k kernel) Changes(context.Context) (<-chan struct{}, error) {
+	return make(chan struct{}), nil
+}
+
+func (k kernel) HeldByNeighbour(context.Context, string, netip.Addr) bool { return false }
+
+// pipes is a listener whose connections come from dial.
+type pipes struct {
+	conns  chan net.Conn
+	once   sync.Once
+	closed chan struct{}
+}
+
+// Accept waits for a connection.
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.conns:
+		return conn, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends Accept.
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+// Addr is of no use to anyone.
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }

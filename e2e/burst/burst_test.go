@@ -1,0 +1,26 @@
+package burst_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/burst"
+)
+
+// In virtual time this is exact: no machine can be too slow for it.
+func TestManyPodsStartAsFastAsTheTokenBucketsAllow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, err := burst.Run(t.Context(), 1000, 10*time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%d pods in %v, the buckets allow %v; %d EC2 calls", r.Pods, r.Took, r.Allowed, r.Calls)
+		if r.Failed != 0 || r.Routed != r.Pods {
+			t.Errorf("%d pods failed, %d of %d addresses are routed: %v", r.Failed, r.Routed, r.Pods, r.Errors)
+		}
+		if ratio := r.Took.Seconds() / r.Allowed.Seconds(); ratio > 1.15 {
+			t.Errorf("took %.2f times what the buckets allow, want 1.15 or less", ratio)
+		}
+	})
+}
