@@ -31,7 +31,7 @@ type Fault struct {
 	Code    string `json:"code,omitempty"`
 	Status  int    `json:"status,omitempty"`
 	Message string `json:"message,omitempty"`
-	// Count is how many calls are hit: 1 when left out, or [Forever].
+	// Count is how many calls are hit: 1 when it is 0 or left out, or [Forever].
 	Count int `json:"count,omitempty"`
 	// Delay is spent before the call fails or takes effect.
 	Delay settings.Duration `json:"delay,omitempty"`
@@ -92,6 +92,7 @@ func NewQueue(actions []string) *Queue { return &Queue{actions: actions} }
 // mistake, none.
 func (q *Queue) Add(faults ...Fault) error {
 	var errs []error
+	faults = slices.Clone(faults)
 	for i := range faults {
 		faults[i].Count = defaultCount(faults[i].Count)
 		if err := q.check(faults[i]); err != nil {

@@ -22,7 +22,7 @@ func Actions() []string { return slices.Sorted(maps.Keys(actions())) }
 
 // describe lists the parameters that all Describe operations share.
 func describe(more ...string) []string {
-	return append(more, "Filter.N.Name", "Filter.N.Value.N", "MaxResults", "NextToken", "IncludeManagedResources")
+	return append(more, "Filter.N.Name", "Filter.N.Value.N", "MaxResults", "NextToken")
 }
 
 func actions() map[string]action {
@@ -37,8 +37,8 @@ func actions() map[string]action {
 		"UnassignIpv6Addresses": {run: unassignIPv6, params: []string{
 			"NetworkInterfaceId", "Ipv6Addresses.N", "Ipv6Prefix.N"}},
 
-		"DescribeNetworkInterfaces": {run: describeENIs, dryRun: true, params: describe("NetworkInterfaceId.N")},
-		"DescribeInstances":         {run: describeInstances, dryRun: true, params: describe("InstanceId.N")},
+		"DescribeNetworkInterfaces": {run: describeENIs, dryRun: true, params: describe("NetworkInterfaceId.N", "IncludeManagedResources")},
+		"DescribeInstances":         {run: describeInstances, dryRun: true, params: describe("InstanceId.N", "IncludeManagedResources")},
 		"DescribeSubnets":           {run: describeSubnets, dryRun: true, params: describe("SubnetId.N")},
 		"DescribeInstanceTypes": {run: describeTypes, dryRun: true,
 			params: describe("InstanceType.N", "IncludeUnsupportedInRegion")},

@@ -2,6 +2,7 @@ package ec2api
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/apierr"
@@ -72,7 +73,15 @@ func createIPv6(p Params, r *world.CreateENI) error {
 	var err1 error
 	r.PrimaryIPv6, err1 = p.Is("EnablePrimaryIpv6")
 	for _, member := range p.Each("Ipv6Addresses") {
-		r.IPv6.Addresses = append(r.IPv6.Addresses, member["Ipv6Address"])
+		primary, err := member.Is("IsPrimaryIpv6")
+		if err != nil {
+			return err
+		}
+		at := len(r.IPv6.Addresses)
+		if primary { // the first address is the primary one
+			r.PrimaryIPv6, at = true, 0
+		}
+		r.IPv6.Addresses = slices.Insert(r.IPv6.Addresses, at, member["Ipv6Address"])
 	}
 	for _, member := range p.Each("Ipv6Prefix") {
 		r.IPv6.Prefixes = append(r.IPv6.Prefixes, member["Ipv6Prefix"])

@@ -8,13 +8,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/credentials"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/topology"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/world"
 )
 
 // leaves is the content of the service: path below the API version -> value. A
-// key that does not apply to the instance is absent, hence 404.
-type leaves map[string]string
+// key that does not apply to the instance is absent, hence 404. Values are made
+// when they are read, since reading credentials issues them.
+type leaves map[string]func() string
 
 // lookup returns the value or the listing at a path.
 func (s *Service) lookup(in world.Instance, path string) (string, bool) {
@@ -27,7 +29,7 @@ func (s *Service) lookup(in world.Instance, path string) (string, bool) {
 	}
 	tree := s.tree(in)
 	if value, ok := tree[rest]; ok {
-		return value, true
+		return value(), true
 	}
 	return tree.list(rest)
 }
@@ -61,7 +63,7 @@ func (l leaves) list(dir string) (string, bool) {
 // set adds a value unless it is empty.
 func (l leaves) set(path, value string) {
 	if value != "" {
-		l[path] = value
+		l[path] = func() string { return value }
 	}
 }
 
@@ -130,16 +132,25 @@ func (s *Service) addENI(l leaves, in world.Instance, e *world.ENI) {
 
 // addRole adds the instance's role and its temporary credentials.
 func (s *Service) addRole(l leaves, in world.Instance) {
-	key := s.Credentials.ForInstance(in.ID, s.Now(), time.Duration(s.Settings.Get().CredentialsLifetime))
-	issued := key.Issued.Format(time.RFC3339)
-	l.set("meta-data/iam/info", document(map[string]string{
-		"Code": "Success", "LastUpdated": issued, "InstanceProfileId": "AIPAEXAMPLEEXAMPLE",
-		"InstanceProfileArn": "arn:aws:iam::" + s.World.Account + ":instance-profile/" + in.Role,
-	}))
-	l.set("meta-data/iam/security-credentials/"+in.Role, document(map[string]string{
-		"Code": "Success", "LastUpdated": issued, "Type": "AWS-HMAC", "AccessKeyId": key.ID,
-		"SecretAccessKey": key.Secret, "Token": key.Token, "Expiration": key.Expires.Format(time.RFC3339),
-	}))
+	l["meta-data/iam/info"] = func() string {
+		return document(map[string]string{
+			"Code": "Success", "LastUpdated": s.key(in).Issued.Format(time.RFC3339),
+			"InstanceProfileId":  "AIPAEXAMPLEEXAMPLE",
+			"InstanceProfileArn": "arn:aws:iam::" + s.World.Account + ":instance-profile/" + in.Role,
+		})
+	}
+	l["meta-data/iam/security-credentials/"+in.Role] = func() string {
+		key := s.key(in)
+		return document(map[string]string{
+			"Code": "Success", "LastUpdated": key.Issued.Format(time.RFC3339), "Type": "AWS-HMAC",
+			"AccessKeyId": key.ID, "SecretAccessKey": key.Secret, "Token": key.Token,
+			"Expiration": key.Expires.Format(time.RFC3339),
+		})
+	}
+}
+
+func (s *Service) key(in world.Instance) credentials.Key {
+	return s.Credentials.ForInstance(in.ID, s.Now(), time.Duration(s.Settings.Get().CredentialsLifetime))
 }
 
 func (s *Service) identity(in world.Instance, address string) string {

@@ -90,7 +90,10 @@ func (c *checker) checkSubnet(path string, s Subnet, t Topology, x *index) {
 			c.wrong(path+".ipv6Cidr", "%s is outside the VPC's %s", v6, t.VPC.IPv6CIDR)
 		}
 	}
-	for _, o := range x.subnets {
+	for _, o := range t.Subnets {
+		if o.ID == s.ID {
+			break // those after s find the overlap themselves
+		}
 		if overlap(s.CIDR, o.CIDR) || overlap(s.IPv6CIDR, o.IPv6CIDR) {
 			c.wrong(path, "%s overlaps subnet %s", s.ID, o.ID)
 		}

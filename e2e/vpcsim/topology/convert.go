@@ -15,7 +15,7 @@ func (c *checker) wrong(path, format string, args ...any) {
 	c.mistakes = append(c.mistakes, path+": "+fmt.Sprintf(format, args...))
 }
 
-func (c *checker) convert(f file) Topology {
+func (c *checker) convert(f *file) Topology {
 	t := Topology{
 		Region:  f.Region,
 		Account: or(f.Account, DefaultAccount),

@@ -104,6 +104,9 @@ func Load(r io.Reader) (Topology, error) {
 	if err != nil {
 		return Topology{}, err
 	}
+	if f == nil {
+		return Topology{}, mistakes
+	}
 	c := &checker{mistakes: mistakes}
 	t := c.convert(f)
 	c.check(t)
@@ -115,22 +118,22 @@ func Load(r io.Reader) (Topology, error) {
 
 // decode reads exactly one YAML document. Unknown keys and values of a wrong
 // kind are mistakes; text that is not YAML is an error.
-func decode(data string) (file, Mistakes, error) {
-	var f file
+func decode(data string) (*file, Mistakes, error) {
+	f := &file{}
 	dec := yaml.NewDecoder(strings.NewReader(data))
 	dec.KnownFields(true)
-	err := dec.Decode(&f)
+	err := dec.Decode(f)
 	var wrong *yaml.TypeError
 	switch {
 	case errors.As(err, &wrong):
 		return f, wrong.Errors, nil
 	case errors.Is(err, io.EOF):
-		return f, Mistakes{"the file is empty"}, nil
+		return nil, Mistakes{"the file is empty"}, nil
 	case err != nil:
-		return f, nil, fmt.Errorf("topology: %w", err)
+		return nil, nil, fmt.Errorf("topology: %w", err)
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return f, Mistakes{"the file has more than one YAML document"}, nil
+		return nil, Mistakes{"the file has more than one YAML document"}, nil
 	}
 	return f, nil, nil
 }

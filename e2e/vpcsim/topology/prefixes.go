@@ -2,7 +2,9 @@ package topology
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // The sizes of delegated prefixes.
@@ -30,13 +32,16 @@ func (c *checker) checkDelegated(path string, p netip.Prefix, s Subnet, x *index
 
 // checkPrefixes finds addresses that lie in a delegated prefix.
 func (c *checker) checkPrefixes(x *index) {
+	var found []string
 	for p, path := range x.prefixes {
 		for a, holder := range x.addresses {
 			if p.Contains(a) {
-				c.wrong(path, "prefix %s contains address %s of %s", p, a, holder)
+				found = append(found, fmt.Sprintf("%s: prefix %s contains address %s of %s", path, p, a, holder))
 			}
 		}
 	}
+	slices.Sort(found)
+	c.mistakes = append(c.mistakes, found...)
 }
 
 // Reserved reports whether AWS keeps addr for itself in a subnet: the first
