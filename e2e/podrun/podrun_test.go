@@ -1,0 +1,250 @@
+package podrun_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/netlab"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/podrun"
+)
+
+// The test program stands in for an image; its first argument is what it does.
+// Not by environment: that is the pod's.
+var images = map[string]func(){
+	"print-environment": func() { fmt.Println(strings.Join(os.Environ(), "\n")) },
+	"print-argument":    func() { fmt.Println(os.Args[2]) },
+	"fail": func() {
+		fmt.Fprintln(os.Stderr, "no such address")
+		os.Exit(3)
+	},
+	"serve": func() {
+		got := make(chan os.Signal, 1)
+		signal.Notify(got, syscall.SIGTERM)
+		fmt.Println("serving")
+		<-got
+	},
+	"hang": func() {
+		signal.Ignore(syscall.SIGTERM)
+		fmt.Println("deaf")
+		select {}
+	},
+}
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && images[os.Args[1]] != nil {
+		images[os.Args[1]]()
+		return
+	}
+	os.Exit(netlab.Run(func() int {
+		code := m.Run()
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+		return code
+	}))
+}
+
+// program returns the pod's only program and its name in the image.
+func program(t *testing.T) (path, name string) {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path, "/bin" + path[strings.LastIndex(path, "/"):]
+}
+
+func admitted(args ...string) *corev1.Pod {
+	always := corev1.ContainerRestartPolicyAlways
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "upf-1", Namespace: "core", Labels: map[string]string{"app": "upf"}},
+		Spec: corev1.PodSpec{
+			InitContainers: []corev1.Container{{Name: "manager", Args: args, RestartPolicy: &always}},
+			Containers:     []corev1.Container{{Name: "app"}},
+		},
+		Status: corev1.PodStatus{HostIP: "10.10.12.11"},
+	}
+}
+
+// start starts the container "manager" of pod in a namespace of its own.
+func start(t *testing.T, pod *corev1.Pod) (*podrun.Container, error) {
+	t.Helper()
+	lab, err := netlab.New(netlab.Options{})
+	if errors.Is(err, netlab.ErrUnavailable) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := lab.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	net, err := lab.Pod(netlab.PodSpec{Name: pod.Name, Eth0: netip.MustParsePrefix("10.10.12.21/24")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, _ := program(t)
+	return podrun.Start(t.Context(), podrun.Options{Pod: pod, Container: "manager", Program: path, Net: net})
+}
+
+func mustStart(t *testing.T, pod *corev1.Pod) *podrun.Container {
+	t.Helper()
+	c, err := start(t, pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func mustWait(t *testing.T, c *podrun.Container) podrun.Exit {
+	t.Helper()
+	exit, err := c.Wait(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	exit.Took = 0
+	return exit
+}
+
+func TestContainerSeesTheEnvironmentOfItsSpecAndNoOther(t *testing.T) {
+	pod := admitted("print-environment")
+	pod.Spec.InitContainers[0].Env = []corev1.EnvVar{
+		{Name: "HOST", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "status.hostIP"}}},
+		{Name: "URL", Value: "http://$(HOST)"},
+	}
+	c := mustStart(t, pod)
+	if diff := cmp.Diff(podrun.Exit{}, mustWait(t, c)); diff != "" {
+		t.Errorf("exit (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff("HOST=10.10.12.11\nURL=http://10.10.12.11\n", c.Log()); diff != "" {
+		t.Errorf("environment (-want +got):\n%s", diff)
+	}
+}
+
+func TestArgumentsAreExpanded(t *testing.T) {
+	pod := admitted("print-argument", "--pod=$(NAME)")
+	pod.Spec.InitContainers[0].Env = []corev1.EnvVar{
+		{Name: "NAME", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}},
+	}
+	c := mustStart(t, pod)
+	mustWait(t, c)
+	if diff := cmp.Diff("--pod=upf-1\n", c.Log()); diff != "" {
+		t.Errorf("output (-want +got):\n%s", diff)
+	}
+}
+
+func TestFailureLeavesExitCodeAndMessage(t *testing.T) {
+	got := mustWait(t, mustStart(t, admitted("fail")))
+	if diff := cmp.Diff(podrun.Exit{Code: 3, Message: "no such address"}, got); diff != "" {
+		t.Errorf("exit (-want +got):\n%s", diff)
+	}
+}
+
+func TestStopAsksBeforeItKills(t *testing.T) {
+	for name, test := range map[string]struct {
+		role, says string
+		want       podrun.Exit
+	}{
+		"a program that listens ends by itself": {"serve", "serving", podrun.Exit{}},
+		"a deaf one is killed":                  {"hang", "deaf", podrun.Exit{Code: 137, Message: "deaf"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := mustStart(t, admitted(test.role))
+			for !strings.Contains(c.Log(), test.says) {
+				time.Sleep(time.Millisecond)
+			}
+			grace := 100 * time.Millisecond
+			if test.want.Code == 0 {
+				grace = time.Minute
+			}
+			got := c.Stop(grace)
+			got.Took = 0
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("exit (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestWaitGivesUpWithItsContext(t *testing.T) {
+	c := mustStart(t, admitted("serve"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Wait(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Wait: %v, want canceled", err)
+	}
+	c.Stop(time.Minute)
+}
+
+func TestStartupProbe(t *testing.T) {
+	_, image := program(t)
+	for name, test := range map[string]struct {
+		role     string
+		command  []string
+		failures int32
+		want     string
+	}{
+		"succeeds with its command":          {"serve", []string{image, "print-argument", "x"}, 1, ""},
+		"fails with what its command said":   {"serve", []string{image, "fail"}, 1, "failed 1 times: " + image + " fail: exit status 3: no such address"},
+		"has no program but the image's":     {"serve", []string{"/bin/sh"}, 1, "no other program"},
+		"ends when the container has ended":  {"print-environment", []string{image, "fail"}, 9, "the container ended"},
+		"is refused where the spec has none": {"serve", nil, 1, "no startup probe"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := admitted(test.role)
+			if test.command != nil {
+				pod.Spec.InitContainers[0].StartupProbe = &corev1.Probe{
+					ProbeHandler:     corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: test.command}},
+					FailureThreshold: test.failures,
+				}
+			}
+			c := mustStart(t, pod)
+			if test.role != "serve" {
+				mustWait(t, c)
+			}
+			err := c.Started(t.Context())
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("Started: %v, want %q", err, test.want)
+			}
+			c.Stop(time.Minute)
+		})
+	}
+}
+
+func TestStartRefusesWhatItCannotPlay(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*corev1.Pod)
+		want   string
+	}{
+		"a container that is not there": {func(p *corev1.Pod) { p.Spec.InitContainers[0].Name = "other" }, "no such container"},
+		"a program of another image":    {func(p *corev1.Pod) { p.Spec.InitContainers[0].Command = []string{"/bin/sh"} }, "/bin/sh"},
+		"a secret in the environment": {func(p *corev1.Pod) {
+			p.Spec.InitContainers[0].Env = []corev1.EnvVar{{Name: "KEY", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{}}}}
+		}, "variable KEY"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := admitted("serve")
+			test.change(pod)
+			_, err := start(t, pod)
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "core/upf-1") {
+				t.Errorf("Start: %v, want %q and the pod's name", err, test.want)
+			}
+		})
+	}
+}
