@@ -40,6 +40,10 @@ var catalog = programs{
 	"etcd": {
 		module: "etcd", pkg: "go.etcd.io/etcd/server/v3", from: "go.etcd.io/etcd/server/v3", minutes: 2,
 	},
+	"controller-gen": {
+		module: "generate", pkg: "sigs.k8s.io/controller-tools/cmd/controller-gen",
+		from: "sigs.k8s.io/controller-tools", stamp: []string{"sigs.k8s.io/controller-tools/pkg/version.version=VERSION"}, minutes: 2,
+	},
 	"golangci-lint": {
 		module: "lint", pkg: "github.com/golangci/golangci-lint/v2/cmd/golangci-lint",
 		from: "github.com/golangci/golangci-lint/v2", stamp: []string{"main.version=VERSION"}, minutes: 6,
