@@ -60,13 +60,9 @@ func (l *Links) egress(addr netip.Addr) string {
 	if addr.IsLoopback() {
 		return ""
 	}
-	primary := l.primary()
-	if primary == nil {
-		return ""
-	}
 	routes, err := netlink.RouteGet(addr.AsSlice())
 	if err != nil || len(routes) == 0 {
-		return primary.Attrs().Name // no route at all: the primary's link may still reach it
+		return l.primary() // no route at all: the primary's link may still reach it
 	}
 	if routes[0].Type == unix.RTN_LOCAL {
 		return ""
@@ -75,16 +71,17 @@ func (l *Links) egress(addr netip.Addr) string {
 	if err == nil && (out.Attrs().Flags&net.FlagLoopback != 0 || slices.Contains(l.exclude, out.Attrs().Name)) {
 		return ""
 	}
-	return primary.Attrs().Name
+	return l.primary()
 }
 
-func (l *Links) primary() netlink.Link {
+// primary names the pod's primary interface, or "" when it has none.
+func (l *Links) primary() string {
 	for _, name := range l.exclude {
 		if link, err := netlinksafe.LinkByName(name); err == nil && link.Attrs().Flags&net.FlagLoopback == 0 {
-			return link
+			return name
 		}
 	}
-	return nil
+	return ""
 }
 
 func bind(conn syscall.RawConn, name string) error {
