@@ -1,0 +1,84 @@
+// Package blackbox_test runs the real ipmgr program in network namespaces that
+// play pods, against the simulated VPC of e2e/vpcsim, and looks at what it
+// leaves behind: which ENI holds which address, the exit code, the termination
+// message, the log. It knows nothing of how ipmgr is made.
+//
+// A test has a scene: a VPC of its own, and pods. After every test the reports
+// of all programs that ran in it are compared with the VPC's history: what is
+// logged as assigned must have been assigned.
+package blackbox_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/netlab"
+)
+
+// parallel is how many tests run at a time: they wait more than they compute.
+const parallel = "8"
+
+func TestMain(m *testing.M) {
+	os.Exit(netlab.Run(func() int {
+		if err := enterMounts(); err != nil {
+			fmt.Println("termination messages are read from the log instead:", err)
+		}
+		return run(m)
+	}))
+}
+
+// run runs the tests inside the lab.
+func run(m *testing.M) int {
+	if err := flag.Set("test.parallel", parallel); err != nil {
+		fmt.Println(err)
+	}
+	dir, err := os.MkdirTemp("", "blackbox")
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	workDir = dir
+	code := m.Run()
+	if lab, err := sharedLab(); err == nil {
+		err = errors.Join(lab.Close(), goleak.Find())
+		if err != nil {
+			fmt.Println(err)
+			code = 1
+		}
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Println(err)
+		code = 1
+	}
+	return code
+}
+
+// What all scenes share, made by the first test that needs it.
+var (
+	workDir   string // for files, until the tests end
+	sharedLab = sync.OnceValues(func() (*netlab.Lab, error) {
+		return netlab.New(netlab.Options{Gateway: netip.MustParsePrefix("10.200.0.1/16")})
+	})
+	sharedProgram = sync.OnceValues(build) // path of ipmgr
+)
+
+// build compiles ipmgr as the Makefile does.
+func build() (string, error) {
+	path := filepath.Join(workDir, "ipmgr")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags",
+		"-s -w -X github.com/multus-ipmgr/multus-ipmgr/version.version=blackbox", "-o", path, "github.com/multus-ipmgr/multus-ipmgr/cmd/ipmgr")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+}
