@@ -33,28 +33,12 @@ type plugin struct {
 // lists without a name are accepted, as Multus accepts them. The error wraps
 // ErrNoConfig when text is empty.
 func Parse(text string) (Config, error) {
-	if strings.TrimSpace(text) == "" {
-		return Config{}, ErrNoConfig
-	}
-	var file struct {
-		Name    string           `json:"name"`
-		Plugins *json.RawMessage `json:"plugins"`
-	}
-	if err := json.Unmarshal([]byte(text), &file); err != nil {
-		return Config{}, fmt.Errorf("spec.config is no CNI configuration: %w", describe(err))
-	}
-	// A configuration with "plugins" is a list whatever else it holds (libcni).
-	list := []json.RawMessage{json.RawMessage(text)}
-	if file.Plugins != nil {
-		if err := json.Unmarshal(*file.Plugins, &list); err != nil {
-			return Config{}, errors.New("spec.config: plugins is not a list")
-		}
-	}
-	if len(list) == 0 {
-		return Config{}, errors.New("spec.config: plugins is empty; want at least one plugin")
+	file, err := parseDocument(text)
+	if err != nil {
+		return Config{}, err
 	}
 	config := Config{Name: file.Name}
-	for i, raw := range list {
+	for i, raw := range file.sections {
 		p, err := parsePlugin(raw)
 		if err != nil {
 			return Config{}, fmt.Errorf("spec.config: plugin %d: %w", i+1, err)
@@ -62,6 +46,38 @@ func Parse(text string) (Config, error) {
 		config.Plugins = append(config.Plugins, p)
 	}
 	return config, nil
+}
+
+// document is a configuration before its plugins are read.
+type document struct {
+	Name       string           `json:"name"`
+	Type       string           `json:"type"`
+	CNIVersion string           `json:"cniVersion"`
+	Plugins    *json.RawMessage `json:"plugins"`
+
+	list     bool              // of plugins
+	sections []json.RawMessage // one for each plugin, one at least
+}
+
+func parseDocument(text string) (document, error) {
+	if strings.TrimSpace(text) == "" {
+		return document{}, ErrNoConfig
+	}
+	var file document
+	if err := json.Unmarshal([]byte(text), &file); err != nil {
+		return document{}, fmt.Errorf("spec.config is no CNI configuration: %w", describe(err))
+	}
+	file.sections = []json.RawMessage{json.RawMessage(text)}
+	// To Multus, a configuration with a type is one plugin whatever else it holds.
+	if file.list = file.Plugins != nil && file.Type == ""; file.list {
+		if err := json.Unmarshal(*file.Plugins, &file.sections); err != nil {
+			return document{}, errors.New("spec.config: plugins is not a list")
+		}
+	}
+	if len(file.sections) == 0 {
+		return document{}, errors.New("spec.config: plugins is empty; want at least one plugin")
+	}
+	return file, nil
 }
 
 func parsePlugin(raw json.RawMessage) (Plugin, error) {

@@ -93,7 +93,7 @@ func TestParseReadsPluginsAndLists(t *testing.T) {
 		{"a plugin without a name and IPAM", `{"type":"macvlan"}`, nad.Config{Plugins: []nad.Plugin{{Type: "macvlan"}}}},
 		{"an empty IPAM", `{"type":"macvlan","ipam":{}}`, nad.Config{Plugins: []nad.Plugin{{Type: "macvlan"}}}},
 		{"a list without a name", `{"plugins":[{"type":"sriov"},{"type":"sbr","ipam":null}]}`, nad.Config{Plugins: []nad.Plugin{{Type: "sriov"}, {Type: "sbr"}}}},
-		{"a list is a list whatever its type says", `{"type":"bridge","plugins":[{"type":"ipvlan"}]}`, nad.Config{Plugins: []nad.Plugin{{Type: "ipvlan"}}}},
+		{"a configuration with a type is one plugin whatever else it holds", `{"type":"bridge","plugins":[{"type":"ipvlan"}]}`, nad.Config{Plugins: []nad.Plugin{{Type: "bridge"}}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := nad.Parse(c.config)
@@ -128,37 +128,37 @@ func TestParseRefusesWithThePlace(t *testing.T) {
 	}
 }
 
-func TestUseOfANetwork(t *testing.T) {
+func TestNetworkIsClassified(t *testing.T) {
 	const ipvlan = `{"type":"ipvlan","ipam":{"type":"whereabouts"}}`
 	for _, c := range []struct {
 		name, config, label string
-		want                nad.Use
-		guess               error
+		want                nad.Network
+		problem             error
 	}{
-		{name: "ipvlan is managed", config: ipvlan, want: nad.Use{Managed: true, Addressed: true}},
-		{name: "macvlan is managed", config: `{"type":"macvlan"}`, want: nad.Use{Managed: true}},
-		{name: "host-device is managed", config: `{"type":"host-device"}`, want: nad.Use{Managed: true}},
-		{name: "sriov is managed", config: `{"type":"sriov"}`, want: nad.Use{Managed: true}},
-		{name: "bridge is not", config: `{"type":"bridge","ipam":{"type":"dhcp"}}`, want: nad.Use{Addressed: true}},
-		{name: "the first plugin of a list decides", config: `{"plugins":[{"type":"bridge"},{"type":"ipvlan"}]}`, want: nad.Use{}},
-		{name: "the label takes a network out", config: ipvlan, label: "false", want: nad.Use{Addressed: true}},
-		{name: "the label takes a network in", config: `{"type":"vlan"}`, label: "true", want: nad.Use{Managed: true}},
-		{name: "another label means nothing", config: ipvlan, label: "yes", want: nad.Use{Managed: true, Addressed: true}, guess: nad.ErrBadLabel},
-		{name: "no config is a guess", want: nad.Use{Managed: true, Addressed: true}, guess: nad.ErrNoConfig},
-		{name: "no config and a label is no guess", label: "true", want: nad.Use{Managed: true, Addressed: true}},
-		{name: "no config and the other label is no guess", label: "false", want: nad.Use{Addressed: true}},
+		{name: "ipvlan is managed", config: ipvlan, want: nad.Network{Managed: true, Addressed: true}},
+		{name: "macvlan is managed", config: `{"type":"macvlan"}`, want: nad.Network{Managed: true}},
+		{name: "host-device is managed", config: `{"type":"host-device"}`, want: nad.Network{Managed: true}},
+		{name: "sriov is managed", config: `{"type":"sriov"}`, want: nad.Network{Managed: true}},
+		{name: "bridge is not", config: `{"type":"bridge","ipam":{"type":"dhcp"}}`, want: nad.Network{Addressed: true}},
+		{name: "the first plugin of a list decides", config: `{"plugins":[{"type":"bridge"},{"type":"ipvlan"}]}`, want: nad.Network{}},
+		{name: "the label takes a network out", config: ipvlan, label: "false", want: nad.Network{Addressed: true}},
+		{name: "the label takes a network in", config: `{"type":"vlan"}`, label: "true", want: nad.Network{Managed: true}},
+		{name: "another label means nothing", config: ipvlan, label: "yes", want: nad.Network{Managed: true, Addressed: true}, problem: nad.ErrBadLabel},
+		{name: "no config is a guess", want: nad.Network{Managed: true, Addressed: true}, problem: nad.ErrNoConfig},
+		{name: "no config and a label is no guess", label: "true", want: nad.Network{Managed: true, Addressed: true}},
+		{name: "no config and the other label is no guess", label: "false", want: nad.Network{Addressed: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := nad.Definition{Config: c.config}
 			if c.label != "" {
 				d.Labels = map[string]string{nad.ManagedLabel: c.label}
 			}
-			got, err := d.Use()
-			if !errors.Is(err, c.guess) {
-				t.Errorf("error %v, want %v", err, c.guess)
+			got := nad.Read(d)
+			if !errors.Is(got.Problem, c.problem) {
+				t.Errorf("problem %v, want %v", got.Problem, c.problem)
 			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Errorf("use (-want +got):\n%s", diff)
+			if got.Problem = nil; got != c.want {
+				t.Errorf("network %+v, want %+v", got, c.want)
 			}
 		})
 	}

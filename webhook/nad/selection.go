@@ -198,6 +198,10 @@ func jsonName(t reflect.Type) string {
 		return "a list"
 	case reflect.String:
 		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int:
+		return "a number"
 	default:
 		return "an object"
 	}

@@ -1,0 +1,106 @@
+package nad
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// ReservationType is what a subnet CIDR reservation is for.
+type ReservationType string
+
+// The types of reservations, by EC2's names.
+const (
+	// Explicit: EC2 gives out the addresses only when they are asked for.
+	Explicit ReservationType = "explicit"
+	// Prefix: EC2 delegates prefixes from it.
+	Prefix ReservationType = "prefix"
+)
+
+// Reservation is a subnet CIDR reservation.
+type Reservation struct {
+	CIDR netip.Prefix
+	Type ReservationType
+	// What is known of the subnet. Rules that need what is not known say
+	// nothing.
+	SubnetID   string
+	SubnetCIDR netip.Prefix // of the same family as CIDR
+	Zone       string       // availability zone
+}
+
+// Known is what an object is checked against.
+type Known struct {
+	Reservations []Reservation
+	// Others are NADs that may overlap. The object itself may be among them.
+	Others []Definition
+}
+
+// subnet is one that reservations tell of.
+type subnet struct {
+	id   string
+	cidr netip.Prefix
+}
+
+func (s subnet) String() string {
+	if s.id == "" {
+		return s.cidr.String()
+	}
+	return s.id + " (" + s.cidr.String() + ")"
+}
+
+// router is where the VPC answers: the subnet's second address.
+func (s subnet) router() netip.Addr { return s.cidr.Addr().Next() }
+
+// reserved returns the addresses that AWS keeps: the first four and the last.
+func (s subnet) reserved() []Range {
+	all := RangeOf(s.cidr)
+	fourth := all.First
+	for range 3 {
+		fourth = fourth.Next()
+	}
+	return []Range{{all.First, fourth}, {all.Last, all.Last}}
+}
+
+// subnets returns each known subnet once.
+func subnets(reservations []Reservation) []subnet {
+	var list []subnet
+	for _, r := range reservations {
+		s := subnet{r.SubnetID, r.SubnetCIDR.Masked()}
+		if r.SubnetCIDR.IsValid() && !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// ofType returns the addresses of all reservations of a type.
+func ofType(reservations []Reservation, t ReservationType) []Range {
+	var ranges []Range
+	for _, r := range reservations {
+		if r.Type == t {
+			ranges = append(ranges, RangeOf(r.CIDR))
+		}
+	}
+	return Union(ranges)
+}
+
+// Covering returns the explicit reservations that hold any of the ranges, and
+// whether together they hold them all.
+func Covering(ranges []Range, reservations []Reservation) (covering []Reservation, all bool) {
+	for _, r := range reservations {
+		whole := RangeOf(r.CIDR)
+		if r.Type == Explicit && slices.ContainsFunc(ranges, whole.Overlaps) {
+			covering = append(covering, r)
+		}
+	}
+	return covering, len(Subtract(ranges, ofType(covering, Explicit))) == 0
+}
+
+// joined writes ranges, prefixes and so on as "a, b, c".
+func joined[T interface{ String() string }](items []T) string {
+	texts := make([]string, len(items))
+	for i, item := range items {
+		texts[i] = item.String()
+	}
+	return strings.Join(texts, ", ")
+}

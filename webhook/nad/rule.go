@@ -1,0 +1,78 @@
+package nad
+
+// Rule names what a finding is about. The set is closed and documented in
+// docs/rules.md; a rule always has the same severity.
+type Rule string
+
+// Rules whose breach keeps pods from starting or their addresses from routing.
+const (
+	// ConfigMalformed: Multus cannot read spec.config.
+	ConfigMalformed Rule = "config-malformed"
+	// IPAMMalformed: the IPAM plugin refuses its section.
+	IPAMMalformed Rule = "ipam-malformed"
+	// RangeEmpty: the IPAM has no address to hand out.
+	RangeEmpty Rule = "range-empty"
+	// NotReserved: addresses are outside of all explicit reservations.
+	NotReserved Rule = "not-reserved"
+	// AWSReserved: addresses are among the first four or the last of a subnet.
+	AWSReserved Rule = "aws-reserved"
+	// PrefixReservation: addresses are in a reservation of type prefix.
+	PrefixReservation Rule = "prefix-reservation"
+)
+
+// Rules whose breach is legal and probably a mistake, or cannot be judged.
+const (
+	// NoReservation: nothing is known to check against.
+	NoReservation Rule = "no-reservation"
+	// ConfigOnDisk: the configuration or its ranges are in a file on workers.
+	ConfigOnDisk Rule = "config-on-disk"
+	// IPAMUnknown: the IPAM type is not one whose ranges can be read.
+	IPAMUnknown Rule = "ipam-unknown"
+	// LabelUnknown: the label ManagedLabel has a value without meaning.
+	LabelUnknown Rule = "label-unknown"
+	// SettingIgnored: the IPAM plugin passes over a setting without a word.
+	SettingIgnored Rule = "setting-ignored"
+	// HostLocalShared: each worker hands out the same addresses.
+	HostLocalShared Rule = "host-local-shared"
+	// Macvlan: EC2 drops frames from MACs that are not the ENI's.
+	Macvlan Rule = "macvlan"
+	// PrefixLength: the addresses' prefix length is not the subnet's.
+	PrefixLength Rule = "prefix-length"
+	// Gateway: the gateway is not the subnet's router.
+	Gateway Rule = "gateway"
+	// RangeOverlap: another NAD hands out the same addresses.
+	RangeOverlap Rule = "range-overlap"
+	// TwoSubnets: addresses are in more than one subnet.
+	TwoSubnets Rule = "two-subnets"
+	// IPsIgnored: a pod asks for addresses that its network does not give.
+	IPsIgnored Rule = "ips-ignored"
+)
+
+// Rules lists all rules in the order in which they are documented: errors
+// first.
+func Rules() []Rule {
+	return []Rule{
+		ConfigMalformed, IPAMMalformed, RangeEmpty, NotReserved, AWSReserved, PrefixReservation,
+		NoReservation, ConfigOnDisk, IPAMUnknown, LabelUnknown, SettingIgnored, HostLocalShared,
+		Macvlan, PrefixLength, Gateway, RangeOverlap, TwoSubnets, IPsIgnored,
+	}
+}
+
+// Severity says what a finding means for whoever applies the object.
+type Severity string
+
+// The severities.
+const (
+	Error   Severity = "error"   // refused, where validation is enforced
+	Warning Severity = "warning" // admitted, and told
+)
+
+// Severity of a finding of this rule.
+func (r Rule) Severity() Severity {
+	switch r {
+	case ConfigMalformed, IPAMMalformed, RangeEmpty, NotReserved, AWSReserved, PrefixReservation:
+		return Error
+	default:
+		return Warning
+	}
+}
