@@ -135,7 +135,7 @@ func (l *loop) compare(e *entry, p plan.Placement, started time.Time) {
 		l.hold(e)
 	case e.phase == claimed && time.Since(e.since) > reclaimAfter:
 		e.enter(wanted)
-	case e.phase == claimed:
+	case e.phase == claimed && fresh:
 		e.tries++
 		e.due = time.Now().Add(min(verifyFirst<<min(e.tries, 10), verifyMax))
 	case e.phase == held && fresh && !p.Shown && !l.Settings.DryRun:
