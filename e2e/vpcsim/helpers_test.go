@@ -33,13 +33,21 @@ type rig struct {
 	ec2 *ec2.Client
 }
 
-func twoWorkers(t *testing.T) vpcsim.Topology {
+// withDefaults are the options of a test that does not care.
+func withDefaults() vpcsim.Options { return vpcsim.Options{Rand: rand.NewPCG(1, 2)} }
+
+func twoWorkersText(t *testing.T) string {
 	t.Helper()
 	data, err := os.ReadFile("testdata/two-workers.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return load(t, string(data))
+	return string(data)
+}
+
+func twoWorkers(t *testing.T) vpcsim.Topology {
+	t.Helper()
+	return load(t, twoWorkersText(t))
 }
 
 func load(t *testing.T, text string) vpcsim.Topology {
@@ -51,13 +59,10 @@ func load(t *testing.T, text string) vpcsim.Topology {
 	return top
 }
 
-func start(t *testing.T) *rig { return startWith(t, twoWorkers(t), vpcsim.Options{}) }
+func start(t *testing.T) *rig { return startWith(t, twoWorkers(t), withDefaults()) }
 
 func startWith(t *testing.T, top vpcsim.Topology, o vpcsim.Options) *rig {
 	t.Helper()
-	if o.Rand == nil {
-		o.Rand = rand.NewPCG(1, 2)
-	}
 	sim, err := vpcsim.New(top, o)
 	if err != nil {
 		t.Fatal(err)
