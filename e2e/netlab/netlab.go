@@ -24,6 +24,7 @@ package netlab
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"sync"
 	"syscall"
@@ -98,11 +99,15 @@ func (l *Lab) setUp() error {
 }
 
 // addBridge makes a bridge under the first free name, so that two labs can
-// live in one process.
+// live in one process. A MAC of its own keeps the bridge from taking the lowest
+// of its ports', which changes as pods come and go, and leaves the other pods
+// with a gateway that does not answer.
 func addBridge(h *netlink.Handle) (*netlink.Bridge, error) {
 	const most = 100
 	for i := range most {
-		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: fmt.Sprintf("mgmt%d", i)}}
+		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{
+			Name: fmt.Sprintf("mgmt%d", i), HardwareAddr: net.HardwareAddr{0x02, 0, 0, 0xff, 0, byte(i)},
+		}}
 		err := h.LinkAdd(bridge)
 		if err == nil {
 			return bridge, nil
