@@ -1,4 +1,4 @@
-package webhook_test
+package webhook
 
 import (
 	"context"
@@ -32,7 +32,6 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/config"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/controlplane"
-	"github.com/multus-ipmgr/multus-ipmgr/webhook"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
@@ -49,7 +48,7 @@ type world struct {
 	nads      dynamic.NamespaceableResourceInterface
 	warnings  *warnings
 	authority *authority
-	server    *webhook.Server
+	server    *Server
 	stop      func() // stops the webhook, and waits
 }
 
@@ -143,7 +142,7 @@ func (w *world) run(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
 	w.authority.issue(t, dir, 2)
-	options, err := webhook.ParseOptions([]string{
+	options, err := ParseOptions([]string{
 		"--address=127.0.0.1:0", "--ops-address=127.0.0.1:0", "--cert-dir=" + dir, "--drain=0s",
 		"--image=registry.example/ipmgr:v0", "--env=AWS_REGION=us-west-2", "--web-identity-role-arn=arn:aws:iam::111122223333:role/multus-ipmgr",
 	}, "v0", "multus-ipmgr-system", io.Discard)
@@ -154,7 +153,7 @@ func (w *world) run(t *testing.T) {
 	if account, err = w.plane.ConfigFor(serviceAccount, "system:serviceaccounts", "system:authenticated"); err != nil {
 		t.Fatal(err)
 	}
-	if w.server, err = webhook.New(options, account, slog.New(slog.NewTextHandler(t.Output(), nil))); err != nil {
+	if w.server, err = New(options, account, slog.New(slog.NewTextHandler(t.Output(), nil))); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background()) // ended by stop

@@ -30,7 +30,7 @@ const ownPrefix = "multus-ipmgr.io/"
 // its pods), so a miss is confirmed by the API server.
 type mirrored struct {
 	namespaces *mirror[inject.Namespace]
-	nads       *mirror[nad.Definition]
+	nads       *mirror[nad.Network]
 	log        *slog.Logger
 }
 
@@ -44,12 +44,13 @@ func reduceNamespace(u *unstructured.Unstructured) inject.Namespace {
 	return inject.Namespace{Name: u.GetName(), Labels: own(u.GetLabels()), Annotations: own(u.GetAnnotations())}
 }
 
-func reduceNAD(u *unstructured.Unstructured) nad.Definition {
+// reduceNAD reads a NAD once, not once for each pod.
+func reduceNAD(u *unstructured.Unstructured) nad.Network {
 	config, _, err := unstructured.NestedString(u.Object, "spec", "config")
 	if err != nil {
-		config = "" // the CRD's schema says that it is a string
+		return nad.Unknown(err)
 	}
-	return nad.Definition{Namespace: u.GetNamespace(), Name: u.GetName(), Labels: own(u.GetLabels()), Config: config}
+	return nad.Read(nad.Definition{Namespace: u.GetNamespace(), Name: u.GetName(), Labels: u.GetLabels(), Config: config})
 }
 
 // own keeps what is ours of labels or annotations: others may be long.
@@ -87,15 +88,15 @@ func (c *mirrored) Namespace(ctx context.Context, name string, fresh bool) (inje
 
 // NAD implements Cluster. A NAD that cannot be confirmed to be missing counts
 // as missing: the pod's user is warned, and the pod loses nothing.
-func (c *mirrored) NAD(ctx context.Context, namespace, name string) (nad.Definition, bool) {
-	if definition, found := c.nads.cached(namespace, name); found {
-		return definition, true
+func (c *mirrored) NAD(ctx context.Context, namespace, name string) (nad.Network, bool) {
+	if network, found := c.nads.cached(namespace, name); found {
+		return network, true
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
-	definition, found, err := c.nads.live(ctx, namespace, name)
+	network, found, err := c.nads.live(ctx, namespace, name)
 	if err != nil {
 		c.log.LogAttrs(ctx, slog.LevelWarn, "missing network not confirmed", slog.String(keyNamespace, namespace), slog.String(keyName, name), slog.Any(keyError, err))
 	}
-	return definition, found
+	return network, found
 }

@@ -17,9 +17,9 @@ type Cluster interface {
 	// fresh or if the cache does not have it. An error says that it could not
 	// be read.
 	Namespace(ctx context.Context, name string, fresh bool) (inject.Namespace, error)
-	// NAD reads a NetworkAttachmentDefinition in the same way, and reports
-	// false when there is none.
-	NAD(ctx context.Context, namespace, name string) (nad.Definition, bool)
+	// NAD reads what a NetworkAttachmentDefinition means in the same way, and
+	// reports false when there is none.
+	NAD(ctx context.Context, namespace, name string) (nad.Network, bool)
 }
 
 // podHandler answers the reviews of pods that are created.
@@ -53,7 +53,7 @@ func (h *podHandler) handle(ctx context.Context, req *request[inject.Pod]) respo
 }
 
 func (h *podHandler) decide(ctx context.Context, req *request[inject.Pod]) (inject.Decision, error) {
-	find := func(namespace, name string) (nad.Definition, bool) { return h.cluster.NAD(ctx, namespace, name) }
+	find := func(namespace, name string) (nad.Network, bool) { return h.cluster.NAD(ctx, namespace, name) }
 	ns, err := h.cluster.Namespace(ctx, req.Namespace, false)
 	if err != nil {
 		return inject.Decision{}, err

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
-	kjson "sigs.k8s.io/json"
+	jsonv2 "github.com/go-json-experiment/json" // encoding/json/v2 from Go 1.27 on
 
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 )
@@ -72,8 +72,9 @@ func decodeReview[T any](body []byte) (*request[T], error) {
 		return nil, errors.New("the body is empty; want an AdmissionReview of " + reviewVersion)
 	}
 	var r review[T]
-	// As the API server reads objects: field names are case-sensitive.
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(body, &r); err != nil {
+	// Version 2 of encoding/json reads in one pass, not two, and takes field
+	// names by their case, as the API server does. Decoding is most of the work.
+	if err := jsonv2.Unmarshal(body, &r); err != nil {
 		return nil, fmt.Errorf("the body is no AdmissionReview: %w", err)
 	}
 	switch {

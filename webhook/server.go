@@ -38,11 +38,20 @@ const (
 	headerTimeout = 10 * time.Second
 )
 
+// source is a Cluster that has to be kept up to date.
+type source interface {
+	Cluster
+	// run does so until ctx ends.
+	run(ctx context.Context)
+	// ready says why it cannot be relied upon yet.
+	ready() error
+}
+
 // Server is the webhook. Its listeners are open from New on.
 type Server struct {
 	options   Options
 	log       *slog.Logger
-	cluster   *mirrored
+	cluster   source
 	cert      *certificate
 	metrics   *metrics
 	admission net.Listener
@@ -61,6 +70,11 @@ func New(options Options, config *rest.Config, log *slog.Logger) (*Server, error
 	if err != nil {
 		return nil, fmt.Errorf("building the caches: %w", err)
 	}
+	return newServer(options, cluster, log)
+}
+
+// newServer builds a server that asks cluster.
+func newServer(options Options, cluster source, log *slog.Logger) (*Server, error) {
 	admission, err := net.Listen("tcp", options.Address)
 	if err != nil {
 		return nil, fmt.Errorf("--address: %w", err)

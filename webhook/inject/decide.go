@@ -15,8 +15,8 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
-// FindNAD looks up a NAD. It reports false when there is none.
-type FindNAD func(namespace, name string) (nad.Definition, bool)
+// FindNAD looks up what a NAD means. It reports false when there is none.
+type FindNAD func(namespace, name string) (nad.Network, bool)
 
 // Decision is what is to be done with one pod.
 type Decision struct {

@@ -19,8 +19,8 @@ func label(value string) map[string]string {
 	return map[string]string{inject.InjectLabel: value}
 }
 
-func findIPVLAN(namespace, name string) (nad.Definition, bool) {
-	return nad.Definition{Namespace: namespace, Name: name, Config: `{"type": "ipvlan", "ipam": {"type": "whereabouts"}}`}, true
+func findManaged(string, string) (nad.Network, bool) {
+	return nad.Network{Managed: true, Addressed: true}, true
 }
 
 // The table of Decide's doc comment, and what is like no label.
@@ -49,7 +49,7 @@ func TestLabelsDecideByTheTable(t *testing.T) {
 				Annotations: map[string]string{nad.NetworksAnnotation: "net-a"},
 			}}
 			ns := inject.Namespace{Name: "apps", Labels: label(row.namespace)}
-			if got := inject.Decide(pod, ns, findIPVLAN, inject.DefaultPolicy()).Reason; got != row.want {
+			if got := inject.Decide(pod, ns, findManaged, inject.DefaultPolicy()).Reason; got != row.want {
 				t.Errorf("reason %s, want %s", got, row.want)
 			}
 		})
@@ -78,11 +78,8 @@ func TestDecideLeavesItsPolicyAlone(t *testing.T) {
 	policy := inject.DefaultPolicy()
 	policy.Settings.Exclude = append(make([]string, 0, 8), policy.Settings.Exclude...)
 	pod := inject.Pod{Metadata: inject.Metadata{Annotations: map[string]string{nad.NetworksAnnotation: "br,net-a"}}}
-	find := func(namespace, name string) (nad.Definition, bool) {
-		if name == "br" {
-			return nad.Definition{Config: `{"type": "bridge"}`}, true
-		}
-		return findIPVLAN(namespace, name)
+	find := func(_, name string) (nad.Network, bool) {
+		return nad.Network{Managed: name != "br", Addressed: true}, true
 	}
 	inject.Decide(pod, inject.Namespace{Labels: label(inject.Enabled)}, find, policy)
 	if diff := cmp.Diff([]string{"lo", "eth0", "", ""}, policy.Settings.Exclude[:4]); diff != "" {

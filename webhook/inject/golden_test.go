@@ -95,10 +95,10 @@ func TestDecisionsAreThoseOfTestdata(t *testing.T) {
 
 func (c *testCase) decide(t *testing.T, podJSON []byte) inject.Decision {
 	t.Helper()
-	find := func(namespace, name string) (nad.Definition, bool) {
+	find := func(namespace, name string) (nad.Network, bool) {
 		c.lookedUp[namespace+"/"+name] = true
 		d, found := c.nads[namespace+"/"+name]
-		return d, found
+		return nad.Read(d), found
 	}
 	return inject.Decide(decodePod(t, podJSON), c.namespace, find, c.policy)
 }

@@ -16,27 +16,25 @@ type networks struct {
 	warnings []string
 }
 
-// classify looks up each selected network. A network that is not there, or
-// that cannot be read, counts as managed: an address that is managed in vain
-// is reported by ipmgr, one that is forgotten is reported by nobody.
+// classify looks up each selected network.
 func classify(selections []nad.Selection, find FindNAD, exclude []string) networks {
 	var n networks
-	seen := map[string]bool{}
+	seen := make(map[string]bool, len(selections))
 	for _, s := range selections {
 		if seen[s.Interface] {
 			n.warn("interface %s is asked for twice in annotation %s; the pod will not start, as two networks cannot share an interface", s.Interface, nad.NetworksAnnotation)
 			continue
 		}
 		seen[s.Interface] = true
-		use := n.use(s, find)
+		network := n.look(s, find)
 		switch {
 		case slices.Contains(exclude, s.Interface):
 			n.warn("interface %s of network %s/%s is excluded by the installation (IPMGR_EXCLUDE_INTERFACES); its addresses are left alone", s.Interface, s.Namespace, s.Name)
-		case !use.Managed:
+		case !network.Managed:
 			n.foreign = append(n.foreign, s.Interface)
 		default:
 			n.managed = append(n.managed, s.Interface)
-			if use.Addressed || len(s.IPs) > 0 {
+			if network.Addressed || len(s.IPs) > 0 {
 				n.required = append(n.required, s.Interface)
 			}
 		}
@@ -44,20 +42,19 @@ func classify(selections []nad.Selection, find FindNAD, exclude []string) networ
 	return n
 }
 
-func (n *networks) use(s nad.Selection, find FindNAD) nad.Use {
-	definition, found := find(s.Namespace, s.Name)
-	if !found {
-		n.warn("NetworkAttachmentDefinition %s/%s does not exist; the pod will not start until it does", s.Namespace, s.Name)
-		return nad.Use{Managed: true, Addressed: true}
-	}
-	use, err := definition.Use()
+// look finds one network and warns of what is wrong with it.
+func (n *networks) look(s nad.Selection, find FindNAD) nad.Network {
+	network, found := find(s.Namespace, s.Name)
 	switch {
-	case errors.Is(err, nad.ErrNoConfig):
+	case !found:
+		n.warn("NetworkAttachmentDefinition %s/%s does not exist; the pod will not start until it does", s.Namespace, s.Name)
+		return nad.Unknown(nil)
+	case errors.Is(network.Problem, nad.ErrNoConfig):
 		n.warn("NetworkAttachmentDefinition %s/%s has no spec.config; its addresses are taken to belong to ENIs; label it %s=true or =false to say so", s.Namespace, s.Name, nad.ManagedLabel)
-	case err != nil:
-		n.warn("NetworkAttachmentDefinition %s/%s: %v", s.Namespace, s.Name, err)
+	case network.Problem != nil:
+		n.warn("NetworkAttachmentDefinition %s/%s: %v", s.Namespace, s.Name, network.Problem)
 	}
-	return use
+	return network
 }
 
 func (n *networks) warn(format string, args ...any) {

@@ -52,7 +52,7 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%q is a configuration without a plugin: %+v", text, config)
 		}
 		// A guess is always to manage.
-		if use, err := (nad.Definition{Config: text}).Use(); err != nil && !use.Managed {
+		if network := nad.Read(nad.Definition{Config: text}); network.Problem != nil && !network.Managed {
 			t.Errorf("%q cannot be read and is not managed", text)
 		}
 	})

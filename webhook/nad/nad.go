@@ -21,7 +21,7 @@ const (
 	ManagedLabel = "multus-ipmgr.io/managed"
 )
 
-// Errors that Managed wraps when it has to guess.
+// Problems of a Network.
 var (
 	// ErrNoConfig says that the NAD leaves its configuration to a file on the
 	// worker, which nothing in the cluster can read.
@@ -30,7 +30,7 @@ var (
 	ErrBadLabel = errors.New("the label is neither \"true\" nor \"false\"")
 )
 
-// Definition is what a decision needs to know of one NAD.
+// Definition is the part of a NAD that is read.
 type Definition struct {
 	Namespace string
 	Name      string
@@ -38,45 +38,53 @@ type Definition struct {
 	Config    string // spec.config: CNI configuration as JSON, or empty
 }
 
-// Use says what one network means to a pod that selects it.
-type Use struct {
+// Network is what a NAD means to the pods that select it.
+type Network struct {
 	// Managed: its addresses belong to ENIs.
 	Managed bool
 	// Addressed: its IPAM gives the interface an address before any container
 	// starts. False means that an address, if any, comes from the application.
 	Addressed bool
+	// Problem says what had to be guessed, and is nil when nothing had to.
+	Problem error
 }
 
-// Use classifies the network. By default ipvlan, macvlan, host-device and
-// sriov are managed and others are not; of a plugin list the first plugin
-// decides, because it makes the interface. ManagedLabel overrides that.
+// Unknown is a network of which nothing is known. It counts as managed and
+// addressed: an address that is managed in vain is reported by ipmgr, one that
+// is forgotten is reported by nobody.
+func Unknown(problem error) Network {
+	return Network{Managed: true, Addressed: true, Problem: problem}
+}
+
+// Read classifies a network. By default ipvlan, macvlan, host-device and sriov
+// are managed and others are not; of a plugin list the first plugin decides,
+// because it makes the interface. ManagedLabel overrides that.
 //
-// A network that cannot be read (ErrNoConfig, or JSON that Parse refuses)
-// counts as managed and addressed, so that nothing is lost; the error says why
-// that was a guess. ErrBadLabel comes with what the plugin type says.
-func (d Definition) Use() (Use, error) {
-	use, err := classify(d.Config)
+// A configuration that is empty (ErrNoConfig) or that Parse refuses is a
+// problem, and the network Unknown but for its label. A label without meaning
+// (ErrBadLabel) is a problem, and the plugin decides.
+func Read(d Definition) Network {
+	network := readConfig(d.Config)
 	switch value, labelled := d.Labels[ManagedLabel]; {
 	case !labelled:
-		return use, err
 	case value == "true" || value == "false":
-		use.Managed = value == "true"
-		if !use.Managed || errors.Is(err, ErrNoConfig) { // the label leaves nothing to guess
-			return use, nil
+		network.Managed = value == "true"
+		if !network.Managed || errors.Is(network.Problem, ErrNoConfig) { // nothing is left to guess
+			network.Problem = nil
 		}
-		return use, err
 	default:
-		return use, errors.Join(err, fmt.Errorf("label %s=%q: %w", ManagedLabel, value, ErrBadLabel))
+		network.Problem = errors.Join(network.Problem, fmt.Errorf("label %s=%q: %w", ManagedLabel, value, ErrBadLabel))
 	}
+	return network
 }
 
-func classify(text string) (Use, error) {
+func readConfig(text string) Network {
 	config, err := Parse(text)
 	if err != nil {
-		return Use{Managed: true, Addressed: true}, err
+		return Unknown(err)
 	}
 	main := config.Plugins[0]
-	return Use{Managed: managedType(main.Type), Addressed: main.IPAM != ""}, nil
+	return Network{Managed: managedType(main.Type), Addressed: main.IPAM != ""}
 }
 
 // managedType lists the plugins that put a pod on the worker's own ENI.

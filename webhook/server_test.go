@@ -1,0 +1,145 @@
+package webhook
+
+import (
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func TestServerSpeaksTLS13AndHTTP2Only(t *testing.T) {
+	s := serve(t, &memory{})
+	response, err := s.client(t, 0).Post("https://"+s.Address()+PodPath, "application/json", strings.NewReader(captured(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read(t, response)
+	if response.TLS.Version != tls.VersionTLS13 || response.ProtoMajor != 2 {
+		t.Errorf("TLS %x, %s", response.TLS.Version, response.Proto)
+	}
+	response, err = s.client(t, tls.VersionTLS12).Post("https://"+s.Address()+PodPath, "application/json", strings.NewReader("{}"))
+	if err == nil {
+		read(t, response)
+		t.Error("TLS 1.2 was accepted")
+	}
+}
+
+func TestReadinessWaitsForTheCaches(t *testing.T) {
+	m := &memory{notReady: errors.New("namespaces are not read yet")}
+	s := serve(t, m)
+	if code, body := s.get(t, "/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "namespaces are not read yet") {
+		t.Errorf("readyz: %d %s", code, body)
+	}
+	if code, body := s.get(t, "/healthz"); code != http.StatusOK {
+		t.Errorf("healthz: %d %s", code, body)
+	}
+}
+
+func TestReadinessWaitsForTheCertificate(t *testing.T) {
+	c := &certificate{dir: t.TempDir(), log: discard()}
+	s := &Server{cluster: &memory{}, cert: c}
+	if err := s.ready(); err == nil || !strings.Contains(err.Error(), "no serving certificate") {
+		t.Errorf("error %v", err)
+	}
+	newAuthority(t).issue(t, c.dir, 2)
+	if err := c.load(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ready(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A replica that stops is unready first, goes on answering for the time of
+// --drain, and lets requests that are under way end.
+func TestStopLosesNoRequest(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	t.Run("while it stops", func(t *testing.T) {
+		m := &memory{gate: make(chan struct{})}
+		s := serve(t, m, "--drain=300ms")
+		answered := make(chan int, 1)
+		go func() {
+			code, _ := s.post(t, reviewOf("apps", podOf("net-a")))
+			answered <- code
+		}()
+		s.stop()
+		for !s.stopping.Load() {
+			time.Sleep(time.Millisecond)
+		}
+		if code, body := s.get(t, "/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "stopping") {
+			t.Errorf("readyz: %d %s", code, body)
+		}
+		close(m.gate)
+		if code := <-answered; code != http.StatusOK {
+			t.Errorf("the request under way got %d", code)
+		}
+	})
+}
+
+func TestListenersThatAreTakenAreNamed(t *testing.T) {
+	s := serve(t, &memory{})
+	for flag, options := range map[string]Options{
+		"--address":     {Address: s.Address(), OpsAddress: "127.0.0.1:0"},
+		"--ops-address": {Address: "127.0.0.1:0", OpsAddress: s.OpsAddress()},
+	} {
+		if _, err := newServer(options, &memory{}, discard()); err == nil || !strings.HasPrefix(err.Error(), flag+": ") {
+			t.Errorf("error %v, want one of %s", err, flag)
+		}
+	}
+}
+
+func TestCertificateIsReloaded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &lines{}
+		c := &certificate{dir: t.TempDir(), log: slog.New(slog.NewTextHandler(log, nil))}
+		a := newAuthority(t)
+		a.issue(t, c.dir, 2)
+		go c.follow(t.Context(), time.Second)
+		serial := func() int64 {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			pair, err := c.get(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pair.Leaf.SerialNumber.Int64()
+		}
+		if got := serial(); got != 2 {
+			t.Errorf("serial %d, want 2", got)
+		}
+		a.issue(t, c.dir, 3)
+		if got := serial(); got != 3 {
+			t.Errorf("serial %d after renewal, want 3", got)
+		}
+		write(t, filepath.Join(c.dir, "tls.crt"), []byte("half writ"))
+		for range 3 {
+			if got := serial(); got != 3 {
+				t.Errorf("serial %d with a broken file, want 3", got)
+			}
+		}
+		if got := strings.Count(log.buffer.String(), "level=ERROR"); got != 1 {
+			t.Errorf("%d complaints about one broken file:\n%s", got, log.buffer.String())
+		}
+		if err := os.Remove(filepath.Join(c.dir, "tls.key")); err != nil {
+			t.Fatal(err)
+		}
+		serial()
+		a.issue(t, c.dir, 4)
+		if got := serial(); got != 4 {
+			t.Errorf("serial %d after the mend, want 4", got)
+		}
+		if got := strings.Count(log.buffer.String(), "level=ERROR"); got != 2 {
+			t.Errorf("%d complaints about two mistakes:\n%s", got, log.buffer.String())
+		}
+	})
+}
