@@ -22,7 +22,10 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// After a body that is too large, net/http waits half a second for the caller to hang up.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 // rig is a simulator of testdata/two-workers.yaml behind real sockets, with
 // AWS's own client in front.

@@ -1,8 +1,8 @@
 package ec2api
 
 import (
+	"bytes"
 	"encoding/xml"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -16,19 +16,13 @@ const timeFormat = "2006-01-02T15:04:05.000Z"
 
 // Head begins every successful answer; answers embed it.
 type Head struct {
-	XMLName   xml.Name
 	RequestID string `xml:"requestId"`
 }
 
 // reply is a successful answer.
-type reply interface {
-	begin(action, requestID string)
-}
+type reply interface{ identify(requestID string) }
 
-func (h *Head) begin(action, requestID string) {
-	h.XMLName = xml.Name{Space: Namespace, Local: action + "Response"}
-	h.RequestID = requestID
-}
+func (h *Head) identify(requestID string) { h.RequestID = requestID }
 
 // done is the answer of actions that return nothing.
 type done struct {
@@ -42,33 +36,39 @@ type set[T any] struct {
 }
 
 type failure struct {
-	XMLName   xml.Name `xml:"Response"`
-	Code      string   `xml:"Errors>Error>Code"`
-	Message   string   `xml:"Errors>Error>Message"`
-	RequestID string   `xml:"RequestID"`
+	Code      string `xml:"Errors>Error>Code"`
+	Message   string `xml:"Errors>Error>Message"`
+	RequestID string `xml:"RequestID"`
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(timeFormat) }
 
 // write sends an answer or, when err is not nil, a refusal.
 func write(w http.ResponseWriter, action, requestID string, ok reply, err *apierr.Error) {
-	status, indent := http.StatusOK, "    "
-	var body any = ok
+	var text bytes.Buffer
+	text.WriteString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n")
+	status, enc := http.StatusOK, xml.NewEncoder(&text)
+	var encodeErr error
 	if err != nil {
-		status, indent = err.Status, ""
-		body = failure{Code: err.Code, Message: err.Message, RequestID: requestID}
+		status = err.Status
+		encodeErr = enc.EncodeElement(failure{Code: err.Code, Message: err.Message, RequestID: requestID}, element("", "Response"))
 	} else {
-		ok.begin(action, requestID)
+		ok.identify(requestID)
+		enc.Indent("", "    ")
+		encodeErr = enc.EncodeElement(ok, element(Namespace, action+"Response"))
 	}
-	text, encodeErr := xml.MarshalIndent(body, "", indent)
 	if encodeErr != nil {
-		status, text = http.StatusInternalServerError, fmt.Appendf(nil, "<!-- %q -->", encodeErr.Error())
+		http.Error(w, encodeErr.Error(), http.StatusInternalServerError)
+		return
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/xml;charset=UTF-8")
 	h.Set("Server", "AmazonEC2")
 	h.Set("X-Amzn-Requestid", requestID)
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(`<?xml version="1.0" encoding="UTF-8"?>` + "\n")) // the caller may be gone
-	_, _ = w.Write(text)
+	_, _ = text.WriteTo(w) // the caller may be gone
+}
+
+func element(space, name string) xml.StartElement {
+	return xml.StartElement{Name: xml.Name{Space: space, Local: name}}
 }
