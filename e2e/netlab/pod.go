@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -129,7 +130,29 @@ func (p *Pod) addLink(n Net, master netlink.Link) error {
 			return err
 		}
 	}
-	return p.SetLink(n.Name, true)
+	if err := p.SetLink(n.Name, true); err != nil || master == nil {
+		return err
+	}
+	return p.lab.awaitUp(veth.Name)
+}
+
+// awaitUp waits until the kernel has noticed that the other end of a veth pair
+// is up, which it may do as late as a second after the fact. Until then the
+// bridge drops the pod's packets.
+func (l *Lab) awaitUp(name string) error {
+	const patience, pause = 5 * time.Second, time.Millisecond
+	for deadline := time.Now().Add(patience); ; time.Sleep(pause) {
+		link, err := l.handle.LinkByName(name)
+		if err != nil {
+			return fmt.Errorf("find the cloud's end of a link: %w", err)
+		}
+		if link.Attrs().OperState == netlink.OperUp {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the cloud's end %s of a link is %s, want up", name, link.Attrs().OperState)
+		}
+	}
 }
 
 // vethPair describes the link: this end in the cloud, the peer in the pod.
