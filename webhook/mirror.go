@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"sync/atomic"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -24,7 +25,7 @@ type mirror[T any] struct {
 	informer cache.SharedIndexInformer
 	reduce   func(*unstructured.Unstructured) T
 	log      *slog.Logger
-	trouble  atomic.Pointer[string] // why the last list or watch failed
+	trouble  atomic.Pointer[string] // why the last list or watch failed, or nil
 }
 
 // entry is an object in the cache. Informers find its key by the metadata.
@@ -37,13 +38,17 @@ func newMirror[T any](client dynamic.Interface, resource schema.GroupVersionReso
 	m := &mirror[T]{resource: resource, client: client.Resource(resource), reduce: reduce, log: log}
 	m.informer = cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			return m.client.List(ctx, options)
+			list, err := m.client.List(ctx, options)
+			m.observe(ctx, err)
+			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return m.client.Watch(ctx, options)
+			events, err := m.client.Watch(ctx, options)
+			m.observe(ctx, err)
+			return events, err
 		},
 	}, client), &unstructured.Unstructured{}, 0, cache.Indexers{})
-	return m, errors.Join(m.informer.SetTransform(m.transform), m.informer.SetWatchErrorHandlerWithContext(m.complain))
+	return m, errors.Join(m.informer.SetTransform(m.transform), m.informer.SetWatchErrorHandlerWithContext(silent))
 }
 
 // transform drops everything but T before an object is stored.
@@ -58,17 +63,31 @@ func (m *mirror[T]) transform(object any) (any, error) {
 	}, nil
 }
 
-// complain logs why the resource cannot be watched when the reason changes.
-// That a watch ends or expires is everyday life.
-func (m *mirror[T]) complain(ctx context.Context, _ *cache.Reflector, err error) {
+// observe logs why the resource cannot be read when the reason changes, and
+// when it can be read again. client-go tells of some reasons only, and of
+// those again and again. That a watch expires is everyday life.
+func (m *mirror[T]) observe(ctx context.Context, err error) {
+	if err == nil {
+		if m.trouble.Swap(nil) != nil {
+			m.log.LogAttrs(ctx, slog.LevelInfo, "resource is read again", slog.String(keyResource, m.resource.Resource))
+		}
+		return
+	}
 	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || ctx.Err() != nil {
 		return
 	}
+	var request *url.Error
+	if errors.As(err, &request) { // its URL has a new timeout each time
+		err = request.Err
+	}
 	text := err.Error()
 	if last := m.trouble.Swap(&text); last == nil || *last != text {
-		m.log.LogAttrs(ctx, slog.LevelWarn, "resource cannot be watched", slog.String(keyResource, m.resource.Resource), slog.Any(keyError, err))
+		m.log.LogAttrs(ctx, slog.LevelWarn, "resource cannot be read", slog.String(keyResource, m.resource.Resource), slog.Any(keyError, err))
 	}
 }
+
+// silent replaces client-go's log of what observe has told.
+func silent(context.Context, *cache.Reflector, error) {}
 
 // ready says why the mirror is not complete yet.
 func (m *mirror[T]) ready() error {
