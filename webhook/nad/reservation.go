@@ -1,6 +1,7 @@
 package nad
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -26,13 +27,6 @@ type Reservation struct {
 	SubnetID   string
 	SubnetCIDR netip.Prefix // of the same family as CIDR
 	Zone       string       // availability zone
-}
-
-// Known is what an object is checked against.
-type Known struct {
-	Reservations []Reservation
-	// Others are NADs that may overlap. The object itself may be among them.
-	Others []Definition
 }
 
 // subnet is one that reservations tell of.
@@ -61,13 +55,19 @@ func (s subnet) reserved() []Range {
 	return []Range{{all.First, fourth}, {all.Last, all.Last}}
 }
 
-// subnets returns each known subnet once.
+// subnets returns each known subnet once: by its id, where one is known.
 func subnets(reservations []Reservation) []subnet {
 	var list []subnet
 	for _, r := range reservations {
 		s := subnet{r.SubnetID, r.SubnetCIDR.Masked()}
-		if r.SubnetCIDR.IsValid() && !slices.Contains(list, s) {
+		if !r.SubnetCIDR.IsValid() {
+			continue
+		}
+		switch i := slices.IndexFunc(list, func(known subnet) bool { return known.cidr == s.cidr }); {
+		case i < 0:
 			list = append(list, s)
+		case list[i].id == "":
+			list[i] = s
 		}
 	}
 	return list
@@ -96,11 +96,18 @@ func Covering(ranges []Range, reservations []Reservation) (covering []Reservatio
 	return covering, len(Subtract(ranges, ofType(covering, Explicit))) == 0
 }
 
-// joined writes ranges, prefixes and so on as "a, b, c".
+// mostItems limits how many items a message lists.
+const mostItems = 8
+
+// joined writes ranges, subnets and so on as "a, b, c".
 func joined[T interface{ String() string }](items []T) string {
-	texts := make([]string, len(items))
+	var texts []string
 	for i, item := range items {
-		texts[i] = item.String()
+		if i == mostItems {
+			texts = append(texts, fmt.Sprintf("%d more", len(items)-i))
+			break
+		}
+		texts = append(texts, item.String())
 	}
 	return strings.Join(texts, ", ")
 }

@@ -1,0 +1,123 @@
+package nad
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// Checker checks objects against what is known of the VPC and of other NADs.
+// It may be used by several goroutines.
+type Checker struct {
+	reservations     []Reservation
+	subnets          []subnet
+	explicit, prefix []Range // addresses of the reservations of each type
+	others           []Plan
+}
+
+// NewChecker returns a checker that knows the reservations, and the plans of
+// NADs that may overlap. The object that is checked may be among them.
+func NewChecker(reservations []Reservation, others []Plan) Checker {
+	return Checker{
+		reservations: reservations,
+		subnets:      subnets(reservations),
+		explicit:     ofType(reservations, Explicit),
+		prefix:       ofType(reservations, Prefix),
+		others:       others,
+	}
+}
+
+// NAD checks a NAD. Nothing is found in one whose addresses do not belong to
+// ENIs.
+func (c Checker) NAD(d Definition) Report { return c.Plan(d.Plan()) }
+
+// Plan checks what a NAD says about addresses.
+func (c Checker) Plan(plan Plan) Report {
+	found := append(findings(nil), plan.Findings...)
+	var report Report
+	for _, r := range plan.Ranges() {
+		report.Ranges = append(report.Ranges, ObjectRange{plan.Object, r.First, r.Last})
+	}
+	for _, plugin := range plan.Plugins {
+		found.plugin(plugin)
+		for _, pool := range plugin.IPAM.Pools {
+			c.pool(&found, plugin.IPAM.Type, pool)
+			c.overlap(&found, plan, plugin.IPAM, pool)
+		}
+	}
+	c.twoSubnets(&found, plan.Pools())
+	if len(report.Ranges) > 0 {
+		c.nothingKnown(&found, "spec.config")
+	}
+	report.Findings = found.of(plan.Object)
+	return report
+}
+
+// networksField is where a pod says which addresses it wants.
+const networksField = "metadata.annotations[" + NetworksAnnotation + "]"
+
+// Pod checks the static addresses that a pod, whose "namespace/name" object
+// is, asks for. find looks a NAD up; networks that it does not know count as
+// managed, as nothing says otherwise.
+func (c Checker) Pod(object string, selections []Selection, find func(namespace, name string) (Plan, bool)) []Finding {
+	var found findings
+	for i, s := range selections {
+		plan, known := find(s.Namespace, s.Name)
+		if len(s.IPs) == 0 || known && !plan.Managed {
+			continue
+		}
+		field := fmt.Sprintf("%s[%d].ips", networksField, i)
+		if known {
+			found.ips(field, plan)
+		}
+		for j, ip := range s.IPs {
+			c.static(&found, fmt.Sprintf("%s[%d]", field, j), ip)
+		}
+		c.nothingKnown(&found, field)
+	}
+	return found.of(object)
+}
+
+// static checks one address of a pod.
+func (c Checker) static(found *findings, field string, ip netip.Prefix) {
+	one := []Range{{ip.Addr(), ip.Addr()}}
+	pool := Pool{Field: field, Network: ip.Masked(), Ranges: one}
+	if ip.IsSingleIP() { // no length was given, or it is a floating address
+		c.addresses(found, "ips", pool)
+	} else {
+		c.pool(found, "ips", pool)
+	}
+	for _, other := range c.others {
+		for _, plugin := range other.Plugins {
+			if plugin.IPAM.Type == "static" || len(Intersect(one, plugin.IPAM.ranges())) == 0 {
+				continue
+			}
+			found.add(RangeOverlap, field, "%s is in a range of %s, so %s may give it to another pod; exclude it there, or ask for one outside of the range", ip.Addr(), other.Object, plugin.IPAM.Type)
+		}
+	}
+}
+
+// pool checks all that one pool hands out. kind is the IPAM's type, or "ips"
+// for an address in a pod, and decides what remedy is named.
+func (c Checker) pool(found *findings, kind string, p Pool) {
+	c.addresses(found, kind, p)
+	s, ok := c.subnetOf(p.Ranges)
+	if !ok {
+		return
+	}
+	if p.Network.Bits() != s.cidr.Bits() {
+		found.add(PrefixLength, p.Field, "the addresses get prefix length /%d and subnet %s has /%d, so pods take part of the subnet for remote, or more than it for local; %s", p.Network.Bits(), s, s.cidr.Bits(), lengthRemedy(kind, p, s))
+	}
+	if p.Gateway.IsValid() && p.Gateway != s.router() && !p.Gateway.IsLinkLocalUnicast() {
+		found.add(Gateway, p.GatewayField, "gateway %s is not the router of subnet %s; the VPC routes at %s only", p.Gateway, s, s.router())
+	}
+}
+
+// subnetOf finds the known subnet that the addresses begin in.
+func (c Checker) subnetOf(ranges []Range) (subnet, bool) {
+	for _, s := range c.subnets {
+		if len(ranges) > 0 && s.cidr.Contains(ranges[0].First) {
+			return s, true
+		}
+	}
+	return subnet{}, false
+}

@@ -1,0 +1,149 @@
+package nad
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+// hostLocalRange is a range of host-local: at the top in the old form, else in
+// a set of ranges.
+type hostLocalRange struct {
+	Subnet  string `json:"subnet"`
+	Start   string `json:"rangeStart"`
+	End     string `json:"rangeEnd"`
+	Gateway string `json:"gateway"`
+
+	field string // "spec.config.ipam.ranges[0][0]"
+}
+
+// hostLocal reads the section of the IPAM plugin of that name. A pod gets one
+// address of each set.
+// Source: github.com/containernetworking/plugins, plugins/ipam/host-local.
+func (r *reader) hostLocal() {
+	var section struct {
+		IPAM struct {
+			hostLocalRange
+			Ranges [][]hostLocalRange `json:"ranges"`
+		} `json:"ipam"`
+	}
+	if !r.decode(&section) {
+		return
+	}
+	var sets [][]hostLocalRange
+	if top := section.IPAM.hostLocalRange; top.Subnet != "" {
+		top.field = r.ipam.Field
+		sets = append(sets, []hostLocalRange{top})
+	}
+	for i, set := range section.IPAM.Ranges {
+		for j := range set {
+			set[j].field = fmt.Sprintf("%s.ranges[%d][%d]", r.ipam.Field, i, j)
+		}
+		if len(set) == 0 {
+			r.add(IPAMMalformed, fmt.Sprintf("%s.ranges[%d]", r.ipam.Field, i), "host-local refuses an empty set; remove it")
+		}
+		sets = append(sets, set)
+	}
+	if len(sets) == 0 {
+		r.add(IPAMMalformed, r.ipam.Field+".ranges", "host-local has no range; add one such as \"ranges\": [[{\"subnet\": \"10.10.1.0/24\", \"rangeStart\": \"10.10.1.70\", \"rangeEnd\": \"10.10.1.79\"}]]")
+	}
+	r.sets(sets)
+}
+
+// sets reads all sets, and compares each range with those before it.
+func (r *reader) sets(sets [][]hostLocalRange) {
+	type placed struct {
+		all   Range
+		field string
+	}
+	var before []placed
+	var firsts []netip.Addr
+	for _, set := range sets {
+		for j, h := range set {
+			all, err := r.hostLocalRange(h)
+			if err != nil {
+				r.add(IPAMMalformed, h.field, "host-local refuses this: %v", err)
+				continue
+			}
+			if j == 0 {
+				firsts = append(firsts, all.First)
+			} else if len(firsts) > 0 && all.First.BitLen() != firsts[len(firsts)-1].BitLen() {
+				r.add(IPAMMalformed, h.field, "host-local refuses IPv4 and IPv6 in one set; give each family a set of its own: [[...], [...]]")
+			}
+			for _, b := range before {
+				if b.all.Overlaps(all) {
+					r.add(IPAMMalformed, h.field, "host-local refuses this: it overlaps %s (%s)", b.field, b.all)
+				}
+			}
+			before = append(before, placed{all, h.field})
+		}
+	}
+	r.single(r.ipam.Field+".ranges", firsts)
+}
+
+// hostLocalRange adds a range's pool, and returns it with its gateway, which
+// is not handed out. The bounds are included; by default they are the subnet's
+// second and, of IPv4, last but one address.
+func (r *reader) hostLocalRange(h hostLocalRange) (Range, error) {
+	network, err := h.network()
+	if err != nil {
+		return Range{}, err
+	}
+	all := RangeOf(network)
+	all.First = all.First.Next()
+	if network.Addr().Is4() {
+		all.Last = all.Last.Prev()
+	}
+	gateway := all.First
+	var pool Pool
+	bounds := []struct {
+		text string
+		to   *netip.Addr
+	}{{h.Start, &all.First}, {h.End, &all.Last}, {h.Gateway, &pool.Gateway}}
+	for _, b := range bounds {
+		if b.text == "" {
+			continue
+		}
+		if *b.to, err = parseAddr(b.text); err != nil {
+			return Range{}, err
+		}
+	}
+	if err := h.within(network, all); err != nil {
+		return Range{}, err
+	}
+	if pool.Gateway.IsValid() {
+		gateway = pool.Gateway
+	}
+	pool.Field, pool.GatewayField, pool.Network = h.field+".subnet", h.field+".gateway", network
+	pool.Ranges = Subtract([]Range{all}, []Range{{gateway, gateway}})
+	r.give(pool)
+	return all, nil
+}
+
+func (h hostLocalRange) network() (netip.Prefix, error) {
+	if h.Subnet == "" {
+		return netip.Prefix{}, errors.New("it has no subnet")
+	}
+	p, err := parseCIDR(h.Subnet)
+	switch {
+	case err != nil:
+		return p, fmt.Errorf("subnet: %w", err)
+	case p != p.Masked():
+		return p, fmt.Errorf("subnet %s has host bits set; write %s", p, p.Masked())
+	case !hasUsable(p):
+		return p, fmt.Errorf("subnet %s %w; write the subnet's length, and rangeStart and rangeEnd", p, errTooSmall)
+	}
+	return p, nil
+}
+
+func (h hostLocalRange) within(network netip.Prefix, all Range) error {
+	switch {
+	case !network.Contains(all.First):
+		return fmt.Errorf("rangeStart %s is not in subnet %s", all.First, network)
+	case !network.Contains(all.Last):
+		return fmt.Errorf("rangeEnd %s is not in subnet %s", all.Last, network)
+	case all.Last.Less(all.First):
+		return fmt.Errorf("rangeEnd %s is before rangeStart %s", all.Last, all.First)
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+package nad
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	netutils "k8s.io/utils/net"
+)
+
+// Pool is one range of an IPAM as it is written, and what it hands out.
+type Pool struct {
+	Field   string       // "spec.config.ipam.range"
+	Network netip.Prefix // its length becomes the addresses' prefix length
+	Ranges  []Range      // what pods get: sorted, disjoint, one at least
+	Gateway netip.Addr   // the zero Addr when none is written
+	// GatewayField is where Gateway is written.
+	GatewayField string
+}
+
+// IPAM is what gives addresses to the interface of one plugin.
+type IPAM struct {
+	Type  string // "whereabouts"
+	Field string // "spec.config.ipam"
+	Pools []Pool
+	// NetworkName is whereabouts's network_name: ranges of the same name share
+	// their allocations.
+	NetworkName string
+	// Apart is whereabouts's enable_overlapping_ranges: no address is handed
+	// out by two ranges of the same NetworkName.
+	Apart bool
+}
+
+// reader reads one plugin's IPAM section, by the rules of the IPAM plugin
+// itself, and collects what it says.
+type reader struct {
+	plugin string          // "spec.config" or "spec.config.plugins[0]"
+	raw    json.RawMessage // the plugin's whole section: IPAM plugins see all of it
+	// version of the CNI specification that the whole configuration follows.
+	version string
+	ipam    IPAM
+	findings
+}
+
+// decode decodes the plugin's whole section. It reports false, and why, if
+// the IPAM plugin could not.
+func (r *reader) decode(into any) bool {
+	if err := json.Unmarshal(r.raw, into); err != nil {
+		r.add(IPAMMalformed, r.ipam.Field, "%s refuses this: %v", r.ipam.Type, describe(err))
+		return false
+	}
+	return true
+}
+
+// read reads the IPAM section of a plugin. Without one, there are no pools.
+func (r *reader) read() {
+	switch r.ipam.Type {
+	case "":
+	case "whereabouts":
+		r.whereabouts()
+	case "host-local":
+		r.hostLocal()
+	case "static":
+		r.static()
+	case "dhcp":
+		r.add(IPAMUnknown, r.ipam.Field+".type", "EC2's DHCP knows the ENI's primary address only, which is the worker's; use whereabouts, host-local or static")
+	default:
+		r.add(IPAMUnknown, r.ipam.Field+".type", "the ranges of IPAM type %q cannot be read, so they are not checked; label the NAD %s=false if its addresses do not belong to ENIs", r.ipam.Type, ManagedLabel)
+	}
+}
+
+// give adds a pool, unless nothing is left in it to hand out.
+func (r *reader) give(p Pool) {
+	if len(p.Ranges) == 0 {
+		r.add(RangeEmpty, p.Field, "no address is left to hand out: everything is excluded or the gateway's")
+		return
+	}
+	r.ipam.Pools = append(r.ipam.Pools, p)
+}
+
+// single checks that no family has more than one address where the version of
+// the CNI specification allows one only.
+func (r *reader) single(field string, addresses []netip.Addr) {
+	if r.version != "0.1.0" && r.version != "0.2.0" {
+		return
+	}
+	families := map[int]int{}
+	for _, a := range addresses {
+		if families[a.BitLen()]++; families[a.BitLen()] == 2 {
+			r.add(IPAMMalformed, field, "cniVersion %s has room for one address of each family; set cniVersion to 0.3.1 or later", r.version)
+		}
+	}
+}
+
+// parseAddr takes what the IPAM plugins take. Addresses that are IPv4 written
+// as IPv6 are IPv4.
+func parseAddr(text string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(text)
+	if err != nil || a.Zone() != "" {
+		return netip.Addr{}, fmt.Errorf("%q is no address", text)
+	}
+	return a.Unmap(), nil
+}
+
+// parseCIDR keeps the host bits, as its callers differ in what they make of
+// them.
+func parseCIDR(text string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(text)
+	if err != nil || p.Addr().Is4In6() {
+		return netip.Prefix{}, fmt.Errorf("%q is no CIDR; want one such as 10.10.1.64/26", text)
+	}
+	return p, nil
+}
+
+// parseSloppyCIDR is parseCIDR for whereabouts, which lets numbers begin with
+// zeros: 010.010.001.064/26.
+func parseSloppyCIDR(text string) (netip.Prefix, error) {
+	ip, network, err := netutils.ParseCIDRSloppy(text)
+	if err != nil {
+		return parseCIDR(text)
+	}
+	bits, _ := network.Mask.Size()
+	return parseCIDR(fmt.Sprintf("%s/%d", ip, bits))
+}
+
+func parseSloppyAddr(text string) (netip.Addr, error) {
+	if ip := netutils.ParseIPSloppy(text); ip != nil {
+		return parseAddr(ip.String())
+	}
+	return parseAddr(text)
+}
+
+// hasUsable reports whether anything is left of a prefix without its first and
+// its last address.
+func hasUsable(p netip.Prefix) bool { return p.Addr().BitLen()-p.Bits() > 1 }
+
+var errTooSmall = errors.New("has no address between its first and its last one")

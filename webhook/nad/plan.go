@@ -1,0 +1,114 @@
+package nad
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Plan is everything that a NAD says about addresses.
+type Plan struct {
+	Object string // "namespace/name" of the NAD
+	// Managed: its addresses belong to ENIs. Of other networks, nothing is
+	// read and nothing is found.
+	Managed bool
+	Plugins []PluginConfig
+	// Findings in the NAD by itself: what Multus or the IPAM plugin refuses or
+	// ignores, and what cannot be read.
+	Findings []Finding
+}
+
+// PluginConfig is what is read of one plugin.
+type PluginConfig struct {
+	Type  string
+	Mode  string // of ipvlan and macvlan
+	Field string // "spec.config.plugins[0]", "spec.config" of a single plugin
+	// TakesIPs: Multus passes the addresses on that a pod asks for.
+	TakesIPs bool
+	IPAM     IPAM // the zero IPAM when it asks for no address
+}
+
+// Pools returns the pools of all plugins.
+func (p Plan) Pools() []Pool {
+	var pools []Pool
+	for _, plugin := range p.Plugins {
+		pools = append(pools, plugin.IPAM.Pools...)
+	}
+	return pools
+}
+
+// Ranges returns all addresses that are handed out to pods.
+func (p Plan) Ranges() []Range {
+	var ranges []Range
+	for _, pool := range p.Pools() {
+		ranges = append(ranges, pool.Ranges...)
+	}
+	return Union(ranges)
+}
+
+// Object is the NAD's "namespace/name".
+func (d Definition) Object() string { return d.Namespace + "/" + d.Name }
+
+// Plan reads what the NAD says about addresses. It always answers: what cannot
+// be read is a finding.
+func (d Definition) Plan() Plan {
+	var found findings
+	network := Read(d)
+	if errors.Is(network.Problem, ErrBadLabel) {
+		found.add(LabelUnknown, "metadata.labels["+ManagedLabel+"]", "%q has no meaning; accepted are \"true\" and \"false\"", d.Labels[ManagedLabel])
+	}
+	plan := Plan{Object: d.Object(), Managed: network.Managed}
+	if plan.Managed {
+		plan.Plugins = readPlugins(d.Config, &found)
+	}
+	plan.Findings = found.of(plan.Object)
+	return plan
+}
+
+func readPlugins(config string, found *findings) []PluginConfig {
+	file, err := parseDocument(config)
+	if err == nil {
+		_, err = Parse(config)
+	}
+	switch {
+	case errors.Is(err, ErrNoConfig):
+		found.add(ConfigOnDisk, "spec.config", "the configuration is in a file on each worker, which cannot be checked; write it into the NAD, or label the NAD %s=false if its addresses do not belong to ENIs", ManagedLabel)
+		return nil
+	case err != nil:
+		found.add(ConfigMalformed, "spec.config", "Multus refuses this: %v", err)
+		return nil
+	}
+	var plugins []PluginConfig
+	for i, raw := range file.sections {
+		field := "spec.config"
+		if file.list {
+			field = fmt.Sprintf("spec.config.plugins[%d]", i)
+		}
+		plugins = append(plugins, readPlugin(field, raw, file.CNIVersion, found))
+	}
+	return plugins
+}
+
+func readPlugin(field string, raw json.RawMessage, version string, found *findings) PluginConfig {
+	var section struct {
+		Type         string          `json:"type"`
+		Mode         string          `json:"mode"`
+		Capabilities map[string]bool `json:"capabilities"`
+		IPAM         map[string]any  `json:"ipam"`
+	}
+	p := PluginConfig{Field: field}
+	if err := json.Unmarshal(raw, &section); err != nil {
+		found.add(ConfigMalformed, field, "the plugin refuses this: %v", describe(err))
+		return p
+	}
+	p.Type, p.Mode, p.TakesIPs = section.Type, section.Mode, section.Capabilities["ips"]
+	r := reader{plugin: field, raw: raw, version: version, ipam: IPAM{Field: field + ".ipam"}}
+	r.ipam.Type, _ = section.IPAM["type"].(string)
+	if r.ipam.Type == "" && len(section.IPAM) > 0 {
+		r.add(IPAMMalformed, r.ipam.Field+".type", "no IPAM plugin is named; add one such as \"type\": \"whereabouts\"")
+	}
+	r.read()
+	p.IPAM = r.ipam
+	*found = append(*found, r.findings...)
+	return p
+}
