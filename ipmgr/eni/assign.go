@@ -94,30 +94,37 @@ func (a *assignment) retry(ctx context.Context, addrs []netip.Addr, refusal erro
 	a.try(ctx, addrs, true)
 }
 
-// try assigns addrs, or as many of them as EC2 lets.
-func (a *assignment) try(ctx context.Context, addrs []netip.Addr, move bool) {
+// try assigns addrs, or as many of them as EC2 lets, and reports whether that
+// was all of them in one call.
+func (a *assignment) try(ctx context.Context, addrs []netip.Addr, move bool) bool {
 	if len(addrs) == 0 {
-		return
+		return true
 	}
 	if a.noRoom != nil {
 		a.untried = append(a.untried, addrs...)
-		return
+		return false
 	}
 	err := a.cloud.api.assign(ctx, a.step.ENI.ID, addrs, move)
 	switch m := meaningIn(err); {
 	case m == done:
+		return true
 	case m.aboutAddresses():
 		a.split(ctx, addrs, move, err)
 	default:
 		a.fail(addrs, err)
 	}
+	return false
 }
 
 // split tries the halves of addrs, which EC2 refused as a whole.
 func (a *assignment) split(ctx context.Context, addrs []netip.Addr, move bool, refusal error) {
 	if len(addrs) > 1 {
 		half := len(addrs) / 2
-		a.try(ctx, addrs[:half], move)
+		fits := a.try(ctx, addrs[:half], move)
+		if fits && meaningIn(refusal) == full {
+			a.split(ctx, addrs[half:], move, refusal) // both have no room, so the second half has none now
+			return
+		}
 		a.try(ctx, addrs[half:], move)
 		return
 	}

@@ -290,7 +290,7 @@ func TestWhereRootsAreLookedFor(t *testing.T) {
 		env  map[string]string
 		want string
 	}{
-		"SSL_CERT_FILE":                                        {map[string]string{"SSL_CERT_FILE": file}, ""},
+		"SSL_CERT_FILE": {map[string]string{"SSL_CERT_FILE": file}, ""},
 		"a bundle with a damaged entry and rubbish":            {map[string]string{"SSL_CERT_FILE": damaged}, ""},
 		"SSL_CERT_DIR when the file has no fitting root":       {map[string]string{"SSL_CERT_FILE": wrong, "SSL_CERT_DIR": "/nonexistent:" + dir}, ""},
 		"SSL_CERT_DIR when there is no file":                   {map[string]string{"SSL_CERT_FILE": missing, "SSL_CERT_DIR": dir}, ""},
