@@ -28,7 +28,7 @@ help: ## Print this page.
 .PHONY: demo
 demo: build control-plane ## Show the whole system at work on this machine, in a few minutes, and clean up.
 #: Needs no root where user namespaces are allowed. ARGS= are passed on.
-	@go run ./e2e/demo $(ARGS)
+	@go run ./e2e/demo --bin bin $(ARGS)
 
 ##@ Build
 

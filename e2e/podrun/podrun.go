@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -60,6 +61,8 @@ type Exit struct {
 	Message string
 	// Took is the time from start to exit.
 	Took time.Duration
+	// CPU is the time that the process computed.
+	CPU time.Duration
 }
 
 // Start starts a container. It is killed when ctx or its pod ends.
@@ -123,18 +126,19 @@ func (c *Container) command(ctx context.Context, line []string) (*exec.Cmd, erro
 // wait notes how the process ended.
 func (c *Container) wait() {
 	_ = c.cmd.Wait() // its state says more
-	c.exit = Exit{Code: exitCode(c.cmd), Took: time.Since(c.began)}
+	state := c.cmd.ProcessState
+	c.exit = Exit{Code: exitCode(state), Took: time.Since(c.began), CPU: state.UserTime() + state.SystemTime()}
 	if c.exit.Code != 0 {
 		c.exit.Message = c.log.tail()
 	}
 	close(c.over)
 }
 
-func exitCode(cmd *exec.Cmd) int {
-	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+func exitCode(state *os.ProcessState) int {
+	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		return 128 + int(status.Signal())
 	}
-	return cmd.ProcessState.ExitCode()
+	return state.ExitCode()
 }
 
 // Wait returns how the container ended, or an error when ctx ends before.

@@ -1,0 +1,132 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/multus-ipmgr/multus-ipmgr/config"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/demo/program"
+)
+
+// Where the webhook listens. The demo has the loopback to itself.
+const (
+	webhookURL = "https://127.0.0.1:9443"
+	opsURL     = "http://127.0.0.1:8080"
+)
+
+// Who the webhook is to the API server: the account of config/rbac.
+const (
+	systemNamespace = "multus-ipmgr-system"
+	account         = "system:serviceaccount:" + systemNamespace + ":multus-ipmgr-webhook"
+)
+
+const (
+	grace          = 10 * time.Second
+	webhookTimeout = 30 * time.Second
+)
+
+// Install starts the program at path as the webhook, with the rights of the
+// manifests that users install, waits until it is ready, and registers it by
+// config/webhook. More arguments are passed on to it.
+func (c *Cluster) Install(ctx context.Context, path string, more ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, webhookTimeout)
+	defer cancel()
+	if err := c.plane.CreateNamespace(ctx, systemNamespace, nil); err != nil {
+		return err
+	}
+	if err := c.Apply(ctx, config.WebhookRBAC()); err != nil {
+		return err
+	}
+	bundle, err := c.run(path, more)
+	if err != nil {
+		return err
+	}
+	if err := c.webhook.Until(ctx, ready); err != nil {
+		return err
+	}
+	return c.register(ctx, bundle)
+}
+
+// run starts the webhook and returns the CA bundle of its certificate.
+func (c *Cluster) run(path string, more []string) ([]byte, error) {
+	certificates := filepath.Join(c.dir, "tls")
+	if err := os.MkdirAll(certificates, 0o700); err != nil {
+		return nil, err
+	}
+	bundle, err := writeCertificate(certificates)
+	if err != nil {
+		return nil, fmt.Errorf("make the webhook's certificate: %w", err)
+	}
+	kubeconfig, err := c.plane.KubeconfigFor(account, "system:serviceaccounts", "system:authenticated")
+	if err != nil {
+		return nil, err
+	}
+	arguments := append([]string{
+		"--address=" + webhookURL[len("https://"):], "--ops-address=" + opsURL[len("http://"):],
+		"--cert-dir=" + certificates, "--kubeconfig=" + kubeconfig, "--drain=0s",
+	}, more...)
+	c.webhook, err = program.Start(c.dir, path, arguments...)
+	return bundle, err
+}
+
+func ready(ctx context.Context) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, opsURL+"/readyz", http.NoBody)
+	if err != nil {
+		return err
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	text, _ := io.ReadAll(response.Body) // the status decides
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("/readyz: %s: %s", response.Status, text)
+	}
+	return nil
+}
+
+func (c *Cluster) register(ctx context.Context, bundle []byte) error {
+	configuration, err := config.MutatingWebhook(webhookURL, bundle)
+	if err != nil {
+		return err
+	}
+	configurations := c.client.AdmissionregistrationV1().MutatingWebhookConfigurations()
+	if _, err := configurations.Create(ctx, configuration, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("register the webhook: %w", err)
+	}
+	return nil
+}
+
+// AwaitAdmission creates a pod of a Deployment, without storing it, until the
+// API server lets the webhook change it: it reads a registration some time
+// after it has answered.
+func (c *Cluster) AwaitAdmission(ctx context.Context, from *appsv1.Deployment) error {
+	ctx, cancel := context.WithTimeout(ctx, webhookTimeout)
+	defer cancel()
+	return c.webhook.Until(ctx, func(ctx context.Context) error {
+		pod, err := c.CreatePod(ctx, from.Namespace, from, metav1.DryRunAll)
+		if err == nil && len(pod.Spec.InitContainers) == 0 {
+			err = errors.New("the API server admits pods without asking the webhook")
+		}
+		return err
+	})
+}
+
+// LogOfWebhook returns the last lines of the webhook's log.
+func (c *Cluster) LogOfWebhook() string {
+	if c.webhook == nil {
+		return ""
+	}
+	return c.webhook.Tail()
+}

@@ -1,0 +1,159 @@
+// Package program runs one of the project's programs beside the demo: its
+// output goes to a file, and it never outlives the demo.
+package program
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Program is a program that was started.
+type Program struct {
+	name  string
+	log   string
+	cmd   *exec.Cmd
+	first *firstLine
+	over  chan struct{} // closed when it ended
+}
+
+// Start starts a program and writes all it says to NAME.log in dir.
+func Start(dir, path string, args ...string) (*Program, error) {
+	name := filepath.Base(path)
+	p := &Program{
+		name: name, log: filepath.Join(dir, name+".log"), cmd: exec.Command(path, args...),
+		first: &firstLine{told: make(chan string, 1)}, over: make(chan struct{}),
+	}
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	p.first.next = log
+	p.cmd.Stdout, p.cmd.Stderr = p.first, log
+	// A group of its own: a terminal's Ctrl-C must not stop it before its users.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := p.start(log); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	return p, nil
+}
+
+// start starts the command from a thread that stays until the process ends:
+// the kernel sends Pdeathsig when the thread goes, not the process.
+func (p *Program) start(log *os.File) error {
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(p.over)
+		defer log.Close()
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = p.cmd.Wait() // failure looks at the state
+		}
+	}()
+	return <-started
+}
+
+// FirstLine returns the first line that the program writes to its standard
+// output. The error says that it ended, or that ctx did.
+func (p *Program) FirstLine(ctx context.Context) (string, error) {
+	select {
+	case line := <-p.first.told:
+		return line, nil
+	case <-p.over:
+		return "", p.failure()
+	case <-ctx.Done():
+		return "", fmt.Errorf("%s says nothing: %w; its log ends:\n%s", p.name, ctx.Err(), p.Tail())
+	}
+}
+
+// Until calls check, every 10 ms, until it returns nil. The error says that
+// the program ended, or why the check failed when ctx ended.
+func (p *Program) Until(ctx context.Context, check func(context.Context) error) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := check(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-p.over:
+			return p.failure()
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w; last: %w; its log ends:\n%s", p.name, ctx.Err(), err, p.Tail())
+		}
+	}
+}
+
+// Stop ends the program by SIGTERM and, after the grace period, by SIGKILL.
+// It is an error if the program had ended before or did not exit with 0.
+func (p *Program) Stop(grace time.Duration) error {
+	select {
+	case <-p.over:
+		return p.failure()
+	default:
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may be gone: then over says so
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-p.over:
+	case <-timer.C:
+		_ = p.cmd.Process.Kill()
+		<-p.over
+	}
+	if p.cmd.ProcessState.ExitCode() != 0 {
+		return p.failure()
+	}
+	return nil
+}
+
+func (p *Program) failure() error {
+	return fmt.Errorf("%s ended (%s); its log ends:\n%s", p.name, p.cmd.ProcessState, p.Tail())
+}
+
+// Tail returns the last lines of the program's log.
+func (p *Program) Tail() string {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return strings.Join(lines[max(0, len(lines)-10):], "\n")
+}
+
+// firstLine passes everything on and tells the first line.
+type firstLine struct {
+	next *os.File
+	told chan string
+
+	mu   sync.Mutex
+	line bytes.Buffer
+	done bool
+}
+
+// Write implements io.Writer.
+func (f *firstLine) Write(data []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.done {
+		f.line.Write(data)
+		if line, _, found := strings.Cut(f.line.String(), "\n"); found {
+			f.done = true
+			f.told <- line
+		}
+	}
+	return f.next.Write(data)
+}
