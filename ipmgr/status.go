@@ -121,13 +121,20 @@ func noAddress(err error) error {
 
 // problem is what stands between the address and its ENI, or nil.
 func (e *entry) problem() error {
+	pending := func(code, text, advice string) error {
+		return &fault.Error{Addr: e.address.Addr, ENI: e.eni.ID, Code: code, Err: errors.New(text), Advice: advice}
+	}
 	switch {
 	case e.phase == held:
 		return nil
 	case e.err != nil:
 		return e.err
+	case e.phase == claiming:
+		return pending(fault.CodePending, "EC2 has not answered yet", "wait, or check the pod's route to the EC2 endpoint (NAT gateway or VPC endpoint), its DNS and its network policies")
 	case e.phase == claimed:
-		return &fault.Error{Addr: e.address.Addr, ENI: e.eni.ID, Code: fault.CodeNotVisible, Err: errors.New("EC2 accepted the assignment but does not show it yet"), Advice: "wait, or raise IPMGR_TIMEOUT"}
+		return pending(fault.CodeNotVisible, "EC2 accepted the assignment but does not show it yet", "wait, or raise IPMGR_TIMEOUT")
+	case e.phase == suspect:
+		return pending(fault.CodePending, "the cloud does not show it any more", "wait: its owner is being asked for")
 	}
-	return &fault.Error{Addr: e.address.Addr, ENI: e.eni.ID, Code: fault.CodePending, Err: errors.New("the assignment is under way"), Advice: "wait, or raise IPMGR_TIMEOUT"}
+	return pending(fault.CodePending, "the worker's ENIs are being looked up", "wait, or raise IPMGR_TIMEOUT")
 }

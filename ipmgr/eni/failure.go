@@ -56,13 +56,6 @@ func (f *failure) byServer() bool {
 	return errors.As(f.err, &response) && response.HTTPStatusCode() >= http.StatusInternalServerError
 }
 
-// told reports whether EC2 answered: then a refused call had no effect. A call
-// without an answer may have taken effect.
-func told(err error) bool {
-	var api smithy.APIError
-	return errors.As(err, &api)
-}
-
 // newFailure reads the code out of an SDK error, however wrapped.
 func newFailure(ctx context.Context, action, eni string, err error) *failure {
 	f := &failure{action: action, eni: eni, err: err, text: err.Error()}
@@ -188,6 +181,8 @@ func on(eni string) string {
 	return " on network-interface/" + eni
 }
 
+const adviceNoCredentials = "give the pod's service account a role (EKS Pod Identity or IRSA), or let pods reach the worker's instance role (IMDS hop limit 2)"
+
 func adviceByCode(f *failure) string {
 	switch f.code {
 	case CodeUnreachable:
@@ -195,8 +190,11 @@ func adviceByCode(f *failure) string {
 	case CodeCertificate:
 		return "set AWS_CA_BUNDLE or SSL_CERT_FILE to the certificate authority of the EC2 endpoint or proxy"
 	case CodeNoCredentials:
-		return "give the pod's service account a role (EKS Pod Identity or IRSA), or let pods reach the worker's instance role (IMDS hop limit 2)"
+		return adviceNoCredentials
 	case CodeCredentials:
+		if f.source == credential.InstanceRole { // the last resort: nothing else was set up
+			return adviceNoCredentials
+		}
 		return "check the source of the credentials: " + string(f.source)
 	case CodeNoRegion:
 		return "set AWS_REGION"
