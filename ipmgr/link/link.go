@@ -32,8 +32,8 @@ func New(exclude []string) *Links { return &Links{exclude: slices.Clone(exclude)
 // Addresses lists the addresses of all links but the excluded ones, in the
 // kernel's order.
 //
-// Left out is what no other host can reach or what is not meant to last: link
-// and host scope, addresses that lost duplicate address detection, and privacy
+// Left out is what no other host can reach or what is not meant to last:
+// link-local and host addresses, addresses that lost duplicate address detection, and privacy
 // addresses. Tentative addresses count, because EC2 can be told while the
 // kernel still probes. Deprecated ones count too: keepalived marks its IPv6
 // addresses so, to keep them from being chosen as a source.
@@ -80,7 +80,7 @@ func usable(a netlink.Addr) bool {
 	if a.IP.To4() == nil && a.Flags&unwanted != 0 {
 		return false
 	}
-	return a.Scope == unix.RT_SCOPE_UNIVERSE && !a.IP.IsMulticast() && !a.IP.IsUnspecified()
+	return a.Scope == unix.RT_SCOPE_UNIVERSE && a.IP.IsGlobalUnicast()
 }
 
 // Changes wakes its reader after addresses changed. Wake-ups are coalesced;
