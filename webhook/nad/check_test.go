@@ -1,0 +1,194 @@
+package nad_test
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
+)
+
+// reservation is one as the tests write it.
+func reservation(cidr string, t nad.ReservationType, subnet, subnetCIDR string) nad.Reservation {
+	r := nad.Reservation{CIDR: netip.MustParsePrefix(cidr), Type: t, SubnetID: subnet}
+	if subnetCIDR != "" {
+		r.SubnetCIDR = netip.MustParsePrefix(subnetCIDR)
+	}
+	return r
+}
+
+// vpc has two subnets, a and b.
+var vpc = []nad.Reservation{
+	reservation("10.10.1.0/28", nad.Explicit, "subnet-a", "10.10.1.0/24"),
+	reservation("10.10.1.32/28", nad.Prefix, "subnet-a", "10.10.1.0/24"),
+	reservation("10.10.1.64/27", nad.Explicit, "subnet-a", "10.10.1.0/24"),
+	reservation("10.10.1.96/27", nad.Explicit, "subnet-a", "10.10.1.0/24"),
+	reservation("10.10.1.240/28", nad.Explicit, "subnet-a", "10.10.1.0/24"),
+	reservation("2600:1f13:0:1:8000::/65", nad.Explicit, "subnet-a", "2600:1f13:0:1::/64"),
+	reservation("10.10.2.64/26", nad.Explicit, "subnet-b", "10.10.2.0/24"),
+}
+
+// cidrs are what the command line knows without a cluster.
+var cidrs = []nad.Reservation{reservation("10.10.1.64/26", nad.Explicit, "", "")}
+
+const reserve = "aws ec2 create-subnet-cidr-reservation --subnet-id "
+
+func TestNADsAreCheckedAgainstReservations(t *testing.T) {
+	for _, c := range []struct {
+		name, config string
+		known        []nad.Reservation
+		findings     []string
+		message      string // part of the first finding's
+	}{
+		{"inside of one reservation", with(`"range":"10.10.1.70-10.10.1.79/24"`), vpc, nil, ""},
+		{"across two reservations that touch", with(`"range":"10.10.1.70-10.10.1.120/24"`), vpc, nil, ""},
+		{"IPv6 inside of one reservation", with(`"range":"2600:1f13:0:1:8000::10-2600:1f13:0:1:8000::20/64"`), vpc, nil, ""},
+		{"what is excluded need not be reserved", with(`"range":"10.10.1.120-10.10.1.135/24","exclude":["10.10.1.128/29"]`), vpc, nil, ""},
+		{"only CIDRs are known", with(`"range":"10.10.1.64/26"`), cidrs, nil, ""},
+		{"only CIDRs are known and the range is outside", with(`"range":"10.10.1.128/26"`), cidrs, []string{"not-reserved spec.config.ipam.range"},
+			"covers 10.10.1.129-10.10.1.190, so EC2 may give it to another interface; reserve it: " + reserve + "<subnet-id> --cidr 10.10.1.128/26 --reservation-type explicit"},
+		{"the end sticks out", with(`"range":"10.10.1.120-10.10.1.130/24"`), vpc, []string{"not-reserved spec.config.ipam.range"},
+			"covers 10.10.1.128-10.10.1.130 (of 10.10.1.120-10.10.1.130), so EC2 may give it to another interface; reserve it: " +
+				reserve + "subnet-a --cidr 10.10.1.128/31 --reservation-type explicit && " + reserve + "subnet-a --cidr 10.10.1.130/32 --reservation-type explicit"},
+		{"the middle is missing", with(`"range":"10.10.1.80-10.10.1.239/24","exclude":["10.10.1.128/25"]`), vpc, nil, ""},
+		{"no subnet is known there", with(`"range":"10.10.9.64/26"`), vpc, []string{"not-reserved spec.config.ipam.range"},
+			"--subnet-id <subnet-id> --cidr 10.10.9.64/26 --reservation-type explicit; is the range right? It is not in any subnet that is known: subnet-a (10.10.1.0/24), subnet-a (2600:1f13:0:1::/64), subnet-b (10.10.2.0/24)"},
+		{"a whole IPv6 network", with(`"range":"2600:1f13:0:1::/80"`), vpc, []string{"aws-reserved spec.config.ipam.range", "not-reserved spec.config.ipam.range", "prefix-length spec.config.ipam.range"}, "2600:1f13:0:1::1-2600:1f13:0:1::3 is reserved by AWS"},
+		{"the first addresses of the subnet", with(`"range":"10.10.1.1-10.10.1.8/24"`), vpc, []string{"aws-reserved spec.config.ipam.range"},
+			`10.10.1.1-10.10.1.3 is reserved by AWS, like the first four addresses and the last one of every subnet (subnet-a (10.10.1.0/24)), and EC2 refuses to assign it; leave it out: "exclude": ["10.10.1.1/32", "10.10.1.2/31"]`},
+		{"the last address of the subnet", local(`"subnet":"10.10.1.0/24","rangeStart":"10.10.1.250","rangeEnd":"10.10.1.255"`), vpc, []string{"host-local-shared spec.config.ipam.type", "aws-reserved spec.config.ipam.subnet"}, "host-local remembers"},
+		{"the last usable address of the subnet", with(`"range":"10.10.1.250-10.10.1.254/24"`), vpc, nil, ""},
+		{"a prefix reservation", with(`"range":"10.10.1.40-10.10.1.47/24"`), vpc, []string{"prefix-reservation spec.config.ipam.range"}, "10.10.1.40-10.10.1.47 is in the reservation 10.10.1.32/28 of subnet-a, of type prefix"},
+		{"a prefix reservation and beyond", with(`"range":"10.10.1.46-10.10.1.49/24"`), vpc, []string{"prefix-reservation spec.config.ipam.range", "not-reserved spec.config.ipam.range"}, ""},
+		{"another prefix length", with(`"range":"10.10.1.64/26"`), vpc, []string{"prefix-length spec.config.ipam.range"}, `write "range": "10.10.1.65-10.10.1.126/24"`},
+		{"another prefix length of host-local", local(`"subnet":"10.10.1.64/26"`), vpc, []string{"host-local-shared spec.config.ipam.type", "prefix-length spec.config.ipam.subnet"}, ""},
+		{"another gateway", with(`"range":"10.10.1.70-10.10.1.79/24","gateway":"10.10.1.65"`), vpc, []string{"gateway spec.config.ipam.gateway"}, "the VPC routes at 10.10.1.1 only"},
+		{"the subnet's router", with(`"range":"10.10.1.70-10.10.1.79/24","gateway":"10.10.1.1"`), vpc, nil, ""},
+		{"the router's link-local address", ipvlan(`{"type":"static","addresses":[{"address":"2600:1f13:0:1:8000::90/64","gateway":"fe80:ec2::1"}]}`), vpc, nil, ""},
+		{"another gateway of one address", ipvlan(`{"type":"static","addresses":[{"address":"10.10.1.90/24","gateway":"10.10.1.254"}]}`), vpc, []string{"gateway spec.config.ipam.addresses[0].gateway"}, ""},
+		{"two subnets in one range", with(`"range":"10.10.1.240-10.10.2.100/16"`), vpc, []string{"aws-reserved spec.config.ipam.range", "aws-reserved spec.config.ipam.range", "not-reserved spec.config.ipam.range", "prefix-length spec.config.ipam.range", "two-subnets spec.config.ipam.range"}, ""},
+		{"two subnets in two ranges", with(`"ipRanges":[{"range":"10.10.1.70-10.10.1.79/24"},{"range":"10.10.2.70-10.10.2.79/24"}]`), vpc, []string{"two-subnets spec.config.ipam.ipRanges[1].range"}, "the addresses are in two subnets, subnet-a (10.10.1.0/24) and subnet-b (10.10.2.0/24)"},
+		{"both families of one subnet", with(`"ipRanges":[{"range":"10.10.1.70-10.10.1.79/24"},{"range":"2600:1f13:0:1:8000::10-2600:1f13:0:1:8000::20/64"}]`), vpc, nil, ""},
+		{"macvlan", `{"type":"macvlan","master":"eth1","mode":"bridge","ipam":{"type":"whereabouts","range":"10.10.1.70-10.10.1.79/24"}}`, vpc, []string{"macvlan spec.config.type"}, ""},
+		{"macvlan that keeps the ENI's MAC", `{"type":"macvlan","mode":"passthru","ipam":{"type":"whereabouts","range":"10.10.1.70-10.10.1.79/24"}}`, vpc, nil, ""},
+		{"macvlan in a list", `{"plugins":[{"type":"macvlan"}]}`, vpc, []string{"macvlan spec.config.plugins[0].type"}, ""},
+		{"nothing is known", with(`"range":"10.10.1.64/26"`), nil, []string{"no-reservation spec.config"}, "no subnet CIDR reservation is known"},
+		{"nothing is known and nothing is handed out", `{"type":"ipvlan"}`, nil, nil, ""},
+		{"malformed and outside", with(`"range":"10.10.1.64/33","ipRanges":[{"range":"10.10.1.130-10.10.1.130/24"}]`), vpc, []string{"ipam-malformed spec.config.ipam.range", "not-reserved spec.config.ipam.ipRanges[0].range"}, "whereabouts refuses this"},
+		{"no commands without end", with(`"range":"2600:1f13:0:1::10-2600:1f13:0:1:8000::/64"`), vpc, []string{"not-reserved spec.config.ipam.range"}, "more; ranges that begin and end at powers of two need fewer)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			report := nad.NewChecker(c.known, nil).NAD(nad.Definition{Namespace: "ns", Name: "net", Config: c.config})
+			if diff := cmp.Diff(c.findings, places(report.Findings)); diff != "" {
+				t.Fatalf("findings (-want +got):\n%s\n%v", diff, report.Findings)
+			}
+			if c.message != "" && !strings.Contains(report.Findings[0].Message, c.message) {
+				t.Errorf("message %q lacks %q", report.Findings[0].Message, c.message)
+			}
+			wantFailed := slices.ContainsFunc(report.Findings, func(f nad.Finding) bool { return f.Rule.Severity() == nad.Error })
+			if report.Failed() != wantFailed {
+				t.Errorf("failed is %t", report.Failed())
+			}
+			for _, f := range report.Findings {
+				if f.Object != "ns/net" || f.Severity != f.Rule.Severity() {
+					t.Errorf("finding of %q with severity %q", f.Object, f.Severity)
+				}
+			}
+		})
+	}
+}
+
+func TestNADsAreComparedWithOthers(t *testing.T) {
+	for _, c := range []struct {
+		name, config, other string
+		findings            []string
+		message             string
+	}{
+		{"ranges apart", with(`"range":"10.10.1.70-10.10.1.79/24"`), with(`"range":"10.10.1.80-10.10.1.89/24"`), nil, ""},
+		{"no network_name", with(`"range":"10.10.1.70-10.10.1.79/24"`), with(`"range":"10.10.1.75-10.10.1.89/24"`), []string{"range-overlap spec.config.ipam.range"}, "10.10.1.75-10.10.1.79 is handed out by ns/other too; whereabouts keeps them apart by itself"},
+		{"the same network_name", with(`"network_name":"n","range":"10.10.1.70-10.10.1.79/24"`), with(`"network_name":"n","range":"10.10.1.75-10.10.1.89/24"`), nil, ""},
+		{"different network_names", with(`"network_name":"n","range":"10.10.1.70-10.10.1.79/24"`), with(`"network_name":"m","range":"10.10.1.75-10.10.1.89/24"`), []string{"range-overlap spec.config.ipam.range"}, "network_name differs"},
+		{"the same network_name, and overlapping is allowed", with(`"network_name":"n","range":"10.10.1.70-10.10.1.79/24","enable_overlapping_ranges":false`), with(`"network_name":"n","range":"10.10.1.75-10.10.1.89/24"`), []string{"range-overlap spec.config.ipam.range"}, "enable_overlapping_ranges"},
+		{"two IPAM types", with(`"range":"10.10.1.70-10.10.1.79/24"`), local(`"subnet":"10.10.1.0/24","rangeStart":"10.10.1.79","rangeEnd":"10.10.1.80"`), []string{"range-overlap spec.config.ipam.range"}, "each allocates for itself"},
+		{"the other is not managed", with(`"range":"10.10.1.70-10.10.1.79/24"`), `{"type":"bridge","ipam":{"type":"whereabouts","range":"10.10.1.64/26"}}`, nil, ""},
+		{"the other is broken", with(`"range":"10.10.1.70-10.10.1.79/24"`), "{", nil, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			this := nad.Definition{Namespace: "ns", Name: "net", Config: c.config}
+			other := nad.Definition{Namespace: "ns", Name: "other", Config: c.other}
+			got := nad.NewChecker(vpc, []nad.Plan{this.Plan(), other.Plan()}).NAD(this).Findings
+			if diff := cmp.Diff(c.findings, places(got)); diff != "" {
+				t.Fatalf("findings (-want +got):\n%s\n%v", diff, got)
+			}
+			if c.message != "" && !strings.Contains(got[0].Message, c.message) {
+				t.Errorf("message %q lacks %q", got[0].Message, c.message)
+			}
+		})
+	}
+}
+
+func TestAddressesOfPodsAreChecked(t *testing.T) {
+	nads := map[string]string{
+		"fixed":   `{"type":"ipvlan","capabilities":{"ips":true},"ipam":{"type":"static"}}`,
+		"deaf":    ipvlan(`{"type":"static","addresses":[{"address":"10.10.1.90/24"}]}`),
+		"dynamic": with(`"range":"10.10.1.70-10.10.1.79/24"`),
+		"bridge":  `{"type":"bridge"}`,
+	}
+	const field = "metadata.annotations[k8s.v1.cni.cncf.io/networks]"
+	for _, c := range []struct {
+		name, annotation string
+		known            []nad.Reservation
+		findings         []string
+	}{
+		{"reserved", `[{"name":"fixed","ips":["10.10.1.100/24"]}]`, vpc, nil},
+		{"reserved, without a length", `[{"name":"fixed","ips":["10.10.1.100"]}]`, vpc, nil},
+		{"no addresses", `fixed, dynamic`, nil, nil},
+		{"not reserved", `[{"name":"fixed","ips":["10.10.1.100/24","10.10.1.200/24"]}]`, vpc, []string{"not-reserved " + field + "[0].ips[1]"}},
+		{"reserved by AWS", `[{"name":"dynamic"},{"name":"fixed","ips":["10.10.1.255/24"]}]`, vpc, []string{"aws-reserved " + field + "[1].ips[0]"}},
+		{"in a prefix reservation", `[{"name":"fixed","ips":["10.10.1.33/24"]}]`, vpc, []string{"prefix-reservation " + field + "[0].ips[0]"}},
+		{"another prefix length", `[{"name":"fixed","ips":["10.10.1.100/26"]}]`, vpc, []string{"prefix-length " + field + "[0].ips[0]"}},
+		{"in the range of another NAD", `[{"name":"fixed","ips":["10.10.1.75/24"]}]`, vpc, []string{"range-overlap " + field + "[0].ips[0]"}},
+		{"Multus does not pass it on", `[{"name":"deaf","ips":["10.10.1.100/24"]}]`, vpc, []string{"ips-ignored " + field + "[0].ips"}},
+		{"whereabouts ignores it", `[{"name":"dynamic","ips":["10.10.1.100/24"]}]`, vpc, []string{"ips-ignored " + field + "[0].ips"}},
+		{"a network that does not exist", `[{"name":"missing","ips":["10.10.1.200/24"]}]`, vpc, []string{"not-reserved " + field + "[0].ips[0]"}},
+		{"a network that is not managed", `[{"name":"bridge","ips":["10.10.1.200/24"]}]`, vpc, nil},
+		{"nothing is known", `[{"name":"fixed","ips":["10.10.1.200/24"]}]`, nil, []string{"no-reservation " + field + "[0].ips"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			plans := map[string]nad.Plan{}
+			var others []nad.Plan
+			for name, config := range nads {
+				plan := nad.Definition{Namespace: "ns", Name: name, Config: config}.Plan()
+				plans["ns/"+name] = plan
+				others = append(others, plan)
+			}
+			selections, err := nad.Selections("ns", c.annotation)
+			if err != nil {
+				t.Fatal(err)
+			}
+			find := func(namespace, name string) (nad.Plan, bool) {
+				plan, found := plans[namespace+"/"+name]
+				return plan, found
+			}
+			got := nad.NewChecker(c.known, others).Pod("ns/pod", selections, find)
+			if diff := cmp.Diff(c.findings, places(got)); diff != "" {
+				t.Errorf("findings (-want +got):\n%s\n%v", diff, got)
+			}
+		})
+	}
+}
+
+func TestReservationsCoverRanges(t *testing.T) {
+	ranges := []nad.Range{{First: netip.MustParseAddr("10.10.1.90"), Last: netip.MustParseAddr("10.10.1.100")}}
+	covering, all := nad.Covering(ranges, vpc)
+	if len(covering) != 2 || !all {
+		t.Errorf("%d reservations cover %v, all %t; want two and all", len(covering), ranges, all)
+	}
+	ranges[0].Last = netip.MustParseAddr("10.10.1.128")
+	if covering, all = nad.Covering(ranges, vpc); len(covering) != 2 || all {
+		t.Errorf("%d reservations cover %v, all %t; want two and not all", len(covering), ranges, all)
+	}
+}
