@@ -6,7 +6,7 @@ import (
 	_ "embed"
 	"fmt"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -23,8 +23,8 @@ func WebhookRBAC() []byte { return webhookRBAC }
 // MutatingWebhook returns the webhook's configuration for a webhook outside
 // the cluster: its service is replaced by the URL (https://host:port, without
 // a path), and caBundle (PEM) is set.
-func MutatingWebhook(url string, caBundle []byte) (*admissionv1.MutatingWebhookConfiguration, error) {
-	var configuration admissionv1.MutatingWebhookConfiguration
+func MutatingWebhook(url string, caBundle []byte) (*admissionregistrationv1.MutatingWebhookConfiguration, error) {
+	var configuration admissionregistrationv1.MutatingWebhookConfiguration
 	if err := yaml.UnmarshalStrict(mutatingWebhook, &configuration); err != nil {
 		return nil, fmt.Errorf("config/webhook/mutating.yaml: %w", err)
 	}

@@ -87,6 +87,7 @@ func TestAgainstARealAPIServer(t *testing.T) {
 	t.Run("an unknown mode is denied in words", w.deniesUnknownMode)
 	t.Run("an unreadable annotation is denied in words", w.deniesAnnotation)
 	t.Run("a missing network is warned of", w.warnsOfMissingNetwork)
+	t.Run("a pod of 2 MB is injected", w.injectsBigPod)
 	t.Run("a dry run injects and stores nothing", w.dryRun)
 	t.Run("what was created a moment ago counts", w.seesNewObjects)
 	t.Run("the container stays first behind another webhook", w.staysFirst)
@@ -94,6 +95,7 @@ func TestAgainstARealAPIServer(t *testing.T) {
 }
 
 func newWorld(t *testing.T) *world {
+	t.Helper()
 	plane, err := controlplane.Start(t.Context(), controlplane.Options{Progress: os.Stderr})
 	if err != nil {
 		t.Fatal(err)
@@ -153,10 +155,10 @@ func (w *world) run(t *testing.T) {
 	if account, err = w.plane.ConfigFor(serviceAccount, "system:serviceaccounts", "system:authenticated"); err != nil {
 		t.Fatal(err)
 	}
-	if w.server, err = New(options, account, slog.New(slog.NewTextHandler(t.Output(), nil))); err != nil {
+	if w.server, err = New(t.Context(), options, account, slog.New(slog.NewTextHandler(t.Output(), nil))); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background()) // ended by stop
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // ended by stop
 	done := make(chan error, 1)
 	go func() { done <- w.server.Run(ctx) }()
 	w.stop = sync.OnceFunc(func() {
@@ -272,6 +274,7 @@ func (w *world) injectsSidecar(t *testing.T) {
 // neverAsked shows that the webhook counts nothing when p is created.
 func (w *world) neverAsked(p *corev1.Pod) func(*testing.T) {
 	return func(t *testing.T) {
+		t.Helper()
 		before := w.admissions(t)
 		if got := w.create(t, "apps", p); len(got.Spec.InitContainers) > 0 {
 			t.Errorf("init containers %+v", got.Spec.InitContainers)
@@ -339,6 +342,19 @@ func (w *world) warnsOfMissingNetwork(t *testing.T) {
 	want := []string{"NetworkAttachmentDefinition plain/net-z does not exist; the pod will not start until it does"}
 	if got := w.warnings.take(); !slices.Equal(got, want) {
 		t.Errorf("warnings %q, want %q", got, want)
+	}
+}
+
+// injectsBigPod goes near the API server's limit of 3 MiB; etcd, which takes
+// half of that, is spared by a dry run.
+func (w *world) injectsBigPod(t *testing.T) {
+	p := pod("big", "net-a")
+	for i := range 2 {
+		p.Spec.Containers[0].Env = append(p.Spec.Containers[0].Env, corev1.EnvVar{Name: fmt.Sprintf("BIG_%d", i), Value: strings.Repeat("x", 1<<20)})
+	}
+	created, err := w.client.CoreV1().Pods("apps").Create(t.Context(), p, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	if err != nil || len(created.Spec.InitContainers) != 1 || len(created.Spec.Containers[0].Env[1].Value) != 1<<20 {
+		t.Errorf("not injected, or cut: %v", err)
 	}
 }
 

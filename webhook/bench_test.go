@@ -25,6 +25,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	crwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
@@ -115,11 +116,14 @@ func benchPolicy() inject.Policy {
 
 // filledCaches is the real cluster with caches that hold what the review needs.
 func filledCaches() (*mirrored, error) {
-	s, err := New(Options{Address: "127.0.0.1:0", OpsAddress: "127.0.0.1:0"}, &rest.Config{Host: "http://127.0.0.1:1"}, discard())
+	client, err := dynamic.NewForConfig(&rest.Config{Host: "http://127.0.0.1:1"})
 	if err != nil {
 		return nil, err
 	}
-	cluster := s.cluster.(*mirrored)
+	cluster, err := newMirrored(client, discard())
+	if err != nil {
+		return nil, err
+	}
 	err = cluster.namespaces.informer.GetStore().Add(&entry[inject.Namespace]{
 		ObjectMeta: metav1.ObjectMeta{Name: "telco"},
 		value:      inject.Namespace{Name: "telco", Labels: map[string]string{inject.InjectLabel: inject.Enabled}},
@@ -265,7 +269,7 @@ func serveOurs(listener net.Listener, dir string) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewJSONHandler(io.Discard, nil))
+	log := slog.New(slog.NewJSONHandler(sink{}, nil))
 	s := &Server{
 		options: Options{Policy: benchPolicy()}, log: log, cluster: cluster, metrics: newMetrics(),
 		cert: &certificate{dir: dir, log: log},
@@ -276,6 +280,11 @@ func serveOurs(listener net.Listener, dir string) error {
 	debug.SetGCPercent(gcPercent)
 	return s.admissionServer().ServeTLS(listener, "", "")
 }
+
+// sink is where the log goes: it is formatted, as in production.
+type sink struct{}
+
+func (sink) Write(p []byte) (int, error) { return len(p), nil }
 
 // serveRuntime is the plain way: controller-runtime's server and decoder.
 func serveRuntime(listener net.Listener, dir string) error {

@@ -54,7 +54,7 @@ func (h *reviewHandler[T]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 	req, code, err := readReview[T](w, r, buffer)
 	if err != nil {
-		h.metrics.failed(failReview, 0)
+		h.metrics.failed(failReview)
 		h.log.LogAttrs(r.Context(), slog.LevelWarn, "request refused", slog.Int(keyStatus, code), slog.Any(keyError, err))
 		http.Error(w, err.Error(), code)
 		return

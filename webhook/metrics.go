@@ -31,7 +31,7 @@ func newMetrics() *metrics {
 		failures: map[string]prometheus.Counter{},
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "multus_ipmgr_admission_duration_seconds",
-			Help:    "Time from the decoded review to its answer.",
+			Help:    "Time from a decoded review to the decision.",
 			Buckets: []float64{.00005, .0001, .00025, .0005, .001, .0025, .01, .1, 1, 10},
 		}),
 	}
@@ -50,12 +50,11 @@ func newMetrics() *metrics {
 	return m
 }
 
+// decided counts a decision and the time that it took.
 func (m *metrics) decided(reason inject.Reason, took time.Duration) {
 	m.reasons[reason].Inc()
 	m.duration.Observe(took.Seconds())
 }
 
-func (m *metrics) failed(reason string, took time.Duration) {
-	m.failures[reason].Inc()
-	m.duration.Observe(took.Seconds())
-}
+// failed counts a request without a decision.
+func (m *metrics) failed(reason string) { m.failures[reason].Inc() }

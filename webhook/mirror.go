@@ -76,8 +76,7 @@ func (m *mirror[T]) observe(ctx context.Context, err error) {
 	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || ctx.Err() != nil {
 		return
 	}
-	var request *url.Error
-	if errors.As(err, &request) { // its URL has a new timeout each time
+	if request, ok := errors.AsType[*url.Error](err); ok { // its URL has a new timeout each time
 		err = request.Err
 	}
 	text := err.Error()

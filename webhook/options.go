@@ -122,7 +122,7 @@ func (p *optionParser) environment(text string) error {
 	switch {
 	case !ok || name == "":
 		return errors.New("want NAME=VALUE")
-	case name == spec.EnvInterfaces || name == spec.EnvHostIP:
+	case slices.Contains([]string{spec.EnvInterfaces, spec.EnvHostIP, "POD_NAME", "POD_NAMESPACE"}, name):
 		return errors.New("is filled in for each pod")
 	case slices.ContainsFunc(p.options.Policy.Env, func(e corev1.EnvVar) bool { return e.Name == name }):
 		return errors.New("is given twice")

@@ -50,7 +50,7 @@ func TestOptionsAreReadFromFlags(t *testing.T) {
 func TestMistakesInFlagsAreReportedAtOnce(t *testing.T) {
 	_, err := ParseOptions([]string{
 		"--drain=-1s", "--log-level=loud", "--image-pull-policy=Sometimes", "--sidecar-style=ambient",
-		"--env=NAME", "--env=IPMGR_INTERFACES=net1", "--env=IPMGR_HOST_IP=10.0.0.1", "--env=IPMGR_TIMEOUT=soon", "--env=IPMGR_TIMEOUTS=1s", "--env=A=1", "--env=A=2",
+		"--env=NAME", "--env=IPMGR_INTERFACES=net1", "--env=IPMGR_HOST_IP=10.0.0.1", "--env=POD_NAME=x", "--env=IPMGR_TIMEOUT=soon", "--env=IPMGR_TIMEOUTS=1s", "--env=A=1", "--env=A=2",
 		"--requests=cpu=1,disk=1", "--limits=cpu=many", "extra",
 	}, "v1", "", io.Discard)
 	if err == nil {
@@ -64,6 +64,7 @@ func TestMistakesInFlagsAreReportedAtOnce(t *testing.T) {
 		`--env="NAME": want NAME=VALUE`,
 		`--env="IPMGR_INTERFACES=net1": is filled in for each pod`,
 		`--env="IPMGR_HOST_IP=10.0.0.1": is filled in for each pod`,
+		`--env="POD_NAME=x": is filled in for each pod`,
 		`--env="A=2": is given twice`,
 		`--requests="cpu=1,disk=1": want one of ["cpu" "memory"]`,
 		`--limits="cpu=many": cpu="many": want a quantity above zero, such as 10m or 16Mi`,

@@ -31,19 +31,19 @@ type podHandler struct {
 }
 
 func (h *podHandler) handle(ctx context.Context, req *request[inject.Pod]) response {
-	started := time.Now()
 	if req.Kind != (groupKind{Kind: "Pod"}) {
-		h.metrics.failed(failReview, time.Since(started))
+		h.metrics.failed(failReview)
 		return refuse(req.UID, http.StatusBadRequest, "BadRequest",
 			fmt.Errorf("%s reviews Pods, and this is a %s; mend the rules of the MutatingWebhookConfiguration", PodPath, req.Kind))
 	}
+	started := time.Now()
 	decision, err := h.decide(ctx, req)
 	var r response
 	if err == nil {
 		r, err = answer(req.UID, decision)
 	}
 	if err != nil {
-		h.metrics.failed(failCluster, time.Since(started))
+		h.metrics.failed(failCluster)
 		h.log.LogAttrs(ctx, slog.LevelError, "admission failed", append(h.about(req), slog.Any(keyError, err))...)
 		return refuse(req.UID, http.StatusInternalServerError, "InternalError", err)
 	}

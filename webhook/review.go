@@ -65,8 +65,8 @@ type status struct {
 	Code    int    `json:"code"`
 }
 
-// decodeReview reads a review. Its error says what was wrong with the bytes;
-// the request that it returns is never nil then.
+// decodeReview reads a review and returns its request, which has a UID. The
+// error says what is wrong with the bytes.
 func decodeReview[T any](body []byte) (*request[T], error) {
 	if len(body) == 0 {
 		return nil, errors.New("the body is empty; want an AdmissionReview of " + reviewVersion)

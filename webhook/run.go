@@ -26,7 +26,7 @@ func Run(ctx context.Context, options Options, log *slog.Logger) error {
 	// Reads that go past the caches are few, unless many pods name networks
 	// that do not exist. The API server's own fairness limits them.
 	config.QPS, config.Burst = 100, 200
-	server, err := New(options, config, log)
+	server, err := New(ctx, options, config, log)
 	if err != nil {
 		return err
 	}

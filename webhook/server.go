@@ -34,8 +34,11 @@ const (
 	// stopTimeout is how long requests may take to end: as long as the API
 	// server waits for them.
 	stopTimeout = 10 * time.Second
-	// headerTimeout stops clients that connect and say nothing.
-	headerTimeout = 10 * time.Second
+	// requestTimeout bounds one request and its answer, so that clients that
+	// connect and say little hold nothing for long.
+	requestTimeout = 10 * time.Second
+	// idleTimeout lets the API server keep its connection between pods.
+	idleTimeout = 2 * time.Minute
 )
 
 // source is a Cluster that has to be kept up to date.
@@ -61,7 +64,7 @@ type Server struct {
 
 // New builds a server that asks the API server at config. It fails when an
 // address cannot be listened on.
-func New(options Options, config *rest.Config, log *slog.Logger) (*Server, error) {
+func New(ctx context.Context, options Options, config *rest.Config, log *slog.Logger) (*Server, error) {
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("building the Kubernetes client: %w", err)
@@ -70,16 +73,17 @@ func New(options Options, config *rest.Config, log *slog.Logger) (*Server, error
 	if err != nil {
 		return nil, fmt.Errorf("building the caches: %w", err)
 	}
-	return newServer(options, cluster, log)
+	return newServer(ctx, options, cluster, log)
 }
 
 // newServer builds a server that asks cluster.
-func newServer(options Options, cluster source, log *slog.Logger) (*Server, error) {
-	admission, err := net.Listen("tcp", options.Address)
+func newServer(ctx context.Context, options Options, cluster source, log *slog.Logger) (*Server, error) {
+	var listen net.ListenConfig
+	admission, err := listen.Listen(ctx, "tcp", options.Address)
 	if err != nil {
 		return nil, fmt.Errorf("--address: %w", err)
 	}
-	ops, err := net.Listen("tcp", options.OpsAddress)
+	ops, err := listen.Listen(ctx, "tcp", options.OpsAddress)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("--ops-address: %w", err), admission.Close())
 	}
@@ -134,12 +138,9 @@ func (s *Server) drain() {
 func (s *Server) admissionServer() *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle(PodPath, newPodHandler(&podHandler{cluster: s.cluster, policy: s.options.Policy, metrics: s.metrics, log: s.log}))
-	return &http.Server{
-		Handler:           mux,
-		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: s.cert.get},
-		ReadHeaderTimeout: headerTimeout,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
+	server := s.httpServer(mux)
+	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: s.cert.get}
+	return server
 }
 
 func (s *Server) opsServer() *http.Server {
@@ -147,7 +148,18 @@ func (s *Server) opsServer() *http.Server {
 	mux.Handle("/metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { probe(w, nil) })
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) { probe(w, s.ready()) })
-	return &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	return s.httpServer(mux)
+}
+
+func (s *Server) httpServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:      handler,
+		ReadTimeout:  requestTimeout,
+		WriteTimeout: requestTimeout,
+		IdleTimeout:  idleTimeout,
+		// What net/http has to say is about connections that clients broke.
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
 }
 
 // ready says why pods must not be sent here. A decision without the caches

@@ -92,7 +92,7 @@ func TestListenersThatAreTakenAreNamed(t *testing.T) {
 		"--address":     {Address: s.Address(), OpsAddress: "127.0.0.1:0"},
 		"--ops-address": {Address: "127.0.0.1:0", OpsAddress: s.OpsAddress()},
 	} {
-		if _, err := newServer(options, &memory{}, discard()); err == nil || !strings.HasPrefix(err.Error(), flag+": ") {
+		if _, err := newServer(t.Context(), options, &memory{}, discard()); err == nil || !strings.HasPrefix(err.Error(), flag+": ") {
 			t.Errorf("error %v, want one of %s", err, flag)
 		}
 	}

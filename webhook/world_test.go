@@ -77,10 +77,10 @@ func serve(t testing.TB, cluster source, flags ...string) *testServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Server, err = newServer(options, cluster, slog.New(slog.NewTextHandler(s.log, nil))); err != nil {
+	if s.Server, err = newServer(t.Context(), options, cluster, slog.New(slog.NewTextHandler(s.log, nil))); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background()) // outlives t.Context, which ends before cleanups
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // cleanups come after the end of t.Context
 	s.stop = cancel
 	go func() { s.done <- s.Run(ctx) }()
 	t.Cleanup(func() {

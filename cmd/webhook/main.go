@@ -19,20 +19,23 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/webhook"
 )
 
-func main() {
+func main() { os.Exit(run()) }
+
+func run() int {
 	options, err := webhook.ParseOptions(os.Args[1:], version.String(), os.Getenv("POD_NAMESPACE"), os.Stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		return
+		return 0
 	case err != nil:
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
+		return 2
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: options.LogLevel}))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := webhook.Run(ctx, options, log); err != nil {
 		log.Error("webhook failed", "error", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }

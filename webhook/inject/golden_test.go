@@ -204,18 +204,19 @@ func addUnknownFields(object map[string]any) {
 
 // stripOurs removes what a decision may add. An empty list is like none.
 func stripOurs(pod map[string]any) {
-	podSpec := pod["spec"].(map[string]any)
+	podSpec, _ := pod["spec"].(map[string]any)
+	metadata, _ := pod["metadata"].(map[string]any)
 	for _, list := range []string{"initContainers", "containers", "volumes"} {
 		elements, _ := podSpec[list].([]any)
 		elements = slices.DeleteFunc(elements, func(e any) bool {
-			name := e.(map[string]any)["name"]
-			return name == inject.ContainerName || name == "multus-ipmgr-aws-token"
+			element, _ := e.(map[string]any)
+			return element["name"] == inject.ContainerName || element["name"] == "multus-ipmgr-aws-token"
 		})
 		if podSpec[list] = elements; len(elements) == 0 {
 			delete(podSpec, list)
 		}
 	}
-	if annotations, ok := pod["metadata"].(map[string]any)["annotations"].(map[string]any); ok {
+	if annotations, ok := metadata["annotations"].(map[string]any); ok {
 		delete(annotations, inject.InjectedAnnotation)
 	}
 }
