@@ -37,22 +37,26 @@ func (a *assignment) move(ctx context.Context, addrs []netip.Addr, owners map[ne
 
 func (a *assignment) moveFrom(ctx context.Context, owner string, addrs []netip.Addr) {
 	err := a.cloud.api.unassign(ctx, owner, addrs)
-	switch m := meaningIn(err); {
-	case m == done:
-	case m == refused, m == gone:
+	switch m := meaningIn(err); m {
+	case done, transient: // without an answer it may have taken effect, and then nobody has them
+	case refused, gone:
 		// The owner has lost some of them meanwhile. What is free now can be
 		// had, the rest is for the next try.
 		a.rejudge(ctx, addrs, err)
 		return
-	case told(err):
+	default:
 		a.failFrom(addrs, owner, err)
 		return
-	default: // no answer: it may have taken effect, and then nobody has them
 	}
 	errs := a.take(ctx, addrs)
 	if len(errs) == 0 {
 		a.cloud.opts.Logger.Info("addresses taken over", "addresses", addrs, "from", owner, "eni", a.step.ENI.ID)
 		return
+	}
+	if err != nil { // then it is no news that they are still there
+		for addr := range errs {
+			errs[addr] = err
+		}
 	}
 	a.restore(ctx, owner, errs)
 }

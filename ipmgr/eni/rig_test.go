@@ -424,3 +424,10 @@ func count(calls []string, prefix string) int {
 
 // step is a step on worker 1's Multus ENI without the pools.
 func step(list ...string) plan.Step { return plan.Step{ENI: eth1(), Addrs: addrs(list...)} }
+
+// stepInPools is the same with all addresses inside the pools.
+func stepInPools(list ...string) plan.Step {
+	s := step(list...)
+	s.TakeOver = true
+	return s
+}
