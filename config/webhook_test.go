@@ -1,0 +1,99 @@
+package config_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/kubernetes/scheme"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multus-ipmgr/multus-ipmgr/config"
+)
+
+// decode reads YAML documents as strictly as "kubectl apply
+// --validate=strict" does: unknown and doubled fields are errors.
+func decode(t *testing.T, data []byte) []runtime.Object {
+	t.Helper()
+	decoder := serializer.NewCodecFactory(scheme.Scheme, serializer.EnableStrict).UniversalDeserializer()
+	var objects []runtime.Object
+	for document := range bytes.SplitSeq(data, []byte("\n---\n")) {
+		object, _, err := decoder.Decode(document, nil, nil)
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, document)
+		}
+		objects = append(objects, object)
+	}
+	return objects
+}
+
+func TestWebhookManifestsAreWhatKubernetesKnows(t *testing.T) {
+	files, err := filepath.Glob("webhook/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("files %q, error %v", files, err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(decode(t, data)) == 0 {
+			t.Errorf("%s is empty", file)
+		}
+	}
+}
+
+func TestWebhookMayReadNamespacesAndNADsAndNothingElse(t *testing.T) {
+	var rules []rbacv1.PolicyRule
+	for _, object := range decode(t, config.WebhookRBAC()) {
+		if role, ok := object.(*rbacv1.ClusterRole); ok {
+			rules = append(rules, role.Rules...)
+		}
+	}
+	read := []string{"get", "list", "watch"}
+	want := []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: read},
+		{APIGroups: []string{"k8s.cni.cncf.io"}, Resources: []string{"network-attachment-definitions"}, Verbs: read},
+	}
+	if diff := cmp.Diff(want, rules); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+}
+
+func TestMutatingWebhookKeepsItsPromises(t *testing.T) {
+	c, err := config.MutatingWebhook("https://127.0.0.1:1", []byte("CA"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Name >= "pod-identity-webhook" {
+		t.Errorf("%s is called after pod-identity-webhook, which then misses our container", c.Name)
+	}
+	for _, w := range c.Webhooks {
+		if *w.ClientConfig.URL != "https://127.0.0.1:1/mutate-pods" || string(w.ClientConfig.CABundle) != "CA" || w.ClientConfig.Service != nil {
+			t.Errorf("%s: client %+v", w.Name, w.ClientConfig)
+		}
+		if *w.FailurePolicy != admissionregistrationv1.Fail || *w.SideEffects != admissionregistrationv1.SideEffectClassNone ||
+			*w.ReinvocationPolicy != admissionregistrationv1.IfNeededReinvocationPolicy || !slices.Equal(w.AdmissionReviewVersions, []string{"v1"}) {
+			t.Errorf("%s: %+v", w.Name, w)
+		}
+		if len(w.MatchConditions) != 2 {
+			t.Errorf("%s: match conditions %+v", w.Name, w.MatchConditions)
+		}
+		var protected []string
+		for _, r := range w.NamespaceSelector.MatchExpressions {
+			if r.Key == "kubernetes.io/metadata.name" {
+				protected = r.Values
+			}
+		}
+		if !slices.Equal(protected, []string{"kube-system", "multus-ipmgr-system"}) {
+			t.Errorf("%s: leaves alone %q", w.Name, protected)
+		}
+	}
+}
