@@ -1,0 +1,166 @@
+// Package controller is the part that needs the whole cluster and EC2: one of
+// its replicas, elected by a Lease, mirrors the subnet CIDR reservations of
+// EC2 into ReservedCIDR objects and makes those that objects ask for.
+//
+// Everything it does is in package reservation; here it gets its settings, its
+// clients and its metrics. It owns the AWS credentials that neither admission
+// nor the API server have: what they know of EC2 are the objects it leaves.
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
+	"github.com/multus-ipmgr/multus-ipmgr/controller/backoff"
+	"github.com/multus-ipmgr/multus-ipmgr/controller/reservation"
+	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+)
+
+// LeaseName is the name of the Lease that elects a replica.
+const LeaseName = "multus-ipmgr-controller"
+
+const (
+	// settle is how long EC2 may take to list a new reservation.
+	settle = 30 * time.Second
+	// Requests to the API server: the first pass over a subnet with hundreds of
+	// reservations writes each of them twice.
+	queriesPerSecond = 50
+	queriesBurst     = 100
+)
+
+// Controller is one replica.
+type Controller struct {
+	manager ctrl.Manager
+	ops     net.Listener
+}
+
+// Run connects to the cluster and to EC2 and works until ctx ends. It fails
+// when the lease is lost: another replica has it then.
+func Run(ctx context.Context, options Options, log *slog.Logger) error {
+	logger := logr.FromSlogHandler(log.Handler())
+	klog.SetLogger(logger.WithName("client-go"))
+	ctrllog.SetLogger(logger)
+	config, err := connect(options.Kubeconfig)
+	if err != nil {
+		return err
+	}
+	c, err := New(ctx, options, config, log)
+	if err != nil {
+		return err
+	}
+	log.LogAttrs(ctx, slog.LevelInfo, "running", slog.String("version", options.Version), slog.String("opsAddress", c.OpsAddress()))
+	return c.Start(ctx)
+}
+
+func connect(kubeconfig string) (*rest.Config, error) {
+	if kubeconfig == "" {
+		config, err := rest.InClusterConfig()
+		if err != nil {
+			return nil, fmt.Errorf("no service account to reach the API server with; outside a pod give --kubeconfig: %w", err)
+		}
+		return config, nil
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("--kubeconfig: %w", err)
+	}
+	return config, nil
+}
+
+// New builds a replica that asks the API server at config, and EC2 as the
+// environment says. Its listener is open from then on.
+func New(ctx context.Context, options Options, config *rest.Config, log *slog.Logger) (*Controller, error) {
+	counters := newMetrics()
+	cloud, err := vpc.New(ctx, vpc.Options{Version: options.Version, Observe: counters.observe})
+	if err != nil {
+		return nil, err
+	}
+	manager, err := newManager(options, config, log)
+	if err != nil {
+		return nil, err
+	}
+	reconciler := reservation.New(reservation.Options{
+		Client: manager.GetClient(), Cloud: cloud, Selection: options.Selection, Interval: options.SyncInterval, Settle: settle,
+		Backoff: backoff.Backoff{Base: time.Second, Max: options.SyncInterval, Rand: rand.Float64},
+		Log:     log, Now: time.Now,
+	})
+	counters.registry.MustRegister(reconciler.Collector())
+	if err := errors.Join(reservation.Index(ctx, manager.GetFieldIndexer()), reconciler.Setup(manager)); err != nil {
+		return nil, err
+	}
+	ready, err := readiness(ctx, manager)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", options.OpsAddress)
+	if err != nil {
+		return nil, fmt.Errorf("--ops-address: %w", err)
+	}
+	c := &Controller{manager: manager, ops: listener}
+	return c, manager.Add(&ops{listener: listener, metrics: counters, ready: ready, log: log})
+}
+
+func newManager(options Options, config *rest.Config, log *slog.Logger) (ctrl.Manager, error) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	config = rest.CopyConfig(config)
+	config.QPS, config.Burst = queriesPerSecond, queriesBurst
+	manager, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme: scheme,
+		Logger: logr.FromSlogHandler(log.Handler()),
+		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
+			&v1alpha1.ReservedCIDR{}: {Transform: cache.TransformStripManagedFields()},
+		}},
+		LeaderElection: true, LeaderElectionID: LeaseName, LeaderElectionNamespace: options.Namespace,
+		LeaderElectionReleaseOnCancel: true,                                    // the next one need not wait for its end
+		Metrics:                       metricsserver.Options{BindAddress: "0"}, // ops serves them
+	})
+	if err != nil {
+		return nil, fmt.Errorf("preparing to work with the API server: %w", err)
+	}
+	return manager, nil
+}
+
+// readiness returns what tells whether the cache is complete. It fails where
+// the resource is not installed.
+func readiness(ctx context.Context, manager ctrl.Manager) (func() error, error) {
+	informer, err := manager.GetCache().GetInformer(ctx, &v1alpha1.ReservedCIDR{}, cache.BlockUntilSynced(false))
+	if meta.IsNoMatchError(err) {
+		return nil, fmt.Errorf("the API server does not know ReservedCIDRs: install config/crd first: %w", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading ReservedCIDRs: %w", err)
+	}
+	return func() error {
+		if informer.HasSynced() {
+			return nil
+		}
+		return errors.New("ReservedCIDRs are not read yet")
+	}, nil
+}
+
+// OpsAddress is where /metrics, /healthz and /readyz are, over plain HTTP.
+func (c *Controller) OpsAddress() string { return c.ops.Addr().String() }
+
+// Start works until ctx ends, and then gives the lease back.
+func (c *Controller) Start(ctx context.Context) error { return c.manager.Start(ctx) }

@@ -1,0 +1,51 @@
+package reservation
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
+	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+)
+
+// madeFor returns the reservation that the controller made for o, if there is
+// one.
+func (s *snapshot) madeFor(o *v1alpha1.ReservedCIDR) (vpc.Reservation, bool) {
+	i := slices.IndexFunc(s.reservations, func(r vpc.Reservation) bool {
+		return r.Tags[TagUID] == string(o.UID) && r.CIDR.String() == o.Spec.CIDR
+	})
+	if i < 0 {
+		return vpc.Reservation{}, false
+	}
+	return s.reservations[i], true
+}
+
+// forget drops a reservation that was deleted.
+func (s *snapshot) forget(id string) {
+	s.reservations = slices.DeleteFunc(s.reservations, func(r vpc.Reservation) bool { return r.ID == id })
+}
+
+// refuse says why EC2 would not make the reservation of o, as far as can be
+// told beforehand: EC2 has one error code for all of it.
+func (s *snapshot) refuse(o *v1alpha1.ReservedCIDR, cidr netip.Prefix) refusal {
+	if _, inside := s.subnet.Around(cidr); !inside {
+		return refusal{ReasonOutside, fmt.Sprintf("%s is not within subnet %s %v: delete this object and create one with a range of the subnet", cidr, s.subnet.ID, s.subnet.CIDRs)}
+	}
+	i := slices.IndexFunc(s.reservations, func(r vpc.Reservation) bool { return r.CIDR.Overlaps(cidr) })
+	if i < 0 {
+		return refusal{}
+	}
+	other := s.reservations[i]
+	text := fmt.Sprintf("%s overlaps the reservation %s (%s, %s)", cidr, other.ID, other.CIDR, other.Type)
+	switch {
+	case other.Tags[TagName] == o.Name && other.CIDR == cidr:
+		// Such as an object that was restored from a backup.
+		text += fmt.Sprintf(", made for an earlier object of this name: hand it over with aws ec2 create-tags --resources %s --tags Key=%s,Value=%s", other.ID, TagUID, o.UID)
+	case other.CIDR == cidr:
+		text += fmt.Sprintf(", which ReservedCIDR %s shows: this object is not needed", other.ID)
+	default:
+		text += fmt.Sprintf(": choose another range, or first aws ec2 delete-subnet-cidr-reservation --subnet-cidr-reservation-id %s", other.ID)
+	}
+	return refusal{ReasonOverlap, text}
+}

@@ -1,0 +1,57 @@
+// Package vpc is the VPC as EC2 shows it to the controller: subnets, their CIDR
+// reservations, and the addresses that ENIs hold.
+//
+// It retries what EC2 throttles or fails to answer, within bounds, and returns
+// complete lists or an error: half a list looks like reservations that were
+// deleted.
+package vpc
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Selection is the choice of subnets: by id, or by a tag.
+type Selection struct {
+	IDs      []string
+	TagKey   string
+	TagValue string
+}
+
+// Subnet is a subnet with the ranges of its addresses.
+type Subnet struct {
+	ID   string
+	Zone string
+	// CIDRs are the IPv4 block and the associated IPv6 blocks.
+	CIDRs []netip.Prefix
+}
+
+// Around returns the block of the subnet that holds all of cidr, and whether
+// there is one.
+func (s Subnet) Around(cidr netip.Prefix) (netip.Prefix, bool) {
+	i := slices.IndexFunc(s.CIDRs, func(block netip.Prefix) bool {
+		return block.Bits() <= cidr.Bits() && block.Contains(cidr.Addr())
+	})
+	if i < 0 {
+		return netip.Prefix{}, false
+	}
+	return s.CIDRs[i], true
+}
+
+// Reservation is a subnet CIDR reservation.
+type Reservation struct {
+	ID       string
+	SubnetID string
+	CIDR     netip.Prefix
+	// Type is EC2's word: explicit or prefix.
+	Type string
+	Tags map[string]string
+}
+
+// Request asks for a reservation of type explicit.
+type Request struct {
+	SubnetID    string
+	CIDR        netip.Prefix
+	Description string
+	Tags        map[string]string
+}
