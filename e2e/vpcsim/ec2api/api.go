@@ -55,7 +55,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := a.requestID()
 	body, p, err := read(w, r)
 	if err != nil {
-		write(w, "", id, nil, asRefusal(err))
+		a.write(w, "", id, nil, asRefusal(err))
 		return
 	}
 	action := p["Action"]
@@ -71,7 +71,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, context.Canceled), fault.Lose:
 		outage.Cut(w)
 	default:
-		write(w, action, id, answer, refusal)
+		a.write(w, action, id, answer, refusal)
 	}
 }
 
