@@ -131,6 +131,8 @@ func (l *loop) compare(e *entry, p plan.Placement, started time.Time) {
 		l.hold(e)
 	case e.phase == foreign, p.Refused != nil && (e.phase == held || e.phase == claimed):
 		e.enter(wanted) // the worker's ENIs have changed
+	case fresh && p.ENI.ID != e.eni.ID && (e.phase == held || e.phase == claimed):
+		e.enter(wanted) // its ENI was detached, and another one takes its place
 	case e.phase == claimed && fresh && p.Shown:
 		l.hold(e)
 	case e.phase == claimed && time.Since(e.since) > reclaimAfter:
