@@ -155,6 +155,9 @@ func (r instanceRole) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	if errors.Is(err, imds.ErrNotFound) || err == nil && len(roles) == 0 {
 		return aws.Credentials{}, fmt.Errorf("%w: the worker has no instance role", ErrNone)
 	}
+	if errors.Is(err, imds.ErrDisabled) {
+		return aws.Credentials{}, fmt.Errorf("%w: %w", ErrNone, imds.ErrDisabled)
+	}
 	if err != nil {
 		return aws.Credentials{}, err
 	}

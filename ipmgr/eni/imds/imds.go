@@ -37,6 +37,8 @@ var (
 	// ErrUnavailable means that the service gives out no token: it is off,
 	// out of reach (hop limit), or disabled by AWS_EC2_METADATA_DISABLED.
 	ErrUnavailable = errors.New("instance metadata service does not answer")
+	// ErrDisabled comes with ErrUnavailable and tells that nobody asked.
+	ErrDisabled = errors.New("AWS_EC2_METADATA_DISABLED is set")
 )
 
 // Options configure a Client.
@@ -169,7 +171,7 @@ func (c *Client) currentToken(ctx context.Context, stale string) (string, error)
 
 func (c *Client) fetchToken(ctx context.Context) (string, time.Duration, error) {
 	if c.opts.Disabled {
-		return "", 0, errors.New("AWS_EC2_METADATA_DISABLED is set")
+		return "", 0, ErrDisabled
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Patience)
 	defer cancel()
