@@ -39,7 +39,7 @@ const (
 	CodeNoRegion      = "NoRegion"        // neither the environment nor IMDS names the Region
 	CodeAmbiguous     = "AmbiguousWorker" // ENIs of several instances fit
 	CodeCanceled      = "Canceled"        // ipmgr is ending
-	CodeUnknown       = "Unknown"         // an answer that cannot be read
+	CodeUnknown       = "Unknown"         // an answer without an AWS error code, or one that cannot be read
 )
 
 // meaningOf is the one table from error codes to meanings. EC2 has no modelled

@@ -42,7 +42,7 @@ func meaningIn(err error) meaning {
 	}
 	var f *failure
 	if errors.As(err, &f) {
-		if m := meaningOf(f.code); m != unknown || !f.byServer() {
+		if m := meaningOf(f.code); m != unknown || f.status() < http.StatusInternalServerError {
 			return m
 		}
 		return transient
@@ -50,41 +50,56 @@ func meaningIn(err error) meaning {
 	return unknown
 }
 
-// byServer reports whether AWS took the blame with an HTTP status of 500 or more.
-func (f *failure) byServer() bool {
+// status is the HTTP status of the answer, or 0 without one.
+func (f *failure) status() int {
 	var response *awshttp.ResponseError
-	return errors.As(f.err, &response) && response.HTTPStatusCode() >= http.StatusInternalServerError
+	if errors.As(f.err, &response) {
+		return response.HTTPStatusCode()
+	}
+	return 0
 }
+
+// noCode is what the SDK makes of an answer without an AWS error in it, which
+// a proxy may have given.
+const noCode = "UnknownError"
 
 // newFailure reads the code out of an SDK error, however wrapped.
 func newFailure(ctx context.Context, action, eni string, err error) *failure {
-	f := &failure{action: action, eni: eni, err: err, text: err.Error()}
-	var api smithy.APIError
-	var certificate *tls.CertificateVerificationError
+	f := &failure{action: action, eni: eni, err: err}
+	code, text := diagnose(ctx, f)
+	f.code, f.text = code, strings.ReplaceAll(text, "\n", "; ") // joined errors
 	var source *credential.Error
 	if errors.As(err, &source) {
 		f.source = source.Source
-		f.text = source.Error()
-	}
-	switch {
-	case errors.Is(err, credential.ErrNone):
-		f.code = CodeNoCredentials
-	case errors.As(err, &api) && api.ErrorCode() != "":
-		f.code, f.text = api.ErrorCode(), apiText(api, err)
-	case errors.As(err, &certificate):
-		f.code, f.text = CodeCertificate, certificate.Err.Error()
-	case errors.Is(ctx.Err(), context.Canceled):
-		f.code, f.text = CodeCanceled, "ipmgr is ending"
-	case source != nil:
-		f.code = CodeCredentials
-	case isNetwork(err):
-		f.code, f.text = CodeUnreachable, networkText(err)
-	case f.byServer():
-		f.code = "ServiceUnavailable"
-	default:
-		f.code = CodeUnknown
+		f.text = "credentials from " + string(source.Source) + ": " + f.text
 	}
 	return f
+}
+
+func diagnose(ctx context.Context, f *failure) (code, text string) {
+	var api smithy.APIError
+	var certificate *tls.CertificateVerificationError
+	var source *credential.Error
+	fromSource := errors.As(f.err, &source)
+	switch {
+	case errors.Is(f.err, credential.ErrNone):
+		return CodeNoCredentials, source.Err.Error()
+	case errors.As(f.err, &api) && api.ErrorCode() != noCode:
+		return api.ErrorCode(), apiText(api, f.err)
+	case errors.As(f.err, &certificate):
+		return CodeCertificate, certificate.Err.Error()
+	case errors.Is(ctx.Err(), context.Canceled):
+		return CodeCanceled, "ipmgr is ending"
+	case fromSource && isNetwork(f.err):
+		return CodeCredentials, networkText(f.err)
+	case fromSource:
+		return CodeCredentials, source.Err.Error()
+	case f.status() != 0 && api != nil:
+		return CodeUnknown, fmt.Sprintf("HTTP status %d without an AWS error code", f.status())
+	case isNetwork(f.err):
+		return CodeUnreachable, networkText(f.err)
+	}
+	return CodeUnknown, f.err.Error()
 }
 
 // apiText is AWS's message without the ciphertext that only an administrator
@@ -157,6 +172,9 @@ func faultOf(err error, addr netip.Addr, eni string) *fault.Error {
 
 // advice says what the user can do about a failed call, as an imperative clause.
 func advice(f *failure, m meaning) string {
+	if f.source != "" && m != throttled {
+		return adviceByCode(f)
+	}
 	switch m {
 	case throttled:
 		return "wait: EC2 limits the rate of calls for the whole account and Region"
@@ -185,23 +203,21 @@ const adviceNoCredentials = "give the pod's service account a role (EKS Pod Iden
 
 func adviceByCode(f *failure) string {
 	switch f.code {
-	case CodeUnreachable:
-		return "check the pod's route to the EC2 endpoint (NAT gateway or VPC endpoint), its DNS and its network policies"
+	case CodeUnreachable, CodeUnknown:
+		return "check the pod's route to the EC2 endpoint (NAT gateway or VPC endpoint), its DNS, proxies and network policies"
 	case CodeCertificate:
 		return "set AWS_CA_BUNDLE or SSL_CERT_FILE to the certificate authority of the EC2 endpoint or proxy"
 	case CodeNoCredentials:
-		return adviceNoCredentials
-	case CodeCredentials:
-		if f.source == credential.InstanceRole { // the last resort: nothing else was set up
-			return adviceNoCredentials
-		}
-		return "check the source of the credentials: " + string(f.source)
+		return "give the pod's service account a role (EKS Pod Identity or IRSA), or let pods reach the worker's instance role (IMDS hop limit 2)"
 	case CodeNoRegion:
 		return "set AWS_REGION"
 	case "OptInRequired", "Blocked", "PendingVerification":
 		return "check that the AWS account may use EC2 in this Region"
 	}
-	if meaningOf(f.code) == unsigned {
+	switch {
+	case f.source == credential.InstanceRole:
+		return "give the pod's service account a role (EKS Pod Identity or IRSA), or raise the hop limit of the worker's instance metadata options to 2"
+	case f.source != "" || meaningOf(f.code) == unsigned:
 		return "check the credentials that the pod gets (service account, role and its trust policy) and the worker's clock"
 	}
 	return ""

@@ -101,8 +101,11 @@ func (s *Store) verify(chain []*x509.Certificate, host string) error {
 		found = append(found, s.fromDirs(names)...)
 		err = s.check(chain, host, found)
 	}
+	if err != nil && readErr != nil {
+		return fmt.Errorf("%w (%w)", err, readErr)
+	}
 	if err != nil {
-		return errors.Join(err, readErr)
+		return err
 	}
 	s.remember(key, found)
 	return nil
