@@ -1,0 +1,209 @@
+package manifest_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/manifest"
+)
+
+func read(t *testing.T, text string) []manifest.Document {
+	t.Helper()
+	documents, err := manifest.Read("file", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return documents
+}
+
+func TestWhatIsReadIsWrittenBack(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"one document", "# a comment\nkind: A # too\nb:   'x'\n", "# a comment\nkind: A # too\nb:   'x'\n"},
+		{"separators", "---\na: 1\n---\n\n---\nb: 2\n--- # c\n", "a: 1\n---\nb: 2\n"},
+		{"only comments", "# licence\n---\na: 1\n", "# licence\n---\na: 1\n"},
+		{"a JSON object", `{"a": 1, "b":[ ]}`, `{"a": 1, "b":[ ]}` + "\n"},
+		{"JSON objects one after another", `{"a":1}{"b":2}` + "\n" + `{"c":3}`, "{\"a\":1}\n{\"b\":2}\n{\"c\":3}\n"},
+		{"a YAML map in braces", "{a: 1}", "{a: 1}\n"},
+		{"nothing", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var out bytes.Buffer
+			if err := manifest.Write(&out, read(t, c.text)); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, out.String()); diff != "" {
+				t.Errorf("written (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestMistakesNameTheirDocument(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"no YAML", "a: 1\n---\nb: [", "file, document 2: "},
+		{"a bad separator", "a: 1\n---x\n", "file, document 1: invalid Yaml document separator"},
+		{"a list is no object", "- a\n", "file: is no Kubernetes object"},
+		{"text is no object", "hello\n", "file: is no Kubernetes object"},
+		{"no kind", "apiVersion: v1\n", "file: is no Kubernetes object: apiVersion or kind is missing"},
+		{"a broken item", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n- kind: Pod\n", "file: /items/1: is no Kubernetes object"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			documents, err := manifest.Read("file", []byte(c.text))
+			for _, d := range documents {
+				if err == nil {
+					_, err = d.Objects()
+				}
+			}
+			if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestObjectsAndTheirTemplatesAreFound(t *testing.T) {
+	const text = `
+# nothing
+---
+{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: ns}}
+---
+{apiVersion: v1, kind: Pod, metadata: {generateName: b-}}
+---
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: apps/v1, kind: Deployment, metadata: {name: c}, spec: {template: {metadata: {}}}}
+- {apiVersion: v1, kind: PodList, items: [{apiVersion: v1, kind: Pod, metadata: {name: d}}]}
+- {apiVersion: batch/v1, kind: CronJob, metadata: {name: e}, spec: {jobTemplate: {spec: {template: {}}}}}
+- {apiVersion: batch/v1, kind: Job, metadata: {name: f}, spec: {}}
+- {apiVersion: apps.example.org/v1, kind: Deployment, metadata: {name: g}, spec: {template: {}}}
+- {apiVersion: v1, kind: Service, metadata: {name: h}}
+- {apiVersion: v1, kind: PodTemplate, metadata: {name: i}, template: {}}
+`
+	want := []string{
+		"Pod ns/a: at pod ",
+		"Pod /b-*: at pod ",
+		"Deployment /c: at /items/0/spec/template pod spec.template.",
+		"Pod /d: at /items/1/items/0 pod ",
+		"CronJob /e: at /items/2/spec/jobTemplate/spec/template pod spec.jobTemplate.spec.template.",
+		"Job /f: none", "Deployment /g: none", "Service /h: none",
+		"PodTemplate /i: at /items/6/template pod template.",
+	}
+	var got []string
+	for _, d := range read(t, text) {
+		objects, err := d.Objects()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range objects {
+			line := o.Kind + " " + o.Namespace + "/" + o.Name + ": none"
+			if template, ok := o.Template(); ok {
+				line = strings.TrimSuffix(line, "none") + "at " + strings.TrimLeft(template.Pointer+" ", " ") + "pod " + template.Field
+			}
+			got = append(got, line)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("objects (-want +got):\n%s", diff)
+	}
+}
+
+const addFirst = `[{"op":"add","path":"/metadata/annotations/example.org~1a","value":"yes"},{"op":"add","path":"/spec/initContainers/0","value":{"name":"first","args":["init"],"ready":"true"}}]`
+
+func TestPatchesKeepTheRest(t *testing.T) {
+	for _, c := range []struct{ name, text, patch, want string }{
+		{"comments, order and quotes of YAML", `# the pod
+metadata:
+  # of metadata
+  name: 'a'   # with a name
+  annotations: {}
+spec:
+  initContainers:
+    - name: later # ours
+  z: 1
+  a: "2"
+`, addFirst, `# the pod
+metadata:
+  # of metadata
+  name: 'a' # with a name
+  annotations:
+    example.org/a: "yes"
+spec:
+  initContainers:
+    - name: first
+      args:
+        - init
+      ready: "true"
+    - name: later # ours
+  z: 1
+  a: "2"
+`},
+		{"lists that are not indented", "metadata:\n  annotations:\n    b: c\nspec:\n  initContainers:\n  - name: later\n", addFirst,
+			"metadata:\n  annotations:\n    b: c\n    example.org/a: \"yes\"\nspec:\n  initContainers:\n  - name: first\n    args:\n    - init\n    ready: \"true\"\n  - name: later\n"},
+		{"a move", "spec: {initContainers: [{name: a}, {name: b}]}\n", `[{"op":"move","from":"/spec/initContainers/1","path":"/spec/initContainers/0"}]`, "spec: {initContainers: [{name: b}, {name: a}]}\n"},
+		{"an end", "spec:\n  volumes:\n  - name: a\n", `[{"op":"add","path":"/spec/volumes/-","value":{"name":"b"}}]`, "spec:\n  volumes:\n  - name: a\n  - name: b\n"},
+		{"an empty value beside it", "metadata:\n  annotations:\n    a:\nspec:\n  initContainers:\n  -\n", addFirst, "metadata:\n  annotations:\n    a:\n    example.org/a: \"yes\"\nspec:\n  initContainers:\n  - name: first\n    args:\n    - init\n    ready: \"true\"\n  -\n"},
+		{"an alias is written out", "metadata: {annotations: &x {k: v}}\nspec: {initContainers: [], other: *x}\n", addFirst,
+			"metadata:\n  annotations:\n    example.org/a: \"yes\"\n    k: v\nspec:\n  initContainers:\n  - args:\n    - init\n    name: first\n    ready: \"true\"\n  other:\n    k: v\n"},
+		{"JSON on one line", `{"metadata":{"annotations":{"b":"<c>"}},"spec":{"z":1.0,"initContainers":[]}}`, addFirst,
+			`{"metadata":{"annotations":{"b":"<c>","example.org/a":"yes"}},"spec":{"z":1.0,"initContainers":[{"name":"first","args":["init"],"ready":"true"}]}}`},
+		{"JSON on many lines", "{\n    \"spec\": {\n        \"volumes\": []\n    }\n}", `[{"op":"add","path":"/spec/volumes/-","value":"b"}]`, "{\n    \"spec\": {\n        \"volumes\": [\n            \"b\"\n        ]\n    }\n}"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := read(t, c.text)[0].Patch([]byte(c.patch))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, string(got.Text)); diff != "" {
+				t.Errorf("patched (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestPatchesThatDoNotFitAreRefused(t *testing.T) {
+	for name, patch := range map[string]string{"no patch": "{", "no place": `[{"op":"add","path":"/a/b/c","value":1}]`} {
+		t.Run(name, func(t *testing.T) {
+			if d, err := read(t, "a: 1\n")[0].Patch([]byte(patch)); err == nil || !strings.HasPrefix(err.Error(), "file: ") {
+				t.Errorf("patched to %q, error %v", d.Text, err)
+			}
+		})
+	}
+}
+
+// FuzzPatch compares the edited text with the patched JSON.
+func FuzzPatch(f *testing.F) {
+	f.Add("metadata:\n  annotations: {}\nspec:\n  initContainers:\n  - name: x\n")
+	f.Add("metadata: &a\n  annotations: {b: c}\nspec:\n  initContainers: [*a]\n")
+	f.Add(`{"metadata":{"annotations":{}},"spec":{"initContainers":[{}]}}`)
+	f.Add("metadata:\n  annotations:\n    a: |\n      yes\n      no\nspec:\n  initContainers:\n  - on: off\n    y: 0x10\n    n: 1_0\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		documents, err := manifest.Read("file", []byte(text))
+		if err != nil {
+			return
+		}
+		for _, d := range documents {
+			_, _ = d.Objects()
+			patched, err := d.Patch([]byte(addFirst))
+			if err != nil {
+				continue
+			}
+			again, err := manifest.Read("file", patched.Text)
+			if err != nil || len(again) != 1 {
+				t.Fatalf("%q is patched to %q, which is read as %d documents: %v", text, patched.Text, len(again), err)
+			}
+			var got, want any
+			if manifest.Decode(again[0].JSON, &got) != nil || manifest.Decode(patched.JSON, &want) != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("%q is patched to %q; want the content %s", text, patched.Text, patched.JSON)
+			}
+			if !json.Valid(patched.JSON) {
+				t.Errorf("content %q", patched.JSON)
+			}
+		}
+	})
+}

@@ -1,0 +1,143 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	yamlv3 "go.yaml.in/yaml/v3"
+	"sigs.k8s.io/yaml"
+)
+
+var errPlace = errors.New("there is no such place in the YAML text")
+
+// editNode applies one operation to a document's nodes.
+func editNode(document *yamlv3.Node, operation jsonpatch.Operation) error {
+	path, err := operation.Path()
+	if err != nil {
+		return fmt.Errorf("path of an operation: %w", err)
+	}
+	var value *yamlv3.Node
+	switch operation.Kind() {
+	case "add":
+		value, err = newNode(operation)
+	case "move":
+		from, errFrom := operation.From()
+		if errFrom != nil {
+			return fmt.Errorf("origin of a move: %w", errFrom)
+		}
+		value, err = take(document, from)
+	default:
+		err = fmt.Errorf("operation %q is none that is made", operation.Kind())
+	}
+	if err != nil {
+		return err
+	}
+	return put(document, path, value)
+}
+
+// newNode makes a node of an operation's JSON value, in block style.
+func newNode(operation jsonpatch.Operation) (*yamlv3.Node, error) {
+	raw := operation["value"]
+	if raw == nil {
+		return nil, errors.New("an add has no value")
+	}
+	var document yamlv3.Node
+	if err := yamlv3.Unmarshal(*raw, &document); err != nil || len(document.Content) != 1 {
+		return nil, fmt.Errorf("value of an add: %w", errors.Join(err, errPlace))
+	}
+	block(document.Content[0])
+	return document.Content[0], nil
+}
+
+// block takes JSON's style away. Strings stay quoted that older YAML takes for
+// something else, such as yes.
+func block(n *yamlv3.Node) {
+	if plain, err := yaml.Marshal(n.Value); n.Kind != yamlv3.ScalarNode || err == nil && plain[0] != '"' && plain[0] != '\'' {
+		n.Style = 0
+	}
+	for _, child := range n.Content {
+		block(child)
+	}
+}
+
+// parent finds what holds the last element of a pointer, and that element.
+func parent(document *yamlv3.Node, pointer string) (*yamlv3.Node, string, error) {
+	tokens := strings.Split(pointer, "/")
+	if len(tokens) < 2 || len(document.Content) != 1 {
+		return nil, "", errPlace
+	}
+	node := document.Content[0]
+	for _, token := range tokens[1 : len(tokens)-1] {
+		i, found := index(node, unescape(token))
+		if !found {
+			return nil, "", errPlace
+		}
+		node = node.Content[i]
+	}
+	return node, unescape(tokens[len(tokens)-1]), nil
+}
+
+// unescape is RFC 6901's.
+func unescape(token string) string { return strings.NewReplacer("~1", "/", "~0", "~").Replace(token) }
+
+// index finds a child: the value of a key, or an element.
+func index(n *yamlv3.Node, token string) (int, bool) {
+	switch n.Kind {
+	case yamlv3.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].Value == token {
+				return i + 1, true
+			}
+		}
+	case yamlv3.SequenceNode:
+		i, err := strconv.Atoi(token)
+		return i, err == nil && i >= 0 && i < len(n.Content)
+	}
+	return 0, false
+}
+
+// put adds a value, as the operation add does.
+func put(document *yamlv3.Node, pointer string, value *yamlv3.Node) error {
+	holder, token, err := parent(document, pointer)
+	if err != nil {
+		return err
+	}
+	if len(holder.Content) == 0 {
+		holder.Style = 0 // {} and [] become a map and a list on lines of their own
+	}
+	i, found := index(holder, token)
+	switch {
+	case holder.Kind == yamlv3.MappingNode && found:
+		holder.Content[i] = value
+	case holder.Kind == yamlv3.MappingNode:
+		key := &yamlv3.Node{Kind: yamlv3.ScalarNode, Tag: "!!str", Style: yamlv3.DoubleQuotedStyle, Value: token}
+		block(key)
+		holder.Content = append(holder.Content, key, value)
+	case holder.Kind == yamlv3.SequenceNode && found:
+		holder.Content = slices.Insert(holder.Content, i, value)
+	case holder.Kind == yamlv3.SequenceNode && (token == "-" || token == strconv.Itoa(len(holder.Content))):
+		holder.Content = append(holder.Content, value)
+	default:
+		return errPlace
+	}
+	return nil
+}
+
+// take removes an element of a list and returns it.
+func take(document *yamlv3.Node, pointer string) (*yamlv3.Node, error) {
+	holder, token, err := parent(document, pointer)
+	if err != nil {
+		return nil, err
+	}
+	i, found := index(holder, token)
+	if !found || holder.Kind != yamlv3.SequenceNode {
+		return nil, errPlace
+	}
+	value := holder.Content[i]
+	holder.Content = slices.Delete(holder.Content, i, i+1)
+	return value, nil
+}
