@@ -127,8 +127,8 @@ func TestCertificateIsReloaded(t *testing.T) {
 				t.Errorf("serial %d with a broken file, want 3", got)
 			}
 		}
-		if got := strings.Count(log.buffer.String(), "level=ERROR"); got != 1 {
-			t.Errorf("%d complaints about one broken file:\n%s", got, log.buffer.String())
+		if got := strings.Count(log.String(), "level=ERROR"); got != 1 {
+			t.Errorf("%d complaints about one broken file:\n%s", got, log.String())
 		}
 		if err := os.Remove(filepath.Join(c.dir, "tls.key")); err != nil {
 			t.Fatal(err)
@@ -138,8 +138,8 @@ func TestCertificateIsReloaded(t *testing.T) {
 		if got := serial(); got != 4 {
 			t.Errorf("serial %d after the mend, want 4", got)
 		}
-		if got := strings.Count(log.buffer.String(), "level=ERROR"); got != 2 {
-			t.Errorf("%d complaints about two mistakes:\n%s", got, log.buffer.String())
+		if got := strings.Count(log.String(), "level=ERROR"); got != 2 {
+			t.Errorf("%d complaints about two mistakes:\n%s", got, log.String())
 		}
 	})
 }

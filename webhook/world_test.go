@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -12,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -63,9 +63,22 @@ type testServer struct {
 }
 
 // lines are the log lines of a server.
-type lines struct{ buffer bytes.Buffer }
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
 
-func (l *lines) Write(p []byte) (int, error) { return l.buffer.Write(p) }
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
 
 func serve(t testing.TB, cluster source, flags ...string) *testServer {
 	t.Helper()
@@ -89,7 +102,7 @@ func serve(t testing.TB, cluster source, flags ...string) *testServer {
 			t.Error(err)
 		}
 		if t.Failed() {
-			t.Log(s.log.buffer.String())
+			t.Log(s.log.String())
 		}
 	})
 	for s.cert.current.Load() == nil { // what readiness waits for
