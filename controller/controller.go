@@ -37,11 +37,9 @@ import (
 // LeaseName is the name of the Lease that elects a replica.
 const LeaseName = "multus-ipmgr-controller"
 
+// Requests to the API server: the first pass over a subnet with hundreds of
+// reservations writes each of them twice.
 const (
-	// settle is how long EC2 may take to list a new reservation.
-	settle = 30 * time.Second
-	// Requests to the API server: the first pass over a subnet with hundreds of
-	// reservations writes each of them twice.
 	queriesPerSecond = 50
 	queriesBurst     = 100
 )
@@ -98,7 +96,7 @@ func New(ctx context.Context, options Options, config *rest.Config, log *slog.Lo
 		return nil, err
 	}
 	reconciler := reservation.New(reservation.Options{
-		Client: manager.GetClient(), Cloud: cloud, Selection: options.Selection, Interval: options.SyncInterval, Settle: settle,
+		Client: manager.GetClient(), Cloud: cloud, Selection: options.Selection, Interval: options.SyncInterval, Settle: options.Settle,
 		Backoff: backoff.Backoff{Base: time.Second, Max: options.SyncInterval, Rand: rand.Float64},
 		Log:     log, Now: time.Now,
 	})

@@ -19,6 +19,7 @@ import (
 type Options struct {
 	Selection    vpc.Selection // whose reservations are mirrored
 	SyncInterval time.Duration // between two looks at EC2
+	Settle       time.Duration // how long EC2 may take to list a new reservation; no flag
 	Namespace    string        // of the Lease
 	OpsAddress   string        // where metrics and probes are, over plain HTTP
 	Kubeconfig   string        // empty: the pod's own service account
@@ -43,7 +44,7 @@ type optionParser struct {
 func ParseOptions(arguments []string, version, namespace string, output io.Writer) (Options, error) {
 	p := &optionParser{
 		flags:   flag.NewFlagSet("controller", flag.ContinueOnError),
-		options: Options{SyncInterval: time.Minute, OpsAddress: ":8080", Namespace: namespace, Version: version},
+		options: Options{SyncInterval: time.Minute, Settle: 30 * time.Second, OpsAddress: ":8080", Namespace: namespace, Version: version},
 	}
 	p.flags.SetOutput(output)
 	p.declare()
