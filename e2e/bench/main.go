@@ -1,0 +1,82 @@
+// Command bench measures the figures that the project promises and prints each
+// beside its bar. It judges nothing: machines are noisy, so the figures are CPU
+// times, counts, and ratios within one run.
+//
+//	go run ./e2e/bench              all figures (make bench builds the programs first)
+//	go run ./e2e/bench init burst   those whose name contains one of the words
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/controlplane"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/netlab"
+)
+
+func main() {
+	// Inside the lab there is no way to the module proxy any more.
+	if err := controlplane.Prepare(context.Background(), controlplane.Options{Progress: os.Stderr}); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	os.Exit(netlab.Run(run))
+}
+
+// measurement is one group of figures that are measured together.
+type measurement struct {
+	name    string
+	what    string
+	measure func(ctx context.Context, b *bench) error
+}
+
+func measurements() []measurement {
+	return []measurement{
+		{"init-cpu", "ipmgr init, one ENI, TLS with the system's certificates", initCPU},
+		{"init-latency", "ipmgr init, two ENIs, 100 ms for each EC2 call", initLatency},
+		{"floating", "a floating address is added beside a sidecar", floating},
+		{"rest", "a sidecar at rest", rest},
+		{"size", "what is injected into every pod", size},
+		{"admission", "CPU of one admission, against a plain controller-runtime handler", admission},
+		{"webhook", "the webhook at rest, connected to a real API server", webhookAtRest},
+		{"burst", "1,000 pods start at once under EC2's token buckets, in real time (about 3 minutes)", thousandPods},
+	}
+}
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	b, err := newBench()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		return 1
+	}
+	defer b.close()
+	words := os.Args[1:]
+	failed := 0
+	fmt.Printf("%-52s %16s   %s\n", "figure", "measured", "bar")
+	for _, m := range measurements() {
+		if len(words) > 0 && !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(m.name, w) }) {
+			continue
+		}
+		fmt.Printf("\n%s: %s\n", m.name, m.what)
+		if err := m.measure(ctx, b); err != nil {
+			fmt.Printf("  not measured: %v\n", err)
+			failed++
+		}
+		if ctx.Err() != nil {
+			return 1
+		}
+	}
+	return min(failed, 1)
+}
+
+// figure prints one result.
+func figure(name, measured, bar string) {
+	fmt.Printf("  %-50s %16s   %s\n", name, measured, bar)
+}
