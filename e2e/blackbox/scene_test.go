@@ -35,6 +35,7 @@ type scene struct {
 	server *vpcsim.Server
 	ec2    *ec2.Client // of an administrator
 	before []vpcsim.ENI
+	eth0   map[*netlab.Pod]netip.Addr
 
 	mu        sync.Mutex
 	forgotten []vpcsim.Call // calls from before the last reset
@@ -66,7 +67,7 @@ func newScene(t *testing.T, changes ...func(*vpcsim.Topology)) *scene {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &scene{T: t, lab: lab, sim: sim, server: server, before: sim.ENIs()}
+	s := &scene{T: t, lab: lab, sim: sim, server: server, before: sim.ENIs(), eth0: map[*netlab.Pod]netip.Addr{}}
 	s.ec2 = administrator(server.EC2URL)
 	t.Cleanup(s.end)
 	return s
@@ -207,6 +208,7 @@ func (s *scene) podLike(spec netlab.PodSpec) *netlab.Pod {
 	if err != nil {
 		s.Fatal(err)
 	}
+	s.eth0[pod] = spec.Eth0.Addr()
 	s.Cleanup(func() {
 		if err := pod.Close(); err != nil {
 			s.Errorf("close pod %s: %v", pod.Name, err)
@@ -246,6 +248,13 @@ func (s *scene) take(eni string, addrs ...string) {
 func (s *scene) drop(eni string, addrs ...string) {
 	s.Helper()
 	_, err := s.ec2.UnassignPrivateIpAddresses(s.Context(), &ec2.UnassignPrivateIpAddressesInput{NetworkInterfaceId: &eni, PrivateIpAddresses: addrs})
+	s.do(err)
+}
+
+// drop6 takes an IPv6 address from an ENI behind ipmgr's back.
+func (s *scene) drop6(eni string, addrs ...string) {
+	s.Helper()
+	_, err := s.ec2.UnassignIpv6Addresses(s.Context(), &ec2.UnassignIpv6AddressesInput{NetworkInterfaceId: &eni, Ipv6Addresses: addrs})
 	s.do(err)
 }
 
