@@ -42,8 +42,9 @@ func (l *loop) releaseGone(ctx context.Context, gone []*entry) {
 					l.Log.Info("address kept, another pod on this worker has it", "address", e.address.Addr, "eni", e.eni.ID)
 					return
 				}
-				l.released(e.eni, []netip.Addr{e.address.Addr}, err)
-				l.counters.Releases++
+				if l.released(e.eni, []netip.Addr{e.address.Addr}, err) {
+					l.counters.Releases++
+				}
 			}
 		})
 	}
@@ -75,10 +76,15 @@ func (l *loop) unassign(ctx context.Context, eni plan.ENI, addrs []netip.Addr) e
 	return l.ENIs.Unassign(ctx, eni, addrs)
 }
 
-func (l *loop) released(eni plan.ENI, addrs []netip.Addr, err error) {
-	if err != nil {
+// released reports the outcome, and whether anything was released.
+func (l *loop) released(eni plan.ENI, addrs []netip.Addr, err error) bool {
+	switch {
+	case err != nil:
 		l.Log.Warn("addresses were not released", "addresses", addrs, "eni", eni.ID, "error", err)
-		return
+	case l.Settings.DryRun:
+	default:
+		l.Log.Info("addresses released", "addresses", addrs, "eni", eni.ID)
+		return true
 	}
-	l.Log.Info("addresses released", "addresses", addrs, "eni", eni.ID)
+	return false
 }

@@ -49,7 +49,9 @@ func (l *loop) publish() {
 	slices.SortFunc(s.Addresses, func(a, b AddressStatus) int { return a.Addr.Compare(b.Addr) })
 	l.status.Store(&s)
 	if ready := s.Err == nil; ready && !l.ready {
-		l.Log.Info("all addresses are assigned", "addresses", len(s.Addresses))
+		if !l.Settings.DryRun {
+			l.Log.Info("all addresses are assigned", "addresses", len(s.Addresses))
+		}
 		l.ready, l.wasReady = true, true
 	} else if !ready && l.ready {
 		l.Log.Warn("not all addresses are assigned", "error", s.Err)
