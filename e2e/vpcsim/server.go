@@ -17,6 +17,9 @@ import (
 type Addresses struct {
 	EC2, Control string
 	IMDS         []IMDSAddress
+	// Wire is the directory in which each ENI has a socket ENI-ID.sock of type
+	// unixpacket, one Ethernet frame per message; it is made when missing.
+	Wire string
 }
 
 // IMDSAddress is where the metadata service of one instance listens. The
@@ -32,6 +35,8 @@ type Server struct {
 	IMDSURL map[string]string
 
 	sim     *Sim
+	wire    string
+	cables  *cables
 	servers []*http.Server
 	done    sync.WaitGroup
 }
@@ -67,6 +72,12 @@ func (srv *Server) open(ctx context.Context, a Addresses) (err error) {
 			return fmt.Errorf("IMDS of %s: %w", m.Instance, err)
 		}
 	}
+	if srv.wire = a.Wire; a.Wire == "" {
+		return nil
+	}
+	if srv.cables, err = layCables(a.Wire, srv.sim.world, srv.sim.DataPlane()); err != nil {
+		return fmt.Errorf("wire: %w", err)
+	}
 	return nil
 }
 
@@ -96,6 +107,9 @@ func (srv *Server) Close() error {
 		errs = append(errs, s.Close())
 	}
 	srv.done.Wait()
+	if srv.cables != nil {
+		errs = append(errs, srv.cables.close())
+	}
 	return errors.Join(errs...)
 }
 
@@ -105,6 +119,9 @@ func (srv *Server) Ready(order []IMDSAddress) string {
 	line := fmt.Sprintf("ready ec2=%s control=%s", srv.EC2URL, srv.ControlURL)
 	for _, m := range order {
 		line += fmt.Sprintf(" imds.%s=%s", m.Instance, srv.IMDSURL[m.Instance])
+	}
+	if srv.wire != "" {
+		line += " wire=" + srv.wire
 	}
 	return line
 }

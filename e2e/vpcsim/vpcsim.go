@@ -11,6 +11,8 @@
 // world the state and EC2's rules, ec2api and imds the two protocols, sigv4
 // signatures, throttle the token buckets, chaos the faults, journal the calls,
 // settings what can be changed meanwhile, and control the interface for tests.
+// Of the data path, fabric decides about frames, wire is the cable to a worker,
+// dataplane joins the two over the world, and pcap writes what passes.
 package vpcsim
 
 import (
@@ -25,6 +27,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/chaos"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/control"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/credentials"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/dataplane"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/ec2api"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/imds"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/journal"
@@ -47,6 +50,8 @@ type (
 	Call = journal.Call
 	// ENI is an ENI as the control API lists it.
 	ENI = control.ENI
+	// DataPlane is where packets go, with counters and captures.
+	DataPlane = dataplane.Plane
 )
 
 // The key pair that signs requests, which is AWS's published example.
@@ -123,6 +128,7 @@ func New(t Topology, o Options) (*Sim, error) {
 		},
 		control: &control.Control{
 			World: w, Settings: store, Faults: faults, Journal: calls, Buckets: buckets, IMDS: metadata,
+			DataPlane: dataplane.New(dataplane.View{World: w}, o.Now), Closing: closing.Done(),
 		},
 	}, nil
 }
@@ -143,6 +149,10 @@ func (s *Sim) Control() http.Handler { return s.control.Handler() }
 // EC2 says so by the setting dataPathLag.
 func (s *Sim) RoutedTo(addr netip.Addr) (eni string, ok bool) { return s.world.RoutedTo(addr) }
 
+// DataPlane is what carries frames between the workers' cables, which
+// [Sim.Listen] lays as sockets.
+func (s *Sim) DataPlane() *DataPlane { return s.control.DataPlane }
+
 // ENIs lists all ENIs as they are now, in the order of their creation.
 func (s *Sim) ENIs() []ENI { return s.control.ENIs() }
 
@@ -162,8 +172,8 @@ func (s *Sim) Set(patch string) error {
 // Inject adds faults: all of them or, with an error, none.
 func (s *Sim) Inject(faults ...Fault) error { return s.control.Faults.Add(faults...) }
 
-// Reset forgets calls and faults and fills the token buckets. World and
-// settings stay.
+// Reset forgets calls, faults and the data plane's counters and fills the token
+// buckets. World and settings stay.
 func (s *Sim) Reset() { s.control.Reset() }
 
 // Close ends all requests that hang or wait. The simulator must not be used

@@ -13,6 +13,7 @@ import (
 	"strconv"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/chaos"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/dataplane"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/imds"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/journal"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/settings"
@@ -31,6 +32,10 @@ type Control struct {
 	Journal  *journal.Journal
 	Buckets  *throttle.Buckets
 	IMDS     *imds.Service
+	// DataPlane counts and captures what the VPC carries.
+	DataPlane *dataplane.Plane
+	// Closing is closed when the simulator ends, and captures with it.
+	Closing <-chan struct{}
 }
 
 // ENI is one ENI as /v1/enis lists it.
@@ -65,6 +70,8 @@ func (c *Control) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/subnets", func(w http.ResponseWriter, _ *http.Request) { answer(w, c.subnets()) })
 	mux.HandleFunc("GET /v1/routes", func(w http.ResponseWriter, _ *http.Request) { answer(w, c.routes()) })
 	mux.HandleFunc("GET /v1/imds", func(w http.ResponseWriter, _ *http.Request) { answer(w, c.IMDS.Counts()) })
+	mux.HandleFunc("GET /v1/dataplane", func(w http.ResponseWriter, _ *http.Request) { answer(w, c.DataPlane.Status()) })
+	mux.HandleFunc("GET /v1/pcap", c.getPcap)
 	mux.HandleFunc("GET /v1/calls", func(w http.ResponseWriter, r *http.Request) {
 		pending, _ := strconv.ParseBool(r.URL.Query().Get("pending"))
 		answer(w, c.Journal.Calls(pending))
@@ -80,13 +87,14 @@ func (c *Control) Handler() http.Handler {
 	return mux
 }
 
-// Reset forgets calls and faults and fills the token buckets. The world and the
-// settings stay.
+// Reset forgets calls, faults and the data plane's counters and fills the token
+// buckets. The world and the settings stay.
 func (c *Control) Reset() {
 	c.Journal.Reset()
 	c.Faults.Reset()
 	c.Buckets.Reset()
 	c.IMDS.Reset()
+	c.DataPlane.Reset()
 }
 
 // ENIs lists the ENIs as they are now, in the order of their creation.

@@ -78,10 +78,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // handle is what happens between the arrival of a request and its answer.
 func (a *API) handle(r *http.Request, body []byte, p Params) (chaos.Fault, reply, error) {
 	action := p["Action"]
-	if err := a.Sleep(time.Duration(a.Settings.Get().Latency)); err != nil {
+	if err := a.Verifier.Verify(r, body, a.Now()); err != nil {
 		return chaos.Fault{}, nil, err
 	}
-	if err := a.Verifier.Verify(r, body, a.Now()); err != nil {
+	if err := a.Sleep(time.Duration(a.Settings.Get().Latency)); err != nil {
 		return chaos.Fault{}, nil, err
 	}
 	fault, _ := a.Faults.Take(action)

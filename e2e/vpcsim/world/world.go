@@ -54,6 +54,7 @@ type World struct {
 	blocks       map[netip.Prefix]string          // delegated prefix -> ENI, now
 	routes       map[netip.Prefix]history[string] // address or prefix -> ENI, over time
 	created      map[string]creation              // client token -> what it created
+	changed      chan struct{}                    // closed by announce; nil while nobody waits
 }
 
 // ordered is a map that remembers the order in which keys were added.
@@ -139,6 +140,8 @@ func (w *World) store(e *ENI, m moment) {
 	var old *ENI
 	if h := w.enis.value[e.ID]; len(h) > 0 {
 		old = h.latest()
+	} else {
+		w.announce()
 	}
 	w.enis.set(e.ID, w.enis.value[e.ID].add(e, m))
 	w.reindex(e.ID, old, e, m)
@@ -149,6 +152,7 @@ func (w *World) erase(e *ENI) {
 	m := moment{at: w.now(), lags: w.lags()}
 	w.enis.set(e.ID, w.enis.value[e.ID].add(nil, m))
 	w.reindex(e.ID, e, nil, m)
+	w.announce()
 }
 
 // reindex moves holders, blocks and routes from one version to the next.
