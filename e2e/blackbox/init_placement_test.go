@@ -104,6 +104,7 @@ func TestInitLeavesAlone(t *testing.T) {
 			name: "everything in a dry run", nets: []netlab.Net{like(w1eth1, "net1", "10.10.1.81/24", "2600:1f13:0:1::81/64")},
 			cloud: holding(w2eth1, "10.10.1.81"), env: []string{"IPMGR_DRY_RUN=true"},
 			holds: holdings{w2eth1: "10.10.1.81"}, calls: []string{}, logs: []string{"would assign address"},
+			never: []string{"address assigned", "all addresses are assigned"},
 		},
 	})
 }

@@ -31,6 +31,7 @@ type initCase struct {
 	calls   []string // all EC2 calls in alphabetical order; nil looks at none
 	message []string // parts of the termination message
 	logs    []string // messages that are logged
+	never   []string // messages that are not
 }
 
 func runInit(t *testing.T, cases []initCase) {
@@ -88,6 +89,11 @@ func (tt initCase) checkWords(s *scene, p *process) {
 	for _, part := range tt.message {
 		if !strings.Contains(message, part) {
 			s.Errorf("termination message %q lacks %q", message, part)
+		}
+	}
+	for _, message := range tt.never {
+		if len(p.logged(message)) > 0 {
+			s.Errorf("logged %q", message)
 		}
 	}
 	for _, message := range tt.logs {

@@ -144,7 +144,14 @@ func TestSidecarFollowsItsPod(t *testing.T) {
 			name: "a dry run assigns nothing", env: []string{"IPMGR_DRY_RUN=true", "IPMGR_RELEASE=true"},
 			phases: []phase{
 				{name: "start", holds: holdings{}, logs: "would assign address"},
-				{name: "an address goes", do: func(s *scene, p *process) { s.remove(p.pod, "net1", "10.10.1.81/24") }, holds: holdings{}, logs: "would release addresses"},
+				{name: "an address goes", do: func(s *scene, p *process) { s.remove(p.pod, "net1", "10.10.1.81/24") }, holds: holdings{}, logs: "would release addresses", check: func(s *scene, p *process) {
+					p.awaitMissing("NoAddress")
+					for _, lie := range []string{"address assigned", "all addresses are assigned", "addresses released"} {
+						if len(p.logged(lie)) > 0 {
+							s.Errorf("logged %q", lie)
+						}
+					}
+				}},
 			},
 		},
 	})
