@@ -11,12 +11,12 @@ type Checker struct {
 	reservations     []Reservation
 	subnets          []subnet
 	explicit, prefix []Range // addresses of the reservations of each type
-	others           []Plan
+	others           []Network
 }
 
-// NewChecker returns a checker that knows the reservations, and the plans of
-// NADs that may overlap. The object that is checked may be among them.
-func NewChecker(reservations []Reservation, others []Plan) Checker {
+// NewChecker returns a checker that knows the reservations, and the
+// networks that may overlap. The object that is checked may be among them.
+func NewChecker(reservations []Reservation, others []Network) Checker {
 	return Checker{
 		reservations: reservations,
 		subnets:      subnets(reservations),
@@ -28,46 +28,52 @@ func NewChecker(reservations []Reservation, others []Plan) Checker {
 
 // NAD checks a NAD. Nothing is found in one whose addresses do not belong to
 // ENIs.
-func (c Checker) NAD(d Definition) Report { return c.Plan(d.Plan()) }
+func (c Checker) NAD(d Definition) Report { return c.Network(Read(d)) }
 
-// Plan checks what a NAD says about addresses.
-func (c Checker) Plan(plan Plan) Report {
-	found := append(findings(nil), plan.Findings...)
+// Network checks a NAD that has been read.
+func (c Checker) Network(network Network) Report {
+	found := append(findings(nil), network.Findings...)
 	var report Report
-	for _, r := range plan.Ranges() {
-		report.Ranges = append(report.Ranges, ObjectRange{plan.Object, r.First, r.Last})
+	for _, r := range network.Ranges() {
+		report.Ranges = append(report.Ranges, ObjectRange{network.Object, r.First, r.Last})
 	}
-	for _, plugin := range plan.Plugins {
+	for _, plugin := range network.Plugins {
 		found.plugin(plugin)
 		for _, pool := range plugin.IPAM.Pools {
 			c.pool(&found, plugin.IPAM.Type, pool)
-			c.overlap(&found, plan, plugin.IPAM, pool)
+			c.overlap(&found, network, plugin.IPAM, pool)
 		}
 	}
-	c.twoSubnets(&found, plan.Pools())
+	c.twoSubnets(&found, network.Pools())
 	if len(report.Ranges) > 0 {
 		c.nothingKnown(&found, "spec.config")
 	}
-	report.Findings = found.of(plan.Object)
+	report.Findings = found.of(network.Object)
 	return report
 }
 
 // networksField is where a pod says which addresses it wants.
 const networksField = "metadata.annotations[" + NetworksAnnotation + "]"
 
+// BadAnnotation is the finding that Selections failed with err. field is where
+// the pod is within the object, and empty or ends in a dot.
+func BadAnnotation(object, field string, err error) Finding {
+	return Finding{object, AnnotationMalformed.Severity(), AnnotationMalformed, field + networksField, err.Error()}
+}
+
 // Pod checks the static addresses that a pod, whose "namespace/name" object
 // is, asks for. find looks a NAD up; networks that it does not know count as
 // managed, as nothing says otherwise.
-func (c Checker) Pod(object string, selections []Selection, find func(namespace, name string) (Plan, bool)) []Finding {
+func (c Checker) Pod(object string, selections []Selection, find func(namespace, name string) (Network, bool)) []Finding {
 	var found findings
 	for i, s := range selections {
-		plan, known := find(s.Namespace, s.Name)
-		if len(s.IPs) == 0 || known && !plan.Managed {
+		network, known := find(s.Namespace, s.Name)
+		if len(s.IPs) == 0 || known && !network.Managed {
 			continue
 		}
 		field := fmt.Sprintf("%s[%d].ips", networksField, i)
 		if known {
-			found.ips(field, plan)
+			found.ips(field, network)
 		}
 		for j, ip := range s.IPs {
 			c.static(&found, fmt.Sprintf("%s[%d]", field, j), ip)

@@ -119,7 +119,7 @@ func TestNADsAreComparedWithOthers(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			this := nad.Definition{Namespace: "ns", Name: "net", Config: c.config}
 			other := nad.Definition{Namespace: "ns", Name: "other", Config: c.other}
-			got := nad.NewChecker(vpc, []nad.Plan{this.Plan(), other.Plan()}).NAD(this).Findings
+			got := nad.NewChecker(vpc, []nad.Network{nad.Read(this), nad.Read(other)}).NAD(this).Findings
 			if diff := cmp.Diff(c.findings, places(got)); diff != "" {
 				t.Fatalf("findings (-want +got):\n%s\n%v", diff, got)
 			}
@@ -158,20 +158,20 @@ func TestAddressesOfPodsAreChecked(t *testing.T) {
 		{"nothing is known", `[{"name":"fixed","ips":["10.10.1.200/24"]}]`, nil, []string{"no-reservation " + field + "[0].ips"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			plans := map[string]nad.Plan{}
-			var others []nad.Plan
+			networks := map[string]nad.Network{}
+			var others []nad.Network
 			for name, config := range nads {
-				plan := nad.Definition{Namespace: "ns", Name: name, Config: config}.Plan()
-				plans["ns/"+name] = plan
-				others = append(others, plan)
+				network := nad.Read(nad.Definition{Namespace: "ns", Name: name, Config: config})
+				networks["ns/"+name] = network
+				others = append(others, network)
 			}
 			selections, err := nad.Selections("ns", c.annotation)
 			if err != nil {
 				t.Fatal(err)
 			}
-			find := func(namespace, name string) (nad.Plan, bool) {
-				plan, found := plans[namespace+"/"+name]
-				return plan, found
+			find := func(namespace, name string) (nad.Network, bool) {
+				network, found := networks[namespace+"/"+name]
+				return network, found
 			}
 			got := nad.NewChecker(c.known, others).Pod("ns/pod", selections, find)
 			if diff := cmp.Diff(c.findings, places(got)); diff != "" {

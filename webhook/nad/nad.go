@@ -10,6 +10,7 @@ package nad
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Names that users write.
@@ -38,8 +39,10 @@ type Definition struct {
 	Config    string // spec.config: CNI configuration as JSON, or empty
 }
 
-// Network is what a NAD means to the pods that select it.
+// Network is what a NAD means to the pods that select it, and to who plans
+// addresses.
 type Network struct {
+	Object string // "namespace/name" of the NAD
 	// Managed: its addresses belong to ENIs.
 	Managed bool
 	// Addressed: its IPAM gives the interface an address before any container
@@ -47,7 +50,15 @@ type Network struct {
 	Addressed bool
 	// Problem says what had to be guessed, and is nil when nothing had to.
 	Problem error
+	// Plugins of a managed network. Of others, nothing is read.
+	Plugins []PluginConfig
+	// Findings in the NAD by itself: what Multus or an IPAM plugin refuses or
+	// ignores, and what cannot be read.
+	Findings []Finding
 }
+
+// Object is the NAD's "namespace/name".
+func (d Definition) Object() string { return d.Namespace + "/" + d.Name }
 
 // Unknown is a network of which nothing is known. It counts as managed and
 // addressed: an address that is managed in vain is reported by ipmgr, one that
@@ -65,6 +76,7 @@ func Unknown(problem error) Network {
 // (ErrBadLabel) is a problem, and the plugin decides.
 func Read(d Definition) Network {
 	network := readConfig(d.Config)
+	network.Object = d.Object()
 	switch value, labelled := d.Labels[ManagedLabel]; {
 	case !labelled:
 	case value == "true" || value == "false":
@@ -75,6 +87,7 @@ func Read(d Definition) Network {
 	default:
 		network.Problem = errors.Join(network.Problem, fmt.Errorf("label %s=%q: %w", ManagedLabel, value, ErrBadLabel))
 	}
+	network.plan(d)
 	return network
 }
 
@@ -83,8 +96,8 @@ func readConfig(text string) Network {
 	if err != nil {
 		return Unknown(err)
 	}
-	main := config.Plugins[0]
-	return Network{Managed: managedType(main.Type), Addressed: main.IPAM != ""}
+	addressed := slices.ContainsFunc(config.Plugins, func(p Plugin) bool { return p.IPAM != "" })
+	return Network{Managed: managedType(config.Plugins[0].Type), Addressed: addressed}
 }
 
 // managedType lists the plugins that put a pod on the worker's own ENI.

@@ -29,6 +29,37 @@ type Reservation struct {
 	Zone       string       // availability zone
 }
 
+// ParseReservation reads a reservation as a ReservedCIDR object writes it. Of
+// the texts only cidr has to be given; without a type it is Explicit.
+func ParseReservation(cidr, reservationType, subnetID, subnetCIDR, zone string) (Reservation, error) {
+	r := Reservation{Type: ReservationType(reservationType), SubnetID: subnetID, Zone: zone}
+	var err error
+	if r.CIDR, err = canonical(cidr); err != nil {
+		return Reservation{}, err
+	}
+	if subnetCIDR != "" {
+		if r.SubnetCIDR, err = canonical(subnetCIDR); err != nil {
+			return Reservation{}, fmt.Errorf("subnet: %w", err)
+		}
+	}
+	switch r.Type {
+	case "":
+		r.Type = Explicit
+	case Explicit, Prefix:
+	default:
+		return Reservation{}, fmt.Errorf("type %q; want %q or %q", r.Type, Explicit, Prefix)
+	}
+	return r, nil
+}
+
+func canonical(text string) (netip.Prefix, error) {
+	p, err := parseCIDR(text)
+	if err == nil && p != p.Masked() {
+		err = fmt.Errorf("%s has host bits set; write %s", p, p.Masked())
+	}
+	return p, err
+}
+
 // subnet is one that reservations tell of.
 type subnet struct {
 	id   string

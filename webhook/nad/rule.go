@@ -8,6 +8,8 @@ type Rule string
 const (
 	// ConfigMalformed: Multus cannot read spec.config.
 	ConfigMalformed Rule = "config-malformed"
+	// AnnotationMalformed: Multus cannot read a pod's networks annotation.
+	AnnotationMalformed Rule = "annotation-malformed"
 	// IPAMMalformed: the IPAM plugin refuses its section.
 	IPAMMalformed Rule = "ipam-malformed"
 	// RangeEmpty: the IPAM has no address to hand out.
@@ -52,7 +54,7 @@ const (
 // first.
 func Rules() []Rule {
 	return []Rule{
-		ConfigMalformed, IPAMMalformed, RangeEmpty, NotReserved, AWSReserved, PrefixReservation,
+		ConfigMalformed, AnnotationMalformed, IPAMMalformed, RangeEmpty, NotReserved, AWSReserved, PrefixReservation,
 		NoReservation, ConfigOnDisk, IPAMUnknown, LabelUnknown, SettingIgnored, HostLocalShared,
 		Macvlan, PrefixLength, Gateway, RangeOverlap, TwoSubnets, IPsIgnored,
 	}
@@ -70,7 +72,7 @@ const (
 // Severity of a finding of this rule.
 func (r Rule) Severity() Severity {
 	switch r {
-	case ConfigMalformed, IPAMMalformed, RangeEmpty, NotReserved, AWSReserved, PrefixReservation:
+	case ConfigMalformed, AnnotationMalformed, IPAMMalformed, RangeEmpty, NotReserved, AWSReserved, PrefixReservation:
 		return Error
 	default:
 		return Warning

@@ -13,13 +13,13 @@ func (l *findings) plugin(p PluginConfig) {
 }
 
 // ips checks whether the network gives a pod the addresses that it asks for.
-func (l *findings) ips(field string, plan Plan) {
+func (l *findings) ips(field string, network Network) {
 	switch {
-	case len(plan.Plugins) == 0: // the configuration is unknown
-	case slices.ContainsFunc(plan.Plugins, func(p PluginConfig) bool { return p.IPAM.Type == "whereabouts" }):
+	case len(network.Plugins) == 0: // the configuration is unknown
+	case slices.ContainsFunc(network.Plugins, func(p PluginConfig) bool { return p.IPAM.Type == "whereabouts" }):
 		l.add(IPsIgnored, field, "whereabouts gives the pod an address of its own choice and ignores this; use a NAD with IPAM static and \"capabilities\": {\"ips\": true}")
-	case !slices.ContainsFunc(plan.Plugins, func(p PluginConfig) bool { return p.TakesIPs }):
-		l.add(IPsIgnored, field, "Multus does not pass this on, because %s does not have \"capabilities\": {\"ips\": true} next to its plugin's type", plan.Object)
+	case !slices.ContainsFunc(network.Plugins, func(p PluginConfig) bool { return p.TakesIPs }):
+		l.add(IPsIgnored, field, "Multus does not pass this on, because %s does not have \"capabilities\": {\"ips\": true} next to its plugin's type", network.Object)
 	}
 }
 
@@ -33,9 +33,9 @@ func (i IPAM) ranges() []Range {
 }
 
 // overlap finds addresses that another NAD hands out too.
-func (c Checker) overlap(found *findings, plan Plan, ipam IPAM, p Pool) {
+func (c Checker) overlap(found *findings, network Network, ipam IPAM, p Pool) {
 	for _, other := range c.others {
-		if other.Object == plan.Object || !other.Managed {
+		if other.Object == network.Object || !other.Managed {
 			continue
 		}
 		for _, plugin := range other.Plugins {

@@ -6,18 +6,6 @@ import (
 	"fmt"
 )
 
-// Plan is everything that a NAD says about addresses.
-type Plan struct {
-	Object string // "namespace/name" of the NAD
-	// Managed: its addresses belong to ENIs. Of other networks, nothing is
-	// read and nothing is found.
-	Managed bool
-	Plugins []PluginConfig
-	// Findings in the NAD by itself: what Multus or the IPAM plugin refuses or
-	// ignores, and what cannot be read.
-	Findings []Finding
-}
-
 // PluginConfig is what is read of one plugin.
 type PluginConfig struct {
 	Type  string
@@ -29,40 +17,34 @@ type PluginConfig struct {
 }
 
 // Pools returns the pools of all plugins.
-func (p Plan) Pools() []Pool {
+func (n Network) Pools() []Pool {
 	var pools []Pool
-	for _, plugin := range p.Plugins {
+	for _, plugin := range n.Plugins {
 		pools = append(pools, plugin.IPAM.Pools...)
 	}
 	return pools
 }
 
 // Ranges returns all addresses that are handed out to pods.
-func (p Plan) Ranges() []Range {
+func (n Network) Ranges() []Range {
 	var ranges []Range
-	for _, pool := range p.Pools() {
+	for _, pool := range n.Pools() {
 		ranges = append(ranges, pool.Ranges...)
 	}
 	return Union(ranges)
 }
 
-// Object is the NAD's "namespace/name".
-func (d Definition) Object() string { return d.Namespace + "/" + d.Name }
-
-// Plan reads what the NAD says about addresses. It always answers: what cannot
-// be read is a finding.
-func (d Definition) Plan() Plan {
+// plan reads what the NAD says about addresses. What cannot be read is a
+// finding.
+func (n *Network) plan(d Definition) {
 	var found findings
-	network := Read(d)
-	if errors.Is(network.Problem, ErrBadLabel) {
+	if errors.Is(n.Problem, ErrBadLabel) {
 		found.add(LabelUnknown, "metadata.labels["+ManagedLabel+"]", "%q has no meaning; accepted are \"true\" and \"false\"", d.Labels[ManagedLabel])
 	}
-	plan := Plan{Object: d.Object(), Managed: network.Managed}
-	if plan.Managed {
-		plan.Plugins = readPlugins(d.Config, &found)
+	if n.Managed {
+		n.Plugins = readPlugins(d.Config, &found)
 	}
-	plan.Findings = found.of(plan.Object)
-	return plan
+	n.Findings = found.of(n.Object)
 }
 
 func readPlugins(config string, found *findings) []PluginConfig {

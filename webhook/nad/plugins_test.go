@@ -133,12 +133,12 @@ func TestPlansHandOutWhatTheIPAMPluginsDo(t *testing.T) {
 	for kind, cases := range map[string][]planCase{"whereabouts": whereaboutsCases, "host-local": hostLocalCases, "other": otherCases} {
 		for _, c := range cases {
 			t.Run(kind+"/"+c.name, func(t *testing.T) {
-				plan := nad.Definition{Namespace: "ns", Name: "net", Config: c.config}.Plan()
-				if diff := cmp.Diff(c.ranges, texts(plan.Ranges())); diff != "" {
+				network := nad.Read(nad.Definition{Namespace: "ns", Name: "net", Config: c.config})
+				if diff := cmp.Diff(c.ranges, texts(network.Ranges())); diff != "" {
 					t.Errorf("ranges (-want +got):\n%s", diff)
 				}
-				if diff := cmp.Diff(c.findings, places(plan.Findings)); diff != "" {
-					t.Errorf("findings (-want +got):\n%s\n%v", diff, plan.Findings)
+				if diff := cmp.Diff(c.findings, places(network.Findings)); diff != "" {
+					t.Errorf("findings (-want +got):\n%s\n%v", diff, network.Findings)
 				}
 			})
 		}
@@ -155,11 +155,11 @@ func TestLabelledNADsAreReadOrLeftAlone(t *testing.T) {
 		{"another value is told", "no", `{"type":"ipvlan"}`, nil, []string{"label-unknown metadata.labels[multus-ipmgr.io/managed]"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			plan := nad.Definition{Config: c.config, Labels: map[string]string{nad.ManagedLabel: c.label}}.Plan()
-			if diff := cmp.Diff(c.ranges, texts(plan.Ranges())); diff != "" {
+			network := nad.Read(nad.Definition{Config: c.config, Labels: map[string]string{nad.ManagedLabel: c.label}})
+			if diff := cmp.Diff(c.ranges, texts(network.Ranges())); diff != "" {
 				t.Errorf("ranges (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(c.findings, places(plan.Findings)); diff != "" {
+			if diff := cmp.Diff(c.findings, places(network.Findings)); diff != "" {
 				t.Errorf("findings (-want +got):\n%s", diff)
 			}
 		})
