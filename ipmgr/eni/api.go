@@ -65,7 +65,7 @@ func (a api) region(ctx context.Context) (string, error) {
 	}
 	region, err := c.imds.Get(ctx, "placement/region")
 	if errors.Is(err, imds.ErrUnavailable) || errors.Is(err, imds.ErrNotFound) {
-		return "", &failure{action: "region", code: CodeNoRegion, text: errNoRegion.Error(), err: errors.Join(errNoRegion, err)}
+		return "", &failure{code: CodeNoRegion, text: errNoRegion.Error(), err: errors.Join(errNoRegion, err)}
 	}
 	return region, err
 }

@@ -87,7 +87,7 @@ func TestAssign(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inVPC(t, nil, func(t *testing.T, r *rig) {
+			inVPC(t, nil, func(r *rig) {
 				r.assign(test.takeOver, test.addrs, test.failed)
 				r.wantHoldings("eni-w1-eth1", test.held...)
 				r.wantCalls(test.calls...)
@@ -98,20 +98,20 @@ func TestAssign(t *testing.T) {
 
 func TestAssignTellsWhoHoldsAnAddress(t *testing.T) {
 	t.Parallel()
-	inVPC(t, nil, func(t *testing.T, r *rig) {
+	inVPC(t, nil, func(r *rig) {
 		for addr, wants := range map[string][]string{
 			"10.10.1.12":  {"10.10.1.12", "eni-w1-eth1", "primary address", "eni-w2-eth1", "i-worker2"},
 			"10.10.1.201": {"10.10.1.201", "eni-w1-eth1", "eni-cni", "i-worker2", "IPMGR_POOLS", "no_manage=true"},
 			"10.10.1.2":   {"10.10.1.2", "eni-w1-eth1", "InvalidParameterValue", "reserved range", "first four"},
 		} {
-			err := r.cloud.Assign(t.Context(), step(addr))[addrs(addr)[0]]
+			err := r.cloud.Assign(r.t.Context(), step(addr))[addrs(addr)[0]]
 			if err == nil {
-				t.Errorf("%s was assigned", addr)
+				r.t.Errorf("%s was assigned", addr)
 				continue
 			}
 			for _, want := range wants {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("fault %q does not speak of %s", err, want)
+					r.t.Errorf("fault %q does not speak of %s", err, want)
 				}
 			}
 		}
@@ -121,7 +121,7 @@ func TestAssignTellsWhoHoldsAnAddress(t *testing.T) {
 func TestAssignOnAFullENI(t *testing.T) {
 	t.Parallel()
 	full := outcome{Code: "PrivateIpAddressLimitExceeded", Permanent: true}
-	inVPC(t, nil, func(t *testing.T, r *rig) { // m5.xlarge: 15 addresses an ENI, one is the primary
+	inVPC(t, nil, func(r *rig) { // m5.xlarge: 15 addresses an ENI, one is the primary
 		var first []string
 		for i := range 10 {
 			first = append(first, fmt.Sprintf("10.10.1.%d", 30+i))
@@ -136,7 +136,7 @@ func TestAssignOnAFullENI(t *testing.T) {
 		r.wantHoldings("eni-w1-eth1", append(first, "10.10.1.50", "10.10.1.51", "10.10.1.52", "10.10.1.53")...)
 		r.wantCalls(assignFull, assignOK, assignOK, assignFull, describeOK)
 		if err := failed[addrs("10.10.1.55")[0]]; err != nil && !strings.Contains(err.Error(), "fewer pods") {
-			t.Errorf("fault %q does not say what to do", err)
+			r.t.Errorf("fault %q does not say what to do", err)
 		}
 
 		r.assign(true, []string{"10.10.1.30", "10.10.1.50"}, nil)
@@ -147,7 +147,7 @@ func TestAssignOnAFullENI(t *testing.T) {
 func TestAssignWithoutTheRightToDescribe(t *testing.T) {
 	t.Parallel()
 	refused := outcome{Code: "InvalidParameterValue", Permanent: true}
-	inVPC(t, nil, func(t *testing.T, r *rig) {
+	inVPC(t, nil, func(r *rig) {
 		r.set(`{"deny":["DescribeNetworkInterfaces"]}`)
 		r.assign(true, []string{"10.10.1.12", "10.10.1.70", "10.10.1.71", "10.10.1.101"}, map[string]outcome{"10.10.1.12": refused})
 		r.wantHoldings("eni-w1-eth1", "10.10.1.70", "10.10.1.71", "10.10.1.101")
@@ -155,14 +155,14 @@ func TestAssignWithoutTheRightToDescribe(t *testing.T) {
 		r.wantHoldings("eni-w1-eth1", "10.10.1.70", "10.10.1.71", "10.10.1.72", "10.10.1.101")
 		r.wantHoldings("eni-cni", "10.10.1.201", "2600:1f13:0:1::201")
 		if err := failed[addrs("10.10.1.201")[0]]; err != nil && !strings.Contains(err.Error(), "move is not allowed") {
-			t.Errorf("fault %q does not carry AWS's own words", err)
+			r.t.Errorf("fault %q does not carry AWS's own words", err)
 		}
 	})
 }
 
 func TestAssignWhileDescribeFails(t *testing.T) {
 	t.Parallel()
-	inVPC(t, nil, func(t *testing.T, r *rig) {
+	inVPC(t, nil, func(r *rig) {
 		r.inject(vpcsim.Fault{Action: "DescribeNetworkInterfaces", Code: "RequestLimitExceeded", Status: 503, Count: 2})
 		r.assign(false, []string{"10.10.1.70", "10.10.1.101"}, map[string]outcome{"10.10.1.101": {Code: "InvalidParameterValue"}})
 		r.wantHoldings("eni-w1-eth1", "10.10.1.70")
@@ -195,13 +195,13 @@ func TestAssignFailures(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inVPC(t, nil, func(t *testing.T, r *rig) {
+			inVPC(t, nil, func(r *rig) {
 				test.fault.Action = "AssignPrivateIpAddresses"
 				r.inject(test.fault)
 				failed := r.assign(true, []string{"10.10.1.70", "10.10.1.71"}, map[string]outcome{"10.10.1.70": test.want, "10.10.1.71": test.want})
 				for _, err := range failed {
 					if !strings.Contains(err.Error(), test.speaks) {
-						t.Errorf("fault %q does not speak of %q", err, test.speaks)
+						r.t.Errorf("fault %q does not speak of %q", err, test.speaks)
 					}
 				}
 				r.calls()
@@ -214,18 +214,18 @@ func TestAssignFailures(t *testing.T) {
 
 func TestAssignSaysThatTheENIIsStale(t *testing.T) {
 	t.Parallel()
-	inVPC(t, nil, func(t *testing.T, r *rig) {
+	inVPC(t, nil, func(r *rig) {
 		s := step("10.10.1.70")
 		s.ENI.ID = "eni-deleted"
-		if err := r.cloud.Assign(t.Context(), s)[s.Addrs[0]]; !fault.IsStale(err) || fault.IsPermanent(err) {
-			t.Errorf("fault %v, want one that is stale and transient", err)
+		if err := r.cloud.Assign(r.t.Context(), s)[s.Addrs[0]]; !fault.IsStale(err) || fault.IsPermanent(err) {
+			r.t.Errorf("fault %v, want one that is stale and transient", err)
 		}
 	})
 }
 
 func TestAssignOfAStepWithoutAddresses(t *testing.T) {
 	t.Parallel()
-	inVPC(t, nil, func(t *testing.T, r *rig) {
+	inVPC(t, nil, func(r *rig) {
 		r.assign(true, nil, nil)
 		r.wantCalls()
 	})
@@ -236,18 +236,18 @@ func TestAssignOfAStepWithoutAddresses(t *testing.T) {
 func TestOwnersAreLookedForInTheVPC(t *testing.T) {
 	t.Parallel()
 	for _, change := range []func(*setup){nil, byEC2, hopLimit1} {
-		inVPC(t, change, func(t *testing.T, r *rig) {
-			if _, err := r.cloud.Attached(t.Context(), onLink(macEth1, "10.10.1.101")); err != nil {
-				t.Fatal(err)
+		inVPC(t, change, func(r *rig) {
+			if _, err := r.cloud.Attached(r.t.Context(), onLink(macEth1, "10.10.1.101")); err != nil {
+				r.t.Fatal(err)
 			}
 			r.calls()
 			r.assign(false, []string{"10.10.1.101"}, nil)
-			if _, err := r.cloud.Owner(t.Context(), addrs("10.10.1.101")[0]); err != nil {
-				t.Fatal(err)
+			if _, err := r.cloud.Owner(r.t.Context(), addrs("10.10.1.101")[0]); err != nil {
+				r.t.Fatal(err)
 			}
 			for _, call := range r.sim.Calls(false) {
 				if call.Action == "DescribeNetworkInterfaces" && (call.Params["Filter.2.Name"] != "vpc-id" || call.Params["Filter.2.Value.1"] != "vpc-1") {
-					t.Errorf("question without the VPC: %v", call.Params)
+					r.t.Errorf("question without the VPC: %v", call.Params)
 				}
 			}
 		})
@@ -267,15 +267,15 @@ func TestOwner(t *testing.T) {
 	for addr, want := range tests {
 		t.Run(addr, func(t *testing.T) {
 			t.Parallel()
-			inVPC(t, nil, func(t *testing.T, r *rig) {
-				got, err := r.cloud.Owner(t.Context(), addrs(addr)[0])
+			inVPC(t, nil, func(r *rig) {
+				got, err := r.cloud.Owner(r.t.Context(), addrs(addr)[0])
 				if got != want || err != nil {
-					t.Errorf("owner %q and error %v, want %q", got, err, want)
+					r.t.Errorf("owner %q and error %v, want %q", got, err, want)
 				}
 				r.set(`{"deny":["DescribeNetworkInterfaces"]}`)
-				_, err = r.cloud.Owner(t.Context(), addrs(addr)[0])
-				if diff := gocmp.Diff(outcome{"UnauthorizedOperation", true}, outcomeOf(t, err)); diff != "" {
-					t.Errorf("outcome (-want +got):\n%s", diff)
+				_, err = r.cloud.Owner(r.t.Context(), addrs(addr)[0])
+				if diff := gocmp.Diff(outcome{"UnauthorizedOperation", true}, outcomeOf(r.t, err)); diff != "" {
+					r.t.Errorf("outcome (-want +got):\n%s", diff)
 				}
 			})
 		})

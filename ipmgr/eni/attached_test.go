@@ -31,15 +31,15 @@ func hopLimit1(s *setup) { s.hopLimit = 1 }
 
 func TestIMDSFindsTheENIOfAMAC(t *testing.T) {
 	t.Parallel()
-	inVPC(t, nil, func(t *testing.T, r *rig) {
+	inVPC(t, nil, func(r *rig) {
 		pod := onLink(macEth1, "10.10.1.70", "2600:1f13:0:1::70")
 		r.attached(pod, eth1())
 		if tokens, reads := r.imdsReads(); tokens != 1 || reads > 8 {
-			t.Errorf("first look: %d token requests and %d reads, want 1 and at most 8", tokens, reads)
+			r.t.Errorf("first look: %d token requests and %d reads, want 1 and at most 8", tokens, reads)
 		}
 		r.attached(pod, eth1())
 		if tokens, reads := r.imdsReads(); tokens != 0 || reads != 2 {
-			t.Errorf("second look: %d token requests and %d reads, want none and the two address lists", tokens, reads)
+			r.t.Errorf("second look: %d token requests and %d reads, want none and the two address lists", tokens, reads)
 		}
 		r.wantCalls()
 	})
@@ -47,7 +47,7 @@ func TestIMDSFindsTheENIOfAMAC(t *testing.T) {
 
 func TestIMDSShowsAddressesAsTheyChange(t *testing.T) {
 	t.Parallel()
-	inVPC(t, nil, func(t *testing.T, r *rig) {
+	inVPC(t, nil, func(r *rig) {
 		r.set(`{"imdsLag":"1s","imdsTrailingNewline":true}`)
 		pod := onLink(macEth1, "10.10.1.70")
 		r.attached(pod, eth1())
@@ -69,7 +69,7 @@ func TestIMDSListsAllENIsWhenAMACIsNoENIs(t *testing.T) {
 	for name, pod := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inVPC(t, nil, func(t *testing.T, r *rig) {
+			inVPC(t, nil, func(r *rig) {
 				r.attached(pod, eth0(), eth1())
 				r.attached(pod, eth0(), eth1())
 				r.wantCalls()
@@ -85,19 +85,19 @@ func TestIMDSShowsDelegatedPrefixes(t *testing.T) {
 	}
 	want := eth1()
 	want.Prefixes = []netip.Prefix{netip.MustParsePrefix("10.10.1.32/28"), netip.MustParsePrefix("2600:1f13:0:1:1::/80")}
-	inVPC(t, withPrefixes, func(t *testing.T, r *rig) { r.attached(onLink(macEth1, "10.10.1.33"), want) })
-	inVPC(t, func(s *setup) { withPrefixes(s); byEC2(s) }, func(t *testing.T, r *rig) {
+	inVPC(t, withPrefixes, func(r *rig) { r.attached(onLink(macEth1, "10.10.1.33"), want) })
+	inVPC(t, func(s *setup) { withPrefixes(s); byEC2(s) }, func(r *rig) {
 		r.attached(onLink(macEth1, "10.10.1.33"), withoutSubnets(want))
 	})
 }
 
 func TestNoAddressesNeedNoENIs(t *testing.T) {
 	t.Parallel()
-	inVPC(t, nil, func(t *testing.T, r *rig) {
+	inVPC(t, nil, func(r *rig) {
 		r.attached(nil)
 		r.wantCalls()
 		if tokens, reads := r.imdsReads(); tokens+reads != 0 {
-			t.Errorf("%d requests to IMDS, want none", tokens+reads)
+			r.t.Errorf("%d requests to IMDS, want none", tokens+reads)
 		}
 	})
 }
@@ -130,7 +130,7 @@ func (r *rig) attach(id string, index int32) {
 func TestAnENIThatWasDetachedOrAttachedIsSeen(t *testing.T) {
 	t.Parallel()
 	for _, change := range []func(*setup){nil, withHost} {
-		inVPC(t, change, func(t *testing.T, r *rig) {
+		inVPC(t, change, func(r *rig) {
 			pod := onLink(macPod, "10.10.1.70")
 			r.attached(pod, eth0(), eth1())
 			r.detach()
@@ -144,13 +144,13 @@ func TestAnENIThatWasDetachedOrAttachedIsSeen(t *testing.T) {
 
 func TestHopLimitCostsHalfASecondOnce(t *testing.T) {
 	t.Parallel()
-	inVPC(t, hopLimit1, func(t *testing.T, r *rig) {
+	inVPC(t, hopLimit1, func(r *rig) {
 		start := time.Now()
 		for range 3 {
 			r.attached(onLink(macEth1, "10.10.1.70"), withoutSubnets(eth1()))
 		}
 		if took := time.Since(start); took != 500*time.Millisecond {
-			t.Errorf("three looks took %v, want 500ms for the first to find IMDS silent", took)
+			r.t.Errorf("three looks took %v, want 500ms for the first to find IMDS silent", took)
 		}
 		r.wantCalls(repeat(describeOK, 3)...)
 	})
@@ -158,7 +158,7 @@ func TestHopLimitCostsHalfASecondOnce(t *testing.T) {
 
 func TestIMDSIsTriedAgainAnHourLater(t *testing.T) {
 	t.Parallel()
-	inVPC(t, nil, func(t *testing.T, r *rig) {
+	inVPC(t, nil, func(r *rig) {
 		r.set(`{"imds":"down"}`)
 		r.attached(onLink(macEth1, "10.10.1.70"), withoutSubnets(eth1()))
 		r.set(`{"imds":"up"}`)
@@ -188,12 +188,12 @@ func TestIMDSThatDoesNotServe(t *testing.T) {
 					arrange(s, nil)
 				}
 			}
-			inVPC(t, before, func(t *testing.T, r *rig) {
+			inVPC(t, before, func(r *rig) {
 				arrange(&setup{env: map[string]string{}}, r)
 				start := time.Now()
 				r.attached(onLink(macEth1, "10.10.1.70"), withoutSubnets(eth1()))
 				if took := time.Since(start); took != 0 {
-					t.Errorf("finding out took %v, want nothing: it was told at once", took)
+					r.t.Errorf("finding out took %v, want nothing: it was told at once", took)
 				}
 				r.wantCalls(describeOK)
 			})
@@ -203,7 +203,7 @@ func TestIMDSThatDoesNotServe(t *testing.T) {
 
 func TestEC2StandsInWhileIMDSFails(t *testing.T) {
 	t.Parallel()
-	inVPC(t, nil, func(t *testing.T, r *rig) {
+	inVPC(t, nil, func(r *rig) {
 		pod := onLink(macEth1, "10.10.1.70")
 		r.attached(pod, eth1())
 		r.set(`{"imds":"failing"}`)
@@ -217,20 +217,20 @@ func TestEC2StandsInWhileIMDSFails(t *testing.T) {
 
 func TestDiscoveryByIMDSOnlySaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	inVPC(t, func(s *setup) { onlyIMDS(s); hopLimit1(s) }, func(t *testing.T, r *rig) {
-		_, err := r.cloud.Attached(t.Context(), onLink(macEth1, "10.10.1.70"))
-		if diff := gocmp.Diff(outcome{Code: eni.CodeIMDS}, outcomeOf(t, err)); diff != "" {
-			t.Errorf("outcome (-want +got):\n%s", diff)
+	inVPC(t, func(s *setup) { onlyIMDS(s); hopLimit1(s) }, func(r *rig) {
+		_, err := r.cloud.Attached(r.t.Context(), onLink(macEth1, "10.10.1.70"))
+		if diff := gocmp.Diff(outcome{Code: eni.CodeIMDS}, outcomeOf(r.t, err)); diff != "" {
+			r.t.Errorf("outcome (-want +got):\n%s", diff)
 		}
 		if err != nil && !strings.Contains(err.Error(), "hop limit") {
-			t.Errorf("error %q does not speak of the hop limit", err)
+			r.t.Errorf("error %q does not speak of the hop limit", err)
 		}
 		r.wantCalls()
 	})
-	inVPC(t, onlyIMDS, func(t *testing.T, r *rig) {
+	inVPC(t, onlyIMDS, func(r *rig) {
 		r.set(`{"imds":"down"}`)
-		if _, err := r.cloud.Attached(t.Context(), onLink(macEth1, "10.10.1.70")); err == nil {
-			t.Error("no error though IMDS is down")
+		if _, err := r.cloud.Attached(r.t.Context(), onLink(macEth1, "10.10.1.70")); err == nil {
+			r.t.Error("no error though IMDS is down")
 		}
 		r.set(`{"imds":"up"}`)
 		r.attached(onLink(macEth1, "10.10.1.70"), eth1())
@@ -239,21 +239,21 @@ func TestDiscoveryByIMDSOnlySaysWhatIsWrong(t *testing.T) {
 
 func TestEC2FindsTheENIOfAMAC(t *testing.T) {
 	t.Parallel()
-	inVPC(t, byEC2, func(t *testing.T, r *rig) {
+	inVPC(t, byEC2, func(r *rig) {
 		pod := onLink(macEth1, "10.10.1.70", "2600:1f13:0:1::70")
 		r.attached(pod, withoutSubnets(eth1()))
 		r.assign(true, []string{"10.10.1.70"}, nil)
 		r.attached(pod, withAddrs(withoutSubnets(eth1()), "10.10.1.70"))
 		r.wantCalls(describeOK, "AssignPrivateIpAddresses ok", describeOK)
 		if tokens, reads := r.imdsReads(); tokens+reads != 0 {
-			t.Errorf("%d requests to IMDS, want none", tokens+reads)
+			r.t.Errorf("%d requests to IMDS, want none", tokens+reads)
 		}
 	})
 }
 
 func TestEC2FindsTheWorkerByItsAddress(t *testing.T) {
 	t.Parallel()
-	inVPC(t, withHost, func(t *testing.T, r *rig) {
+	inVPC(t, withHost, func(r *rig) {
 		pod := onLink(macPod, "10.10.1.70")
 		r.attached(pod, eth0(), eth1())
 		r.wantCalls(describeOK, describeOK, describeOK, subnetsOK) // by MAC, by HostIP, by instance
@@ -264,7 +264,7 @@ func TestEC2FindsTheWorkerByItsAddress(t *testing.T) {
 
 func TestEC2FindsTheWorkerByTheMACOfAnotherLink(t *testing.T) {
 	t.Parallel()
-	inVPC(t, byEC2, func(t *testing.T, r *rig) {
+	inVPC(t, byEC2, func(r *rig) {
 		pod := append(onLink(macEth1, "10.10.1.71"), onLink(macPod, "10.10.1.70")...)
 		r.attached(pod, eth0(), eth1())
 		r.wantCalls(describeOK, describeOK, subnetsOK)
@@ -276,7 +276,7 @@ func TestEC2FindsTheWorkerByTheMACOfAnotherLink(t *testing.T) {
 
 func TestEC2LooksAgainWhenALinkOfAnotherENIAppears(t *testing.T) {
 	t.Parallel()
-	inVPC(t, byEC2, func(t *testing.T, r *rig) {
+	inVPC(t, byEC2, func(r *rig) {
 		r.attached(onLink(macEth1, "10.10.1.70"), withoutSubnets(eth1()))
 		pod := append(onLink(macEth1, "10.10.1.70"), onLink(macEth0, "10.10.12.70")...)
 		r.attached(pod, withoutSubnets(eth0()), withoutSubnets(eth1()))
@@ -287,7 +287,7 @@ func TestEC2LooksAgainWhenALinkOfAnotherENIAppears(t *testing.T) {
 
 func TestEC2ReadsShortPagesToTheEnd(t *testing.T) {
 	t.Parallel()
-	inVPC(t, withHost, func(t *testing.T, r *rig) {
+	inVPC(t, withHost, func(r *rig) {
 		r.set(`{"shortPages":true}`)
 		r.inject(vpcsim.Fault{Action: "DescribeNetworkInterfaces", Code: "OperationNotPermitted", Status: 400})
 		r.attached(onLink(macPod, "10.10.1.70"), eth0(), eth1())
@@ -296,7 +296,7 @@ func TestEC2ReadsShortPagesToTheEnd(t *testing.T) {
 			paged = paged || call.Params["MaxResults"] != ""
 		}
 		if !paged {
-			t.Error("no call asked for a page although EC2 insisted")
+			r.t.Error("no call asked for a page although EC2 insisted")
 		}
 	})
 }
@@ -315,13 +315,13 @@ func TestNoENIOfTheWorkerIsFound(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inVPC(t, test.change, func(t *testing.T, r *rig) {
-				_, err := r.cloud.Attached(t.Context(), onLink(macPod, "10.10.1.70"))
-				if diff := gocmp.Diff(outcome{Code: fault.CodeNoENI}, outcomeOf(t, err)); diff != "" {
-					t.Errorf("outcome (-want +got):\n%s", diff)
+			inVPC(t, test.change, func(r *rig) {
+				_, err := r.cloud.Attached(r.t.Context(), onLink(macPod, "10.10.1.70"))
+				if diff := gocmp.Diff(outcome{Code: fault.CodeNoENI}, outcomeOf(r.t, err)); diff != "" {
+					r.t.Errorf("outcome (-want +got):\n%s", diff)
 				}
 				if err != nil && !strings.Contains(err.Error(), test.advice) {
-					t.Errorf("error %q does not speak of %s", err, test.advice)
+					r.t.Errorf("error %q does not speak of %s", err, test.advice)
 				}
 			})
 		})
@@ -331,25 +331,25 @@ func TestNoENIOfTheWorkerIsFound(t *testing.T) {
 func TestEC2RediscoversOnceWhenAnENIIsGone(t *testing.T) {
 	t.Parallel()
 	noENI := outcome{Code: fault.CodeNoENI}
-	inVPC(t, byEC2, func(t *testing.T, r *rig) {
+	inVPC(t, byEC2, func(r *rig) {
 		pod := onLink(macEth1, "10.10.1.70")
 		r.attached(pod, withoutSubnets(eth1()))
 		r.detach()
-		_, err := r.cloud.Attached(t.Context(), pod)
-		if diff := gocmp.Diff(noENI, outcomeOf(t, err)); diff != "" {
-			t.Errorf("detached: outcome (-want +got):\n%s", diff)
+		_, err := r.cloud.Attached(r.t.Context(), pod)
+		if diff := gocmp.Diff(noENI, outcomeOf(r.t, err)); diff != "" {
+			r.t.Errorf("detached: outcome (-want +got):\n%s", diff)
 		}
 		r.wantCalls(describeOK, describeOK)
 
-		if _, err := r.admin.DeleteNetworkInterface(t.Context(), &ec2.DeleteNetworkInterfaceInput{NetworkInterfaceId: aws.String("eni-w1-eth1")}); err != nil {
-			t.Fatal(err)
+		if _, err := r.admin.DeleteNetworkInterface(r.t.Context(), &ec2.DeleteNetworkInterfaceInput{NetworkInterfaceId: aws.String("eni-w1-eth1")}); err != nil {
+			r.t.Fatal(err)
 		}
-		_, err = r.cloud.Attached(t.Context(), pod)
-		if diff := gocmp.Diff(noENI, outcomeOf(t, err)); diff != "" {
-			t.Errorf("deleted: outcome (-want +got):\n%s", diff)
+		_, err = r.cloud.Attached(r.t.Context(), pod)
+		if diff := gocmp.Diff(noENI, outcomeOf(r.t, err)); diff != "" {
+			r.t.Errorf("deleted: outcome (-want +got):\n%s", diff)
 		}
 	})
-	inVPC(t, byEC2, func(t *testing.T, r *rig) {
+	inVPC(t, byEC2, func(r *rig) {
 		pod := onLink(macEth1, "10.10.1.70")
 		r.attached(pod, withoutSubnets(eth1()))
 		r.inject(vpcsim.Fault{Action: "DescribeNetworkInterfaces", Code: "InvalidNetworkInterfaceID.NotFound", Status: 400})
@@ -372,12 +372,12 @@ func TestFailuresOfALook(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inVPC(t, withHost, func(t *testing.T, r *rig) {
+			inVPC(t, withHost, func(r *rig) {
 				r.inject(test.fault)
 				pod := onLink(macPod, "10.10.1.70")
-				_, err := r.cloud.Attached(t.Context(), pod)
-				if diff := gocmp.Diff(test.want, outcomeOf(t, err)); diff != "" {
-					t.Errorf("outcome (-want +got):\n%s", diff)
+				_, err := r.cloud.Attached(r.t.Context(), pod)
+				if diff := gocmp.Diff(test.want, outcomeOf(r.t, err)); diff != "" {
+					r.t.Errorf("outcome (-want +got):\n%s", diff)
 				}
 				r.attached(pod, eth0(), eth1()) // and the next look succeeds
 			})

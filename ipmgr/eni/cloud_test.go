@@ -30,9 +30,9 @@ func TestNewRefusesAnUnknownDiscovery(t *testing.T) {
 
 func TestNewMakesNoConnection(t *testing.T) {
 	t.Parallel()
-	inVPC(t, nil, func(t *testing.T, r *rig) {
+	inVPC(t, nil, func(r *rig) {
 		if len(r.net.dialled) != 0 {
-			t.Errorf("dialled %v", r.net.dialled)
+			r.t.Errorf("dialled %v", r.net.dialled)
 		}
 	})
 	if _, err := eni.New(eni.Options{}); err != nil {
@@ -48,7 +48,7 @@ func TestRegion(t *testing.T) {
 		want   outcome
 		reads  int // of IMDS
 	}{
-		"AWS_REGION": {func(s *setup) {}, outcome{}, 0},
+		"AWS_REGION": {nil, outcome{}, 0},
 		"AWS_DEFAULT_REGION when AWS_REGION is not set": {func(s *setup) { delete(s.env, "AWS_REGION"); s.env["AWS_DEFAULT_REGION"] = "us-west-2" }, outcome{}, 0},
 		"AWS_REGION before AWS_DEFAULT_REGION":          {func(s *setup) { s.env["AWS_DEFAULT_REGION"] = "eu-west-1" }, outcome{}, 0},
 		"the option before both":                        {func(s *setup) { s.opts.Region = "eu-west-1" }, wrong, 0},
@@ -58,13 +58,13 @@ func TestRegion(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inVPC(t, func(s *setup) { byEC2(s); test.change(s) }, func(t *testing.T, r *rig) {
-				_, err := r.cloud.Attached(t.Context(), onLink(macEth1, "10.10.1.70"))
-				if got := outcomeOf(t, err); got.Permanent != test.want.Permanent || test.want.Code != wrong.Code && got != test.want {
-					t.Errorf("outcome %v, want %v", got, test.want)
+			inVPC(t, func(s *setup) { byEC2(s); apply(test.change, s) }, func(r *rig) {
+				_, err := r.cloud.Attached(r.t.Context(), onLink(macEth1, "10.10.1.70"))
+				if got := outcomeOf(r.t, err); got.Permanent != test.want.Permanent || test.want.Code != wrong.Code && got != test.want {
+					r.t.Errorf("outcome %v, want %v", got, test.want)
 				}
 				if _, reads := r.imdsReads(); reads != test.reads {
-					t.Errorf("%d reads of IMDS, want %d", reads, test.reads)
+					r.t.Errorf("%d reads of IMDS, want %d", reads, test.reads)
 				}
 			})
 		})
@@ -73,11 +73,11 @@ func TestRegion(t *testing.T) {
 
 func TestARegionThatIMDSFailsToNameIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	inVPC(t, func(s *setup) { byEC2(s); delete(s.env, "AWS_REGION") }, func(t *testing.T, r *rig) {
+	inVPC(t, func(s *setup) { byEC2(s); delete(s.env, "AWS_REGION") }, func(r *rig) {
 		r.inject(vpcsim.Fault{Action: "IMDS", Status: 500})
-		_, err := r.cloud.Attached(t.Context(), onLink(macEth1, "10.10.1.70"))
+		_, err := r.cloud.Attached(r.t.Context(), onLink(macEth1, "10.10.1.70"))
 		if err == nil {
-			t.Fatal("no error")
+			r.t.Fatal("no error")
 		}
 		time.Sleep(2 * time.Hour)
 		r.attached(onLink(macEth1, "10.10.1.70"), withoutSubnets(eth1()))
@@ -101,25 +101,25 @@ func (h *header) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func TestUserAgent(t *testing.T) {
 	t.Parallel()
-	inVPC(t, func(s *setup) { s.opts.Version = "v1.2.3"; byEC2(s) }, func(t *testing.T, r *rig) {
+	inVPC(t, func(s *setup) { s.opts.Version = "v1.2.3"; byEC2(s) }, func(r *rig) {
 		spy := &header{Handler: r.sim.EC2()}
-		r.net.serve(t, ec2Host, spy)
+		r.net.serve(r.t, ec2Host, spy)
 		r.attached(onLink(macEth1, "10.10.1.70"), withoutSubnets(eth1()))
 		if len(spy.seen) != 1 || !strings.Contains(spy.seen[0].Get("User-Agent"), "multus-ipmgr/v1.2.3") {
-			t.Errorf("requests %v, want one with our user agent", spy.seen)
+			r.t.Errorf("requests %v, want one with our user agent", spy.seen)
 		}
 	})
 }
 
 func TestObserveIsToldOfEveryCall(t *testing.T) {
 	t.Parallel()
-	inVPC(t, nil, func(t *testing.T, r *rig) {
+	inVPC(t, nil, func(r *rig) {
 		r.assign(false, []string{"10.10.1.101"}, nil)
 		r.set(`{"ec2":"refused"}`)
 		r.assign(false, []string{"10.10.1.102"}, map[string]outcome{"10.10.1.102": {Code: eni.CodeUnreachable}})
 		want := []string{assignNo, describeOK, assignOK, "AssignPrivateIpAddresses " + eni.CodeUnreachable}
 		if diff := gocmp.Diff(want, r.observed); diff != "" {
-			t.Errorf("observed calls (-want +got):\n%s", diff)
+			r.t.Errorf("observed calls (-want +got):\n%s", diff)
 		}
 	})
 }
@@ -129,15 +129,15 @@ func TestEC2IsDown(t *testing.T) {
 	for health, code := range map[string]string{"down": eni.CodeUnreachable, "refused": eni.CodeUnreachable, "failing": eni.CodeUnknown, "off": eni.CodeUnknown} {
 		t.Run(health, func(t *testing.T) {
 			t.Parallel()
-			inVPC(t, byEC2, func(t *testing.T, r *rig) {
+			inVPC(t, byEC2, func(r *rig) {
 				r.set(`{"ec2":"` + health + `"}`)
 				start := time.Now()
-				_, err := r.cloud.Attached(t.Context(), onLink(macEth1, "10.10.1.70"))
-				if diff := gocmp.Diff(outcome{Code: code}, outcomeOf(t, err)); diff != "" {
-					t.Errorf("outcome (-want +got):\n%s", diff)
+				_, err := r.cloud.Attached(r.t.Context(), onLink(macEth1, "10.10.1.70"))
+				if diff := gocmp.Diff(outcome{Code: code}, outcomeOf(r.t, err)); diff != "" {
+					r.t.Errorf("outcome (-want +got):\n%s", diff)
 				}
 				if took := time.Since(start); took > 10*time.Second {
-					t.Errorf("the call took %v, want at most 10s", took)
+					r.t.Errorf("the call took %v, want at most 10s", took)
 				}
 				r.set(`{"ec2":"up"}`)
 				r.attached(onLink(macEth1, "10.10.1.70"), withoutSubnets(eth1()))
@@ -153,7 +153,7 @@ func withoutKeys(s *setup) {
 
 func TestCredentialsOfTheInstanceRole(t *testing.T) {
 	t.Parallel()
-	inVPC(t, withoutKeys, func(t *testing.T, r *rig) {
+	inVPC(t, withoutKeys, func(r *rig) {
 		r.set(`{"credentialsLifetime":"1h"}`)
 		r.assign(true, []string{"10.10.1.70"}, nil)
 		time.Sleep(3 * time.Hour)
@@ -165,14 +165,14 @@ func TestCredentialsOfTheInstanceRole(t *testing.T) {
 func TestExpiredCredentialsAreReplaced(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"ExpiredToken", "ExpiredTokenException", "RequestExpired"} {
-		inVPC(t, withoutKeys, func(t *testing.T, r *rig) {
+		inVPC(t, withoutKeys, func(r *rig) {
 			r.assign(true, []string{"10.10.1.70"}, nil)
 			r.imdsReads()
 			r.inject(vpcsim.Fault{Action: "AssignPrivateIpAddresses", Code: code, Status: 400})
 			r.assign(true, []string{"10.10.1.71"}, map[string]outcome{"10.10.1.71": {Code: code}})
 			r.assign(true, []string{"10.10.1.71"}, nil)
 			if _, reads := r.imdsReads(); reads != 2 {
-				t.Errorf("%d reads of IMDS after %s, want the role and its credentials", reads, code)
+				r.t.Errorf("%d reads of IMDS after %s, want the role and its credentials", reads, code)
 			}
 		})
 	}
@@ -195,14 +195,14 @@ func TestNoCredentials(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inVPC(t, test.change, func(t *testing.T, r *rig) {
+			inVPC(t, test.change, func(r *rig) {
 				start := time.Now()
 				failed := r.assign(true, []string{"10.10.1.70"}, map[string]outcome{"10.10.1.70": test.want})
 				if took := time.Since(start); took > 500*time.Millisecond {
-					t.Errorf("finding out took %v, want at most 500ms", took)
+					r.t.Errorf("finding out took %v, want at most 500ms", took)
 				}
 				if err := failed[addrs("10.10.1.70")[0]]; err == nil || !strings.Contains(err.Error(), test.speaks) {
-					t.Errorf("fault %v does not speak of %q", err, test.speaks)
+					r.t.Errorf("fault %v does not speak of %q", err, test.speaks)
 				}
 			})
 		})
@@ -218,7 +218,7 @@ type tokenService struct {
 }
 
 func (s *tokenService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body) //nolint:errcheck // an empty body is noticed
+	body, _ := io.ReadAll(r.Body) // an empty body is noticed
 	s.mu.Lock()
 	s.requests = append(s.requests, r.Header.Get("Authorization")+string(body))
 	status, code := s.status, s.code
@@ -275,20 +275,20 @@ func TestCredentialsOfTheServiceAccount(t *testing.T) {
 	for name, change := range map[string]func(*setup){"IRSA": webIdentity(file), "Pod Identity": podIdentity(file)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inVPC(t, change, func(t *testing.T, r *rig) {
+			inVPC(t, change, func(r *rig) {
 				service := &tokenService{}
-				r.net.serve(t, stsHost, service)
-				r.net.serve(t, agentHost, service)
+				r.net.serve(r.t, stsHost, service)
+				r.net.serve(r.t, agentHost, service)
 				for _, addr := range []string{"10.10.1.70", "10.10.1.71"} {
 					r.assign(true, []string{addr}, nil)
 				}
 				if len(service.requests) != 1 || !strings.Contains(service.requests[0], "service-account-token") {
-					t.Errorf("requests %v, want one with the token", service.requests)
+					r.t.Errorf("requests %v, want one with the token", service.requests)
 				}
 				time.Sleep(time.Hour) // the credentials end
 				r.assign(true, []string{"10.10.1.72"}, nil)
 				if len(service.requests) != 2 {
-					t.Errorf("requests %v, want a second one", service.requests)
+					r.t.Errorf("requests %v, want a second one", service.requests)
 				}
 			})
 		})
@@ -319,13 +319,13 @@ func TestServiceAccountsThatGetNoCredentials(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inVPC(t, test.change, func(t *testing.T, r *rig) {
+			inVPC(t, test.change, func(r *rig) {
 				service := &tokenService{status: test.status, code: test.code}
-				r.net.serve(t, stsHost, service)
-				r.net.serve(t, agentHost, service)
+				r.net.serve(r.t, stsHost, service)
+				r.net.serve(r.t, agentHost, service)
 				failed := r.assign(true, []string{"10.10.1.70"}, map[string]outcome{"10.10.1.70": test.want})
 				if err := failed[addrs("10.10.1.70")[0]]; err != nil && test.want.Permanent && strings.Contains(err.Error(), "allow ec2:") {
-					t.Errorf("fault %q blames the EC2 policy", err)
+					r.t.Errorf("fault %q blames the EC2 policy", err)
 				}
 			})
 		})
@@ -341,7 +341,7 @@ func stub(w http.ResponseWriter, r *http.Request) {
 			`</privateIpAddress><primary>true</primary></item></privateIpAddressesSet></item>`
 	}
 	items := item("eni-here", "i-here", "10.10.1.11") + item("eni-there", "i-there", "10.10.1.11")
-	body, _ := io.ReadAll(r.Body) //nolint:errcheck // an empty body is noticed
+	body, _ := io.ReadAll(r.Body) // an empty body is noticed
 	switch {
 	case strings.Contains(string(body), "10.10.12.11"): // HostIP, which two VPCs have too
 		items = item("eni-0", "i-here", "10.10.12.11") + item("eni-9", "i-elsewhere", "10.10.12.11")
@@ -365,14 +365,14 @@ func TestTheHostAddressTellsVPCsApart(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inVPC(t, func(s *setup) { byEC2(s); s.opts.HostIP = test.host }, func(t *testing.T, r *rig) {
-				r.net.serve(t, ec2Host, http.HandlerFunc(stub))
-				got, err := r.cloud.Attached(t.Context(), onLink(macEth1, "10.10.1.70"))
-				if diff := gocmp.Diff(test.want, outcomeOf(t, err)); diff != "" {
-					t.Errorf("outcome (-want +got):\n%s", diff)
+			inVPC(t, func(s *setup) { byEC2(s); s.opts.HostIP = test.host }, func(r *rig) {
+				r.net.serve(r.t, ec2Host, http.HandlerFunc(stub))
+				got, err := r.cloud.Attached(r.t.Context(), onLink(macEth1, "10.10.1.70"))
+				if diff := gocmp.Diff(test.want, outcomeOf(r.t, err)); diff != "" {
+					r.t.Errorf("outcome (-want +got):\n%s", diff)
 				}
 				if err == nil && (len(got) != 1 || got[0].ID != "eni-here") {
-					t.Errorf("ENIs %v, want eni-here", got)
+					r.t.Errorf("ENIs %v, want eni-here", got)
 				}
 			})
 		})
@@ -382,17 +382,17 @@ func TestTheHostAddressTellsVPCsApart(t *testing.T) {
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range []spec.Discovery{spec.DiscoverAuto, spec.DiscoverEC2} {
-		inVPC(t, func(s *setup) { withHost(s); s.opts.Discovery = discovery }, func(t *testing.T, r *rig) {
+		inVPC(t, func(s *setup) { withHost(s); s.opts.Discovery = discovery }, func(r *rig) {
 			var users sync.WaitGroup
 			for i := range 8 {
 				users.Go(func() {
 					addr := fmt.Sprintf("10.10.1.%d", 70+i)
-					if _, err := r.cloud.Attached(t.Context(), onLink(slices.Repeat([]string{macEth1, macPod}, 4)[i], addr)); err != nil {
-						t.Error(err)
+					if _, err := r.cloud.Attached(r.t.Context(), onLink(slices.Repeat([]string{macEth1, macPod}, 4)[i], addr)); err != nil {
+						r.t.Error(err)
 					}
 					r.assign(true, []string{addr}, nil)
-					if _, err := r.cloud.Owner(t.Context(), addrs(addr)[0]); err != nil {
-						t.Error(err)
+					if _, err := r.cloud.Owner(r.t.Context(), addrs(addr)[0]); err != nil {
+						r.t.Error(err)
 					}
 				})
 			}

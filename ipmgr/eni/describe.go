@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -179,9 +180,7 @@ func (c *Cloud) learnSubnets(ctx context.Context, nics []nic) error {
 	}
 	c.registry.mu.Lock()
 	defer c.registry.mu.Unlock()
-	for id, list := range cidrs {
-		c.registry.subnets[id] = list
-	}
+	maps.Copy(c.registry.subnets, cidrs)
 	return nil
 }
 

@@ -29,8 +29,8 @@ type failure struct {
 	err    error
 }
 
-// Error names the action and says what AWS said.
-func (f *failure) Error() string { return f.action + ": " + f.text }
+// Error names the action, if there was one, and says what AWS said.
+func (f *failure) Error() string { return strings.TrimPrefix(f.action+": "+f.text, ": ") }
 
 // Unwrap returns the SDK's error.
 func (f *failure) Unwrap() error { return f.err }
@@ -40,8 +40,7 @@ func meaningIn(err error) meaning {
 	if err == nil {
 		return done
 	}
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*failure](err); ok {
 		if m := meaningOf(f.code); m != unknown || f.status() < http.StatusInternalServerError {
 			return m
 		}
@@ -52,8 +51,7 @@ func meaningIn(err error) meaning {
 
 // status is the HTTP status of the answer, or 0 without one.
 func (f *failure) status() int {
-	var response *awshttp.ResponseError
-	if errors.As(f.err, &response) {
+	if response, ok := errors.AsType[*awshttp.ResponseError](f.err); ok {
 		return response.HTTPStatusCode()
 	}
 	return 0
@@ -68,8 +66,7 @@ func newFailure(ctx context.Context, action, eni string, err error) *failure {
 	f := &failure{action: action, eni: eni, err: err}
 	code, text := diagnose(ctx, f)
 	f.code, f.text = code, strings.ReplaceAll(text, "\n", "; ") // joined errors
-	var source *credential.Error
-	if errors.As(err, &source) {
+	if source, ok := errors.AsType[*credential.Error](err); ok {
 		f.source = source.Source
 		f.text = "credentials from " + string(source.Source) + ": " + f.text
 	}
@@ -151,8 +148,7 @@ func toFault(err error, addr netip.Addr, eni string) error {
 
 // faultOf tells a failed call of one address, or of none.
 func faultOf(err error, addr netip.Addr, eni string) *fault.Error {
-	var already *fault.Error
-	if errors.As(err, &already) {
+	if already, ok := errors.AsType[*fault.Error](err); ok {
 		told := *already
 		if !told.Addr.IsValid() {
 			told.Addr = addr
@@ -208,15 +204,15 @@ func adviceByCode(f *failure) string {
 	case CodeCertificate:
 		return "set AWS_CA_BUNDLE or SSL_CERT_FILE to the certificate authority of the EC2 endpoint or proxy"
 	case CodeNoCredentials:
-		return "give the pod's service account a role (EKS Pod Identity or IRSA), or let pods reach the worker's instance role (IMDS hop limit 2)"
+		return adviceNoCredentials
 	case CodeNoRegion:
 		return "set AWS_REGION"
 	case "OptInRequired", "Blocked", "PendingVerification":
 		return "check that the AWS account may use EC2 in this Region"
 	}
 	switch {
-	case f.source == credential.InstanceRole:
-		return "give the pod's service account a role (EKS Pod Identity or IRSA), or raise the hop limit of the worker's instance metadata options to 2"
+	case f.source == credential.InstanceRole: // the last resort: nothing else was set up
+		return adviceNoCredentials
 	case f.source != "" || meaningOf(f.code) == unsigned:
 		return "check the credentials that the pod gets (service account, role and its trust policy) and the worker's clock"
 	}
@@ -234,8 +230,7 @@ func imdsFault(err error) error {
 
 // codeIn returns the code of a failed call, or "".
 func codeIn(err error) string {
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*failure](err); ok {
 		return f.code
 	}
 	return ""

@@ -20,7 +20,7 @@ const (
 	macsPath = "network/interfaces/macs/"
 	// metadataReads is how many values are read at a time: IMDS limits the
 	// connections and packets of an instance, which all its pods share.
-	metadataReads = 4
+	metadataReads = 2
 )
 
 // metadata is the worker's ENIs as IMDS shows them. What stays true while an

@@ -3,6 +3,7 @@ package eni
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"time"
 )
@@ -92,9 +93,7 @@ func (a *assignment) take(ctx context.Context, addrs []netip.Addr) map[netip.Add
 	case m == done:
 	case m.aboutAddresses() && len(addrs) > 1:
 		for _, part := range [][]netip.Addr{addrs[:len(addrs)/2], addrs[len(addrs)/2:]} {
-			for addr, err := range a.take(ctx, part) {
-				errs[addr] = err
-			}
+			maps.Copy(errs, a.take(ctx, part))
 		}
 	default:
 		for _, addr := range addrs {

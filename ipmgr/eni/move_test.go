@@ -63,7 +63,7 @@ func TestAssignIPv6(t *testing.T) {
 		for name, test := range tests {
 			t.Run(code+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				inVPC(t, nil, func(t *testing.T, r *rig) {
+				inVPC(t, nil, func(r *rig) {
 					r.set(`{"ipv6InUseCode":"` + code + `"}`)
 					r.assign(test.takeOver, test.addrs, test.failed)
 					r.wantHoldings("eni-w1-eth1", test.held...)
@@ -79,7 +79,7 @@ func TestAssignIPv6Again(t *testing.T) {
 	for _, refuses := range []string{"false", "true"} {
 		t.Run("EC2 refuses a repetition: "+refuses, func(t *testing.T) {
 			t.Parallel()
-			inVPC(t, nil, func(t *testing.T, r *rig) {
+			inVPC(t, nil, func(r *rig) {
 				r.set(`{"ipv6RepeatError":` + refuses + `}`)
 				r.assign(false, []string{free70}, nil)
 				r.assign(false, []string{free70}, nil)
@@ -120,7 +120,7 @@ func TestIPv6IsPutBackWhenItCannotBeTaken(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inVPC(t, nil, func(t *testing.T, r *rig) {
+			inVPC(t, nil, func(r *rig) {
 				if test.deny != "" {
 					r.set(`{"deny":["` + test.deny + `"]}`)
 				}
@@ -160,9 +160,9 @@ func (r *rig) wantOwner(addr, want string) {
 
 func TestIPv6IsPutBackAlthoughIPMGRIsEnding(t *testing.T) {
 	t.Parallel()
-	inVPC(t, nil, func(t *testing.T, r *rig) {
+	inVPC(t, nil, func(r *rig) {
 		r.set(`{"latency":"100ms"}`)
-		ctx, cancel := context.WithTimeout(t.Context(), 350*time.Millisecond) // within the assignment that follows the unassignment
+		ctx, cancel := context.WithTimeout(r.t.Context(), 350*time.Millisecond) // within the assignment that follows the unassignment
 		defer cancel()
 		r.inject(
 			vpcsim.Fault{Action: "AssignIpv6Addresses", Code: "InvalidParameterValue", Status: 400},
@@ -172,7 +172,7 @@ func TestIPv6IsPutBackAlthoughIPMGRIsEnding(t *testing.T) {
 		s.TakeOver = true
 		failed := r.cloud.Assign(ctx, s)
 		if err := failed[s.Addrs[0]]; err == nil || fault.IsPermanent(err) || !strings.Contains(err.Error(), "put back on ENI eni-w2-eth1") {
-			t.Errorf("fault %v, want a transient one that says the address was put back", err)
+			r.t.Errorf("fault %v, want a transient one that says the address was put back", err)
 		}
 		r.wantOwner(w2first, "eni-w2-eth1")
 	})
@@ -180,21 +180,21 @@ func TestIPv6IsPutBackAlthoughIPMGRIsEnding(t *testing.T) {
 
 func TestIPv6OfSeveralOwnersFailsApart(t *testing.T) {
 	t.Parallel()
-	inVPC(t, nil, func(t *testing.T, r *rig) {
+	inVPC(t, nil, func(r *rig) {
 		r.inject(
 			vpcsim.Fault{Action: "UnassignIpv6Addresses", Code: "UnauthorizedOperation", Status: 403},
 		)
-		failed := r.cloud.Assign(t.Context(), stepInPools(w2first, w2other, cniAddr))
+		failed := r.cloud.Assign(r.t.Context(), stepInPools(w2first, w2other, cniAddr))
 		if len(failed) != 1 && len(failed) != 2 { // whichever owner was first
-			t.Errorf("failed: %v, want the addresses of one owner", failed)
+			r.t.Errorf("failed: %v, want the addresses of one owner", failed)
 		}
 		for addr, err := range failed {
 			if !strings.Contains(err.Error(), "taking it from ENI ") {
-				t.Errorf("fault of %s is %q, want the owner named", addr, err)
+				r.t.Errorf("fault of %s is %q, want the owner named", addr, err)
 			}
 		}
 		if held := r.holdings()["eni-w1-eth1"]; len(held)+len(failed) != 3 {
-			t.Errorf("our ENI holds %v and %v failed", held, failed)
+			r.t.Errorf("our ENI holds %v and %v failed", held, failed)
 		}
 	})
 }
@@ -202,7 +202,7 @@ func TestIPv6OfSeveralOwnersFailsApart(t *testing.T) {
 func TestIPv6OnAFullENI(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"PrivateIpAddressLimitExceeded", "Ipv6AddressLimitExceeded"} {
-		inVPC(t, nil, func(t *testing.T, r *rig) { // m5.xlarge: 15 IPv6 addresses an ENI
+		inVPC(t, nil, func(r *rig) { // m5.xlarge: 15 IPv6 addresses an ENI
 			r.set(`{"ipv6LimitCode":"` + code + `"}`)
 			var first []string
 			for _, digit := range "123456789abcd" {
@@ -219,7 +219,7 @@ func TestIPv6OnAFullENI(t *testing.T) {
 
 func TestAFaultOfIPv6IsOfThisPackage(t *testing.T) {
 	t.Parallel()
-	inVPC(t, nil, func(t *testing.T, r *rig) {
+	inVPC(t, nil, func(r *rig) {
 		r.set(`{"ec2":"refused"}`)
 		r.assign(true, []string{free70}, map[string]outcome{free70: {Code: eni.CodeUnreachable}})
 	})

@@ -41,11 +41,11 @@ func newNIC(d types.NetworkInterface) nic {
 	n.noManage = slices.ContainsFunc(d.TagSet, func(t types.Tag) bool {
 		return aws.ToString(t.Key) == noManageTag && aws.ToString(t.Value) == "true"
 	})
-	n.addAddresses(d)
+	addAddresses(&n, d)
 	return n
 }
 
-func (n *nic) addAddresses(d types.NetworkInterface) {
+func addAddresses(n *nic, d types.NetworkInterface) {
 	for _, a := range d.PrivateIpAddresses {
 		for _, addr := range parseAddrs([]string{aws.ToString(a.PrivateIpAddress)}) {
 			if aws.ToBool(a.Primary) {

@@ -5,8 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -105,7 +104,7 @@ func (n *network) serve(t *testing.T, address string, handler http.Handler) {
 	n.mu.Lock()
 	n.listeners[address] = l.conns
 	n.mu.Unlock()
-	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)} //nolint:gosec // no slow clients here
+	server := &http.Server{Handler: handler, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	var done sync.WaitGroup
 	done.Go(func() { server.Serve(l) }) //nolint:errcheck // ErrServerClosed
 	t.Cleanup(func() { server.Close(); done.Wait() })
@@ -145,7 +144,7 @@ func newBuffered(conn net.Conn) *buffered {
 		for {
 			select {
 			case p := <-b.queue:
-				b.Conn.Write(p) //nolint:errcheck // the reader sees a connection that ends
+				b.Conn.Write(p) // the reader sees a connection that ends
 			case <-b.closed:
 				return
 			}
@@ -189,9 +188,9 @@ type setup struct {
 }
 
 // inVPC runs a test in a bubble with a rig of its own.
-func inVPC(t *testing.T, change func(*setup), test func(t *testing.T, r *rig)) {
+func inVPC(t *testing.T, change func(*setup), test func(r *rig)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { test(t, newRig(t, change)) })
+	synctest.Test(t, func(t *testing.T) { test(newRig(t, change)) })
 }
 
 func newRig(t *testing.T, change func(*setup)) *rig {
@@ -200,9 +199,7 @@ func newRig(t *testing.T, change func(*setup)) *rig {
 		"AWS_REGION": "us-west-2", "AWS_ACCESS_KEY_ID": vpcsim.AccessKeyID, "AWS_SECRET_ACCESS_KEY": vpcsim.SecretAccessKey,
 		"AWS_ENDPOINT_URL_EC2": "http://203.0.113.1",
 	}}
-	if change != nil {
-		change(&s)
-	}
+	apply(change, &s)
 	topology, err := vpcsim.Load(strings.NewReader(strings.Replace(s.topology, "%d", fmt.Sprint(s.hopLimit), 1)))
 	if err != nil {
 		t.Fatal(err)
@@ -417,11 +414,6 @@ func (r *rig) imdsReads() (tokens, reads int) {
 // repeat returns n times the same call.
 func repeat(call string, n int) []string { return slices.Repeat([]string{call}, n) }
 
-// count returns how many of calls start with prefix.
-func count(calls []string, prefix string) int {
-	return len(slices.DeleteFunc(slices.Clone(calls), func(call string) bool { return !strings.HasPrefix(call, prefix) }))
-}
-
 // step is a step on worker 1's Multus ENI without the pools.
 func step(list ...string) plan.Step { return plan.Step{ENI: eth1(), Addrs: addrs(list...)} }
 
@@ -430,4 +422,11 @@ func stepInPools(list ...string) plan.Step {
 	s := step(list...)
 	s.TakeOver = true
 	return s
+}
+
+// apply makes a change, if there is one.
+func apply(change func(*setup), s *setup) {
+	if change != nil {
+		change(s)
+	}
 }

@@ -2,8 +2,8 @@ package eni_test
 
 import (
 	"encoding/pem"
-	"io"
-	"log"
+	"log/slog"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -31,7 +31,7 @@ func TestEC2OverTLS(t *testing.T) {
 	}
 	defer sim.Close()
 	server := httptest.NewUnstartedServer(sim.EC2())
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // failed handshakes are on purpose
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // failed handshakes are on purpose
 	server.StartTLS()
 	defer server.Close()
 	bundle := filepath.Join(t.TempDir(), "bundle.pem")
@@ -56,9 +56,7 @@ func TestEC2OverTLS(t *testing.T) {
 				"AWS_REGION": "us-west-2", "AWS_ACCESS_KEY_ID": vpcsim.AccessKeyID, "AWS_SECRET_ACCESS_KEY": vpcsim.SecretAccessKey,
 				"AWS_ENDPOINT_URL_EC2": server.URL,
 			}
-			for key, value := range test.env {
-				env[key] = value
-			}
+			maps.Copy(env, test.env)
 			cloud, err := eni.New(eni.Options{Discovery: spec.DiscoverEC2, Getenv: func(name string) string { return env[name] }})
 			if err != nil {
 				t.Fatal(err)

@@ -86,14 +86,14 @@ func TestUnassign(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inVPC(t, nil, func(t *testing.T, r *rig) {
+			inVPC(t, nil, func(r *rig) {
 				if test.deny != "" {
 					r.set(`{"deny":["` + test.deny + `"]}`)
 				}
 				r.inject(test.faults...)
-				err := r.cloud.Unassign(t.Context(), w2eth1(), addrs(test.addrs...))
-				if diff := gocmp.Diff(test.want, outcomeOf(t, err)); diff != "" {
-					t.Errorf("outcome (-want +got):\n%s", diff)
+				err := r.cloud.Unassign(r.t.Context(), w2eth1(), addrs(test.addrs...))
+				if diff := gocmp.Diff(test.want, outcomeOf(r.t, err)); diff != "" {
+					r.t.Errorf("outcome (-want +got):\n%s", diff)
 				}
 				r.wantHoldings("eni-w2-eth1", test.held...)
 				r.wantHoldings("eni-cni", "10.10.1.201", cniAddr)
@@ -105,13 +105,13 @@ func TestUnassign(t *testing.T) {
 
 func TestUnassignWhoseAnswerWasLostCanBeRepeated(t *testing.T) {
 	t.Parallel()
-	inVPC(t, nil, func(t *testing.T, r *rig) {
+	inVPC(t, nil, func(r *rig) {
 		r.inject(vpcsim.Fault{Action: "UnassignPrivateIpAddresses", Lose: true})
-		if err := r.cloud.Unassign(t.Context(), w2eth1(), addrs("10.10.1.101")); err == nil || fault.IsPermanent(err) {
-			t.Errorf("error %v, want a transient one", err)
+		if err := r.cloud.Unassign(r.t.Context(), w2eth1(), addrs("10.10.1.101")); err == nil || fault.IsPermanent(err) {
+			r.t.Errorf("error %v, want a transient one", err)
 		}
-		if err := r.cloud.Unassign(t.Context(), w2eth1(), addrs("10.10.1.101")); err != nil {
-			t.Errorf("repetition: %v, want success", err)
+		if err := r.cloud.Unassign(r.t.Context(), w2eth1(), addrs("10.10.1.101")); err != nil {
+			r.t.Errorf("repetition: %v, want success", err)
 		}
 		r.wantHoldings("eni-w2-eth1", "10.10.1.102", w2first, w2other)
 	})

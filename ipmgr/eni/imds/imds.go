@@ -217,8 +217,7 @@ func (c *Client) do(ctx context.Context, method, path string, header http.Header
 
 // plainError drops the method and URL that net/http puts before every error.
 func plainError(err error) error {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		return wrapped.Err
 	}
 	return err

@@ -34,8 +34,8 @@ type service struct {
 func newService(t *testing.T, values map[string]string) *service {
 	t.Helper()
 	s := &service{conns: make(chan net.Conn), values: values, token: "token-1"}
-	server := &http.Server{Handler: s} //nolint:gosec // no slow clients here
-	go server.Serve(s)                 //nolint:errcheck // ends with the test
+	server := &http.Server{Handler: s}
+	go server.Serve(s) //nolint:errcheck // ends with the test
 	t.Cleanup(func() { server.Close(); synctest.Wait() })
 	return s
 }

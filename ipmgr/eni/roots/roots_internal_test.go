@@ -89,7 +89,10 @@ func sign(t *testing.T, template *x509.Certificate, key *ecdsa.PrivateKey, issue
 	return authority{t: t, cert: cert, key: key}
 }
 
-func newCA(t *testing.T, name string) authority { return sign(t, caTemplate(name), newKey(t), nil) }
+func newCA(t *testing.T, name string) authority {
+	t.Helper()
+	return sign(t, caTemplate(name), newKey(t), nil)
+}
 
 func (a authority) leaf(names ...string) authority {
 	return sign(a.t, leafTemplate(names...), newKey(a.t), &a)
@@ -137,7 +140,7 @@ func handshake(t *testing.T, settings *tls.Config, chain ...authority) error {
 		shown.Certificate = append(shown.Certificate, c.cert.Raw)
 	}
 	shown.PrivateKey = chain[0].key
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +158,7 @@ func handshake(t *testing.T, settings *tls.Config, chain ...authority) error {
 			server.Read(make([]byte, 1)) //nolint:errcheck // waits for the client to close
 		}
 	}()
-	near, err := net.Dial("tcp", listener.Addr().String()) //nolint:noctx // to a listener on this machine
+	near, err := net.Dial("tcp", listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

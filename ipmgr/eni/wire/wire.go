@@ -19,7 +19,7 @@ const (
 	connectTimeout = 5 * time.Second  // one TCP connection, one TLS handshake
 	idleTimeout    = 60 * time.Second // a warm connection saves a handshake when an address moves
 	localIdle      = 5 * time.Second
-	localConns     = 4 // IMDS limits the connections of an instance
+	localConns     = 2 // IMDS limits the connections of an instance
 )
 
 // DialFunc opens a connection, as net.Dialer.DialContext does.
