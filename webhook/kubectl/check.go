@@ -13,6 +13,10 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
+const aboutCheck = `kubectl ipmgr check checks which addresses NetworkAttachmentDefinitions and pods use.
+Without --reserved and without ReservedCIDR objects among the files, the
+cluster's ReservedCIDRs are taken. docs/rules.md explains the rules.`
+
 // checkOptions are the flags of "check".
 type checkOptions struct {
 	files
@@ -23,14 +27,13 @@ type checkOptions struct {
 
 func parseCheck(arguments []string, streams Streams) (checkOptions, error) {
 	var o checkOptions
-	flags := newFlags("check", "kubectl ipmgr check checks which addresses NetworkAttachmentDefinitions and pods use.\n"+
-		"Without --reserved and without ReservedCIDR objects among the files, the cluster's ReservedCIDRs are taken.", streams)
+	flags := newFlags("check")
 	o.files.declare(flags)
 	o.clusterOptions.declare(flags)
 	flags.Func("reserved", "`CIDR,...` that are reserved for pods (explicit reservations); may be repeated", o.reserve)
 	flags.StringVar(&o.output, "o", "table", "`format` of the report: table, json or yaml")
 	flags.StringVar(&o.output, "output", "table", "the same as -o")
-	if err := parse(flags, arguments); err != nil {
+	if err := parse(flags, aboutCheck, arguments, streams); err != nil {
 		return o, err
 	}
 	if _, known := printers()[o.output]; !known {

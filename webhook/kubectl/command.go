@@ -69,28 +69,25 @@ func Run(ctx context.Context, arguments []string, version string, streams Stream
 	return code
 }
 
-// newFlags returns the flags of a command. Help goes to standard output, as it
-// is what was asked for; mistakes are returned and not printed twice.
-func newFlags(command, line string, streams Streams) *flag.FlagSet {
+// newFlags returns the flags of a command.
+func newFlags(command string) *flag.FlagSet {
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.Usage = func() {
-		fmt.Fprintf(streams.Out, "%s\n\nFlags:\n", line)
-		flags.SetOutput(streams.Out)
-		flags.PrintDefaults()
-		flags.SetOutput(io.Discard)
-	}
+	flags.SetOutput(io.Discard) // parse says what is to be said
 	return flags
 }
 
-// parse reads the flags of a command that takes nothing else.
-func parse(flags *flag.FlagSet, arguments []string) error {
-	if err := flags.Parse(arguments); errors.Is(err, flag.ErrHelp) {
+// parse reads the flags of a command that takes nothing else. Help goes to
+// standard output, as it is what was asked for.
+func parse(flags *flag.FlagSet, about string, arguments []string, streams Streams) error {
+	switch err := flags.Parse(arguments); {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintf(streams.Out, "%s\n\nFlags:\n", about)
+		flags.SetOutput(streams.Out)
+		flags.PrintDefaults()
 		return err
-	} else if err != nil {
+	case err != nil:
 		return fmt.Errorf("%s: %w; --help lists the flags", flags.Name(), err)
-	}
-	if flags.NArg() > 0 {
+	case flags.NArg() > 0:
 		return fmt.Errorf("%s takes flags only, not %q; name files by -f", flags.Name(), flags.Arg(0))
 	}
 	return nil

@@ -18,6 +18,10 @@ import (
 // defaultImage is the image of the installation's own manifests.
 const defaultImage = "ghcr.io/multus-ipmgr/ipmgr:latest"
 
+const aboutInject = `kubectl ipmgr inject prints manifests as the webhook would change them: pods,
+and what workloads make pods of. Networks and namespaces are looked up among
+the files.`
+
 // injectOptions are the flags of "inject".
 type injectOptions struct {
 	files
@@ -30,8 +34,7 @@ type injectOptions struct {
 func parseInject(arguments []string, version string, streams Streams) (*injectOptions, error) {
 	o := &injectOptions{policy: inject.DefaultPolicy()}
 	o.policy.Version = version
-	flags := newFlags("inject", "kubectl ipmgr inject prints manifests as the webhook would change them: pods, and what workloads make pods of.\n"+
-		"Networks and namespaces are looked up among the files.", streams)
+	flags := newFlags("inject")
 	o.files.declare(flags)
 	flags.BoolVar(&o.explain, "explain", false, "say of each pod, in a comment before its document, what was decided and why")
 	flags.BoolVar(&o.enabled, "enabled", true, "take namespaces that are not among the files to have opted in")
@@ -44,7 +47,7 @@ func parseInject(arguments []string, version string, streams Streams) (*injectOp
 		return nil
 	})
 	flags.Func("env", "`NAME=VALUE` for the injected container, as the webhook's flag of that name; may be repeated", o.environment)
-	if err := parse(flags, arguments); err != nil {
+	if err := parse(flags, aboutInject, arguments, streams); err != nil {
 		return nil, err
 	}
 	var err error

@@ -49,6 +49,6 @@ func printTable(w io.Writer, report nad.Report) error {
 		count[f.Severity]++
 		fmt.Fprintf(w, "\n%s %s: %s\n  %s\n  %s\n", f.Severity, f.Rule, f.Object, f.Field, f.Message)
 	}
-	_, err := fmt.Fprintf(w, "\n%d ranges, %d errors, %d warnings\n", len(report.Ranges), count[nad.Error], count[nad.Warning])
+	_, err := fmt.Fprintf(w, "\nranges: %d, errors: %d, warnings: %d\n", len(report.Ranges), count[nad.Error], count[nad.Warning])
 	return err
 }

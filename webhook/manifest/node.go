@@ -106,8 +106,8 @@ func put(document *yamlv3.Node, pointer string, value *yamlv3.Node) error {
 	if err != nil {
 		return err
 	}
-	if len(holder.Content) == 0 {
-		holder.Style = 0 // {} and [] become a map and a list on lines of their own
+	if len(holder.Content) == 0 || value.Kind == yamlv3.MappingNode {
+		holder.Style = 0 // what is in brackets gets lines of its own
 	}
 	i, found := index(holder, token)
 	switch {

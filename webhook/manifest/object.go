@@ -46,6 +46,9 @@ type header struct {
 
 func objects(pointer string, raw json.RawMessage) ([]Object, error) {
 	var h header
+	if len(raw) == 0 || raw[0] != '{' {
+		return nil, errors.New("is no Kubernetes object: want a map that begins with apiVersion and kind")
+	}
 	if err := Decode(raw, &h); err != nil {
 		return nil, fmt.Errorf("is no Kubernetes object: %w", err)
 	}

@@ -111,7 +111,11 @@ func (c Checker) pool(found *findings, kind string, p Pool) {
 		return
 	}
 	if p.Network.Bits() != s.cidr.Bits() {
-		found.add(PrefixLength, p.Field, "the addresses get prefix length /%d and subnet %s has /%d, so pods take part of the subnet for remote, or more than it for local; %s", p.Network.Bits(), s, s.cidr.Bits(), lengthRemedy(kind, p, s))
+		mistake := "take the rest of the subnet for remote"
+		if p.Network.Bits() < s.cidr.Bits() {
+			mistake = "take addresses beyond the subnet for neighbours"
+		}
+		found.add(PrefixLength, p.Field, "the addresses get prefix length /%d and subnet %s has /%d, so pods %s; %s", p.Network.Bits(), s, s.cidr.Bits(), mistake, lengthRemedy(kind, p, s))
 	}
 	if p.Gateway.IsValid() && p.Gateway != s.router() && !p.Gateway.IsLinkLocalUnicast() {
 		found.add(Gateway, p.GatewayField, "gateway %s is not the router of subnet %s; the VPC routes at %s only", p.Gateway, s, s.router())
