@@ -16,14 +16,16 @@ import (
 // The reasons beside fabric's for which a frame is lost. The detail is the ENI
 // that should have received it.
 const (
-	// Unplugged ENIs have no worker connected.
+	// Unplugged ENIs have no worker connected; the detail is the error where
+	// the socket itself could not be opened.
 	Unplugged fabric.Reason = "unplugged"
 	// Overrun workers do not take their frames fast enough.
 	Overrun fabric.Reason = "overrun"
 )
 
-// Port leads to the worker of one ENI. Send does not wait; its error is
-// [wire.ErrFull] or means that no worker is there.
+// Port leads to the worker of one ENI. Send does not wait and takes the frame
+// over; its errors are [wire.ErrFull], [wire.ErrUnplugged], or say why the port
+// does not work at all.
 type Port interface {
 	Send(frame []byte) error
 	Connected() bool
@@ -70,27 +72,28 @@ func (p *Plane) Receive(from string, frame []byte) {
 		p.counts.dropped(from, v.Drop)
 		return
 	}
-	if why := p.send(v.To, v.Frame); why != "" {
-		p.counts.dropped(from, fabric.Drop{Reason: why, Detail: v.To})
+	if lost := p.send(v.To, v.Frame); lost.Reason != "" {
+		p.counts.dropped(from, lost)
 		return
 	}
 	p.counts.delivered(v.To, len(v.Frame), v.Answer)
 	p.show(v.To, v.Frame)
 }
 
-// send returns why a frame did not get to its worker, "" if it did.
-func (p *Plane) send(eni string, frame []byte) fabric.Reason {
+// send returns why a frame did not get to its worker, the zero Drop if it did.
+func (p *Plane) send(eni string, frame []byte) fabric.Drop {
 	port := p.ports[eni]
 	if port == nil {
-		return Unplugged
+		return fabric.Drop{Reason: Unplugged, Detail: eni}
 	}
 	switch err := port.Send(frame); {
 	case err == nil:
-		return ""
+		return fabric.Drop{}
 	case errors.Is(err, wire.ErrFull):
-		return Overrun
+		return fabric.Drop{Reason: Overrun, Detail: eni}
+	case errors.Is(err, wire.ErrUnplugged):
+		return fabric.Drop{Reason: Unplugged, Detail: eni}
 	default:
-		return Unplugged
+		return fabric.Drop{Reason: Unplugged, Detail: err.Error()}
 	}
 }
-
