@@ -99,7 +99,7 @@ func load(file string, stdin io.Reader) (Topology, error) {
 	if err != nil {
 		return Topology{}, err
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close()
 	t, err := Load(f)
 	if err != nil {
 		return Topology{}, fmt.Errorf("%s: %w", file, err)

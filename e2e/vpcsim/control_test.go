@@ -3,6 +3,7 @@ package vpcsim_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"syscall"
@@ -53,7 +54,7 @@ func TestCallsAreListed(t *testing.T) {
 	_, _ = r.query("Action=Dance&Version=2016-11-15&Step.1=left")
 	got := get[[]object](r, "/v1/calls")
 	for _, c := range got {
-		at, err := time.Parse(time.RFC3339Nano, c["at"].(string))
+		at, err := time.Parse(time.RFC3339Nano, fmt.Sprint(c["at"]))
 		if err != nil || at.Before(before) || at.After(time.Now()) {
 			t.Errorf("at is %v, %v", c["at"], err)
 		}
@@ -200,7 +201,8 @@ func TestRoutesSubnetsAndMetadataRequestsAreListed(t *testing.T) {
 }
 
 func TestPendingCallsAreListedOnRequest(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, v virtual) {
+	inVirtualTime(t, func(v virtual) {
+		t := v.t
 		v.set(`{"latency":"1h"}`)
 		done := make(chan error)
 		go func() { done <- assign(one, "10.10.1.80")(t.Context(), v.ec2) }()

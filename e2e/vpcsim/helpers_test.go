@@ -62,7 +62,10 @@ func load(t *testing.T, text string) vpcsim.Topology {
 	return top
 }
 
-func start(t *testing.T) *rig { return startWith(t, twoWorkers(t), withDefaults()) }
+func start(t *testing.T) *rig {
+	t.Helper()
+	return startWith(t, twoWorkers(t), withDefaults())
+}
 
 func startWith(t *testing.T, top vpcsim.Topology, o vpcsim.Options) *rig {
 	t.Helper()
@@ -88,6 +91,7 @@ func startWith(t *testing.T, top vpcsim.Topology, o vpcsim.Options) *rig {
 
 // client is AWS's client without retries and with connections of its own.
 func client(t *testing.T, url, id, secret, token string) *ec2.Client {
+	t.Helper()
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	return ec2.New(ec2.Options{

@@ -36,6 +36,7 @@ func (v virtual) role(instance string) role {
 
 // metadataClient is AWS's client for one instance.
 func metadataClient(t *testing.T, url string) *imds.Client {
+	t.Helper()
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	return imds.New(imds.Options{
@@ -193,7 +194,8 @@ func TestTokenRules(t *testing.T) {
 }
 
 func TestTokensEnd(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, v virtual) {
+	inVirtualTime(t, func(v virtual) {
+		t := v.t
 		h, err := v.IMDS("i-worker1", vpcsim.PodHops)
 		if err != nil {
 			t.Fatal(err)
@@ -210,16 +212,16 @@ func TestTokensEnd(t *testing.T) {
 
 func TestHopLimit1HidesTheTokenFromPods(t *testing.T) {
 	r := startWith(t, load(t, strings.Replace(twoWorkersText(t), "hopLimit: 2", "hopLimit: 1", 1)), withDefaults())
-	ask := func(t *testing.T, instance string) error {
+	ask := func(instance string) error {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		_, err := metadataClient(t, r.srv.IMDSURL[instance]).GetMetadata(ctx, &imds.GetMetadataInput{Path: "mac"})
 		return err
 	}
-	if err := ask(t, "i-worker1"); err == nil || !strings.Contains(err.Error(), "deadline exceeded") {
+	if err := ask("i-worker1"); err == nil || !strings.Contains(err.Error(), "deadline exceeded") {
 		t.Errorf("hop limit 1: got %v, want a request that hangs", err)
 	}
-	if err := ask(t, "i-worker2"); err != nil {
+	if err := ask("i-worker2"); err != nil {
 		t.Errorf("hop limit 2: %v", err)
 	}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.srv.IMDSURL["i-worker1"]+"/latest/meta-data/mac", http.NoBody)
@@ -242,7 +244,7 @@ func TestHopLimit1HidesTheTokenFromPods(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ask(t, "i-worker1"); err != nil {
+	if err := ask("i-worker1"); err != nil {
 		t.Errorf("after the hop limit was raised: %v", err)
 	}
 }
@@ -288,7 +290,8 @@ func TestMetadataFails(t *testing.T) {
 }
 
 func TestMetadataCanBeDisabled(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, v virtual) {
+	inVirtualTime(t, func(v virtual) {
+		t := v.t
 		_, err := v.ec2.ModifyInstanceMetadataOptions(t.Context(), &ec2.ModifyInstanceMetadataOptionsInput{
 			InstanceId: aws.String("i-worker1"), HttpEndpoint: "disabled", HttpTokens: "optional",
 		})

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -91,7 +91,7 @@ func (srv *Server) serve(ctx context.Context, address string, h http.Handler) (s
 	}
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog: log.New(io.Discard, "", 0), // cut connections are on purpose
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // cut connections are on purpose
 	}
 	srv.servers = append(srv.servers, server)
 	srv.done.Go(func() { _ = server.Serve(l) }) // ends with ErrServerClosed
@@ -116,12 +116,12 @@ func (srv *Server) Close() error {
 // Ready is the line that the program prints once it serves; order lists the
 // instances.
 func (srv *Server) Ready(order []IMDSAddress) string {
-	line := fmt.Sprintf("ready ec2=%s control=%s", srv.EC2URL, srv.ControlURL)
+	words := []string{"ready", "ec2=" + srv.EC2URL, "control=" + srv.ControlURL}
 	for _, m := range order {
-		line += fmt.Sprintf(" imds.%s=%s", m.Instance, srv.IMDSURL[m.Instance])
+		words = append(words, "imds."+m.Instance+"="+srv.IMDSURL[m.Instance])
 	}
 	if srv.wire != "" {
-		line += " wire=" + srv.wire
+		words = append(words, "wire="+srv.wire)
 	}
-	return line
+	return strings.Join(words, " ")
 }

@@ -47,7 +47,10 @@ type virtual struct {
 	t   *testing.T
 }
 
-func inVirtualTime(t *testing.T, test func(t *testing.T, v virtual)) {
+// inVirtualTime runs a test in a bubble of testing/synctest; its t is the one
+// in v.
+func inVirtualTime(t *testing.T, test func(virtual)) {
+	t.Helper()
 	top := twoWorkers(t)
 	synctest.Test(t, func(t *testing.T) {
 		sim, err := vpcsim.New(top, withDefaults())
@@ -55,7 +58,7 @@ func inVirtualTime(t *testing.T, test func(t *testing.T, v virtual)) {
 			t.Fatal(err)
 		}
 		defer sim.Close()
-		test(t, virtual{sim, ec2.New(ec2.Options{
+		test(virtual{sim, ec2.New(ec2.Options{
 			Region: "us-west-2", BaseEndpoint: aws.String("http://ec2"), Retryer: aws.NopRetryer{},
 			Credentials: credentials.NewStaticCredentialsProvider(vpcsim.AccessKeyID, vpcsim.SecretAccessKey, ""),
 			HTTPClient:  &http.Client{Transport: direct{sim.EC2()}},
@@ -100,7 +103,8 @@ func (v virtual) owner(addr string) string {
 const addresses1 = "network/interfaces/macs/02:00:00:00:01:01/local-ipv4s"
 
 func TestIMDSAndDataPathFollowLater(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, v virtual) {
+	inVirtualTime(t, func(v virtual) {
+		t := v.t
 		v.must(assign(two, "10.10.1.80"))
 		v.set(`{"imdsLag":"1s","dataPathLag":"3s"}`)
 		v.must(take(one, "10.10.1.80"))
@@ -136,7 +140,8 @@ func TestIMDSAndDataPathFollowLater(t *testing.T) {
 }
 
 func TestAChangedLagIsFairToOlderChanges(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, v virtual) {
+	inVirtualTime(t, func(v virtual) {
+		t := v.t
 		v.must(assign(one, "10.10.1.80"))
 		v.set(`{"imdsLag":"1h"}`)
 		if got := v.metadata("i-worker1", addresses1); got != "10.10.1.11\n10.10.1.80" {
@@ -155,7 +160,8 @@ func TestAChangedLagIsFairToOlderChanges(t *testing.T) {
 }
 
 func TestDescribeMayLagToo(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, v virtual) {
+	inVirtualTime(t, func(v virtual) {
+		t := v.t
 		v.set(`{"describeLag":"2s"}`)
 		v.must(assign(one, "10.10.1.80"))
 		for _, want := range []int{1, 2} {
@@ -169,7 +175,8 @@ func TestDescribeMayLagToo(t *testing.T) {
 }
 
 func TestPrefixesAreRouted(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, v virtual) {
+	inVirtualTime(t, func(v virtual) {
+		t := v.t
 		v.must(assignInput(ec2.AssignPrivateIpAddressesInput{NetworkInterfaceId: aws.String(two), Ipv4Prefixes: []string{"10.10.1.128/28"}}))
 		v.must(assign6(one, "2600:1f13:0:1::80"))
 		for addr, want := range map[string]string{
@@ -183,7 +190,8 @@ func TestPrefixesAreRouted(t *testing.T) {
 }
 
 func TestTheBucketsOfAWSInVirtualTime(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, v virtual) {
+	inVirtualTime(t, func(v virtual) {
+		t := v.t
 		v.set(`{"throttle":true}`)
 		began, throttled := time.Now(), 0
 		for done := 0; done < 200; {
@@ -207,7 +215,8 @@ func TestTheBucketsOfAWSInVirtualTime(t *testing.T) {
 }
 
 func TestLatencyAndDelayTakeTheirTime(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, v virtual) {
+	inVirtualTime(t, func(v virtual) {
+		t := v.t
 		v.set(`{"latency":"100ms","imdsLatency":0.25}`)
 		if err := v.Inject(vpcsim.Fault{Action: "AssignPrivateIpAddresses", Delay: 2e9}); err != nil {
 			t.Fatal(err)
@@ -281,7 +290,8 @@ func TestSkewedClocksAndOldCredentialsAreRefused(t *testing.T) {
 }
 
 func TestClosingEndsWhatHangs(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, v virtual) {
+	inVirtualTime(t, func(v virtual) {
+		t := v.t
 		if err := v.Inject(vpcsim.Fault{Action: "*", Delay: 3600e9}); err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,6 @@
 package vpcsim
 
 import (
-	"context"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -31,6 +30,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/ec2api"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/imds"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/journal"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/outage"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/settings"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/sigv4"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/throttle"
@@ -73,9 +73,9 @@ func Load(r io.Reader) (Topology, error) { return topology.Load(r) }
 type Options struct {
 	// Now is the clock, by default time.Now.
 	Now func() time.Time
-	// Sleep waits for a time or until the context ends, by default with a
+	// Sleep waits for a time or until closing is closed, by default with a
 	// timer.
-	Sleep func(context.Context, time.Duration) error
+	Sleep func(d time.Duration, closing <-chan struct{})
 	// Rand chooses addresses, ids and keys, by default at random.
 	Rand rand.Source
 }
@@ -86,7 +86,7 @@ type Sim struct {
 	ec2     *ec2api.API
 	imds    *imds.Service
 	control *control.Control
-	close   context.CancelFunc
+	close   func()
 }
 
 // New builds a simulator. The error lists the topology's mistakes.
@@ -103,24 +103,19 @@ func New(t Topology, o Options) (*Sim, error) {
 	}
 	o.fill()
 	store, r := settings.NewStore(s), rand.New(&lockedSource{src: o.Rand})
-	closing, cancel := context.WithCancel(context.Background())
-	sleep := func(d time.Duration) error {
-		if d <= 0 {
-			return nil
-		}
-		return o.Sleep(closing, d)
-	}
+	closing := make(chan struct{})
+	sleep := func(d time.Duration) error { return sleepUntil(closing, o.Sleep, d) }
 	w, keys := world.New(t, store, o.Now, r), credentials.NewStore(r)
 	faults, calls, buckets := chaos.NewQueue(ec2api.Actions()), &journal.Journal{}, throttle.New()
 	metadata := imds.New(imds.Config{
 		World: w, Settings: store, Faults: faults, Credentials: keys, Rand: r, Now: o.Now, Sleep: sleep,
-		Closing: closing.Done(),
+		Closing: closing,
 	})
 	return &Sim{
-		world: w, imds: metadata, close: cancel,
+		world: w, imds: metadata, close: sync.OnceFunc(func() { close(closing) }),
 		ec2: &ec2api.API{
 			World: w, Settings: store, Faults: faults, Journal: calls, Buckets: buckets, Rand: r, Now: o.Now,
-			Sleep: sleep, Closing: closing.Done(),
+			Sleep: sleep, Closing: closing,
 			Verifier: sigv4.Verifier{
 				Region: t.Region, Service: "ec2", Lookup: keys.Lookup,
 				ExpiredCode: func() string { return store.Get().ExpiredTokenCode },
@@ -128,7 +123,7 @@ func New(t Topology, o Options) (*Sim, error) {
 		},
 		control: &control.Control{
 			World: w, Settings: store, Faults: faults, Journal: calls, Buckets: buckets, IMDS: metadata,
-			DataPlane: dataplane.New(dataplane.View{World: w}, o.Now), Closing: closing.Done(),
+			DataPlane: dataplane.New(dataplane.View{World: w}, o.Now), Closing: closing,
 		},
 	}, nil
 }
@@ -192,15 +187,26 @@ func (o *Options) fill() {
 	}
 }
 
-// wait sleeps until d has passed or ctx ends.
-func wait(ctx context.Context, d time.Duration) error {
+// sleepUntil sleeps, and says when the simulator has closed meanwhile.
+func sleepUntil(closing <-chan struct{}, sleep func(time.Duration, <-chan struct{}), d time.Duration) error {
+	if d > 0 {
+		sleep(d, closing)
+	}
+	select {
+	case <-closing:
+		return outage.ErrClosed
+	default:
+		return nil
+	}
+}
+
+// wait sleeps until d has passed or closing is closed.
+func wait(d time.Duration, closing <-chan struct{}) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-closing:
 	}
 }
 

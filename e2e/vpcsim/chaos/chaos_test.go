@@ -73,7 +73,7 @@ func TestBadFaultsAreRefusedTogether(t *testing.T) {
 		fault Fault
 		want  string
 	}{
-		{"an action that does not exist", Fault{Action: "Asign", Code: "X"}, "unknown action"},
+		{"an action that does not exist", Fault{Action: "Dance", Code: "X"}, "unknown action"},
 		{"no action", Fault{Code: "X"}, "unknown action"},
 		{"a negative count", Fault{Action: "Assign", Code: "X", Count: -2}, "count is -2"},
 		{"a negative delay", Fault{Action: "Assign", Delay: -1}, "delay is negative"},

@@ -4,7 +4,6 @@
 package ec2api
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -39,8 +38,7 @@ type API struct {
 	Verifier sigv4.Verifier
 	Rand     *rand.Rand
 	Now      func() time.Time
-	// Sleep waits, or returns early with an error when the simulator closes.
-	// The caller going away does not end it: EC2 finishes what it has begun.
+	// Sleep waits, or ends early with outage.ErrClosed. The caller going away does not end it: EC2 finishes what it has begun.
 	Sleep func(time.Duration) error
 	// Closing ends requests that hang on purpose.
 	Closing <-chan struct{}
@@ -68,7 +66,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		end(journal.OK)
 	}
 	switch {
-	case errors.Is(err, context.Canceled), fault.Lose:
+	case errors.Is(err, outage.ErrClosed), fault.Lose:
 		outage.Cut(w)
 	default:
 		a.write(w, action, id, answer, refusal)

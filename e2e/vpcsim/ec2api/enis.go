@@ -93,7 +93,7 @@ func (a *API) eniFields() fields[*world.ENI] {
 
 		"private-ip-address":           a.privateIPField,
 		"addresses.private-ip-address": func(e *world.ENI) []string { return addresses(e.IPv4()) },
-		"addresses.primary":            func(e *world.ENI) []string { return primaries(e) },
+		"addresses.primary":            primaries,
 		"ipv6-addresses.ipv6-address":  func(e *world.ENI) []string { return addresses(e.IPv6) },
 
 		"attachment.attachment-id":         attached(func(at *world.Attachment) string { return at.ID }),

@@ -101,7 +101,6 @@ func TestMatch(t *testing.T) {
 }
 
 // FuzzParseQuery looks for panics, and for parameters that are lost or made up.
-// Run it with: go test -fuzz FuzzParseQuery ./e2e/vpcsim/ec2api
 func FuzzParseQuery(f *testing.F) {
 	f.Add("Action=DescribeNetworkInterfaces&Filter.1.Name=vpc-id&Filter.1.Value.1=vpc-1&Version=2016-11-15")
 	f.Add("A.1.B.2=%20&A=+&=x")
@@ -126,8 +125,7 @@ func FuzzParseQuery(f *testing.F) {
 	})
 }
 
-// FuzzMatch checks the matcher against its definition by recursion. Run it
-// with: go test -fuzz FuzzMatch ./e2e/vpcsim/ec2api
+// FuzzMatch checks the matcher against its definition by recursion.
 func FuzzMatch(f *testing.F) {
 	f.Add("*a?b*", "xaybz")
 	f.Add(`\*`, "*")

@@ -1,6 +1,7 @@
 package ec2api
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/apierr"
@@ -98,9 +99,7 @@ func specifiedTags(p Params, kind string) (map[string]string, error) {
 		if spec["ResourceType"] != kind {
 			return nil, apierr.Value("'%s' is not a valid taggable resource type for this operation.", spec["ResourceType"])
 		}
-		for key, value := range spec.Tags("Tag") {
-			tags[key] = value
-		}
+		maps.Copy(tags, spec.Tags("Tag"))
 	}
 	return tags, nil
 }

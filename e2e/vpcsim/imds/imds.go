@@ -3,6 +3,7 @@
 package imds
 
 import (
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -40,7 +41,7 @@ type Config struct {
 	Credentials *credentials.Store
 	Rand        *rand.Rand
 	Now         func() time.Time
-	// Sleep waits, or returns early with an error when the simulator closes.
+	// Sleep waits, or ends early with outage.ErrClosed.
 	Sleep func(time.Duration) error
 	// Closing ends requests that hang on purpose.
 	Closing <-chan struct{}
@@ -79,11 +80,7 @@ func (s *Service) Handler(instance string, hops int) (http.Handler, error) {
 func (s *Service) Counts() map[string]Counts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := map[string]Counts{}
-	for instance, c := range s.counts {
-		out[instance] = c
-	}
-	return out
+	return maps.Clone(s.counts)
 }
 
 // Reset forgets the counts.

@@ -17,8 +17,8 @@ type tokens struct {
 }
 
 const (
-	tokenClear = 16 // bytes of expiry and random part
-	tokenSize  = 40 // bytes, so that the text is 56 characters as AWS's is
+	tokenHead = 16 // bytes of expiry and random part
+	tokenSize = 40 // bytes, so that the text is 56 characters as AWS's is
 )
 
 func newTokens(r *rand.Rand) tokens {
@@ -30,22 +30,22 @@ func newTokens(r *rand.Rand) tokens {
 }
 
 func (t tokens) issue(instance string, expires time.Time) string {
-	clear := binary.BigEndian.AppendUint64(nil, uint64(expires.UnixNano()))
-	clear = binary.BigEndian.AppendUint64(clear, t.rand.Uint64())
-	return base64.URLEncoding.EncodeToString(append(clear, t.mac(clear, instance)...))
+	head := binary.BigEndian.AppendUint64(nil, uint64(expires.UnixNano()))
+	head = binary.BigEndian.AppendUint64(head, t.rand.Uint64())
+	return base64.URLEncoding.EncodeToString(append(head, t.mac(head, instance)...))
 }
 
 func (t tokens) valid(token, instance string, now time.Time) bool {
 	raw, err := base64.URLEncoding.DecodeString(token)
-	if err != nil || len(raw) != tokenSize || !hmac.Equal(raw[tokenClear:], t.mac(raw[:tokenClear], instance)) {
+	if err != nil || len(raw) != tokenSize || !hmac.Equal(raw[tokenHead:], t.mac(raw[:tokenHead], instance)) {
 		return false
 	}
 	return now.UnixNano() < int64(binary.BigEndian.Uint64(raw))
 }
 
-func (t tokens) mac(clear []byte, instance string) []byte {
+func (t tokens) mac(head []byte, instance string) []byte {
 	h := hmac.New(sha256.New, t.key)
-	h.Write(clear)
+	h.Write(head)
 	h.Write([]byte(instance))
-	return h.Sum(nil)[:tokenSize-tokenClear]
+	return h.Sum(nil)[:tokenSize-tokenHead]
 }

@@ -3,12 +3,16 @@
 package outage
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/settings"
 )
+
+// ErrClosed ends what waits when the simulator closes.
+var ErrClosed = errors.New("the simulator is closed")
 
 // Handle treats a request as the health of its service demands and reports
 // whether that was all; a service that is up still has to answer.

@@ -71,8 +71,7 @@ func TestAPatchOfDenyLeavesEarlierSettingsAlone(t *testing.T) {
 	}
 }
 
-// FuzzWith checks that settings survive being written and read. Run it with:
-// go test -fuzz FuzzWith ./e2e/vpcsim/settings
+// FuzzWith checks that settings survive being written and read.
 func FuzzWith(f *testing.F) {
 	f.Add(`{"throttle":true,"imdsLag":"1.5s","dataPathLag":2}`)
 	f.Add(`{"deny":null}`)

@@ -168,7 +168,6 @@ func TestParseHeaderRefusesWhatIsNotComplete(t *testing.T) {
 }
 
 // FuzzVerify looks for panics and for a signature that verifies by accident.
-// Run it with: go test -fuzz FuzzVerify ./e2e/vpcsim/sigv4
 func FuzzVerify(f *testing.F) {
 	f.Add("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/r/ec2/aws4_request, SignedHeaders=host;x-amz-date, Signature="+
 		strings.Repeat("0", 64), "20150830T123600Z", "a=1", []byte("Action=X"))

@@ -238,7 +238,6 @@ func TestZoneIDsFollowAWSsForm(t *testing.T) {
 }
 
 // FuzzLoad looks for panics, and for files that Load accepts and Check refuses.
-// Run it with: go test -fuzz FuzzLoad ./e2e/vpcsim/topology
 func FuzzLoad(f *testing.F) {
 	example, err := os.ReadFile("../testdata/two-workers.yaml")
 	if err != nil {

@@ -1,6 +1,9 @@
 package world
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // View says through whose eyes the ENIs are seen. The services of AWS agree
 // only in the end; each has a lag of its own.
@@ -78,9 +81,9 @@ func (h history[T]) add(value T, m moment) history[T] {
 // at returns the value that a view shows; the zero value when the view has not
 // seen any yet.
 func (h history[T]) at(v View, now time.Time, current lags) T {
-	for i := len(h) - 1; i >= 0; i-- {
-		if h[i].visible(v, now, current) {
-			return h[i].value
+	for _, c := range slices.Backward(h) {
+		if c.visible(v, now, current) {
+			return c.value
 		}
 	}
 	var none T

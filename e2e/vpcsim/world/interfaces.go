@@ -166,10 +166,8 @@ func (w *World) draftPrefixes(e *ENI, r Assign, v6 bool) error {
 			return err
 		}
 	}
-	for _, p := range prefixes {
-		if e.overlaps(p) {
-			return errAddressInUse()
-		}
+	if slices.ContainsFunc(prefixes, e.overlaps) {
+		return errAddressInUse()
 	}
 	e.addPrefixes(prefixes, v6)
 	return nil
