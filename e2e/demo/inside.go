@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -80,23 +79,24 @@ func inside(o options, dir string) int {
 	d := &demo{options: o, dir: dir}
 	d.tell = story.New(os.Stdout, isTerminal(os.Stdout) && os.Getenv("NO_COLOR") == "", len(d.steps()))
 	err := d.play(timed)
+	left := d.close() // what an earlier end than the last step's has left
 	switch {
-	case err == nil:
+	case err == nil && left == nil:
 		return exitDone
-	case interrupted():
-		d.tell.Fails("interrupted, everything is cleaned up")
+	case interrupted() && left == nil:
+		d.tell.Fails("interrupted; everything is cleaned up")
 		return exitInterrupted
 	}
-	d.tell.Fails("%s", err)
+	d.tell.Fails("%s", errors.Join(err, left))
 	return exitFailed
 }
 
-// play runs the steps and, after a failure, what remains of the last one.
+// play runs the steps until one fails.
 func (d *demo) play(ctx context.Context) error {
 	for _, step := range d.steps() {
 		d.tell.Step(step.title)
 		if err := step.run(ctx); err != nil {
-			return errors.Join(fmt.Errorf("%s: %w", strings.ToLower(step.title), err), d.close())
+			return err
 		}
 	}
 	return nil

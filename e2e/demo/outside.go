@@ -63,16 +63,19 @@ func dieWithParent() {
 // prepare leaves the product's programs in dir/bin and the tool programs in
 // their cache.
 func prepare(ctx context.Context, o options, dir string) error {
+	programs := []string{"webhook", "ipmgr", "vpcsim"}
 	bin := filepath.Join(dir, "bin")
-	if o.bin != "" {
-		path, err := filepath.Abs(o.bin)
-		if err != nil {
-			return err
-		}
-		if err := os.Symlink(path, bin); err != nil {
-			return err
-		}
-	} else if err := build(ctx, bin, "webhook", "ipmgr", "vpcsim"); err != nil {
+	var err error
+	if o.bin == "" {
+		err = build(ctx, bin, programs)
+	} else {
+		err = use(o.bin, bin, programs)
+	}
+	if err != nil {
+		return err
+	}
+	// All that the tools leave when they are interrupted goes with dir.
+	if err := os.Setenv("TMPDIR", dir); err != nil {
 		return err
 	}
 	if err := controlplane.Prepare(ctx, controlplane.Options{Progress: os.Stderr}); err != nil {
@@ -81,8 +84,22 @@ func prepare(ctx context.Context, o options, dir string) error {
 	return os.Setenv(dirKey, dir)
 }
 
+// use takes programs that were built before.
+func use(from, bin string, names []string) error {
+	from, err := filepath.Abs(from)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if _, err := os.Stat(filepath.Join(from, name)); err != nil {
+			return fmt.Errorf("%w: make build leaves it there", err)
+		}
+	}
+	return os.Symlink(from, bin)
+}
+
 // build builds the project's programs.
-func build(ctx context.Context, bin string, names ...string) error {
+func build(ctx context.Context, bin string, names []string) error {
 	stop := tell("building "+strings.Join(names, ", "), 5*time.Second)
 	defer stop()
 	args := []string{"build", "-trimpath", "-ldflags=-s -w", "-o", bin + "/"}

@@ -60,11 +60,12 @@ func (c *Cluster) Version() string {
 	return v.GitVersion
 }
 
-// Stop ends the webhook, the API server and etcd.
+// Stop ends etcd, the API server and the webhook, in this order: the webhook
+// would wait a second for the API server to hang up.
 func (c *Cluster) Stop() error {
-	var errs []error
+	errs := []error{c.plane.Stop()}
 	if c.webhook != nil {
 		errs = append(errs, c.webhook.Stop(grace))
 	}
-	return errors.Join(append(errs, c.plane.Stop())...)
+	return errors.Join(errs...)
 }

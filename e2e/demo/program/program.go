@@ -127,8 +127,11 @@ func (p *Program) failure() error {
 // Tail returns the last lines of the program's log.
 func (p *Program) Tail() string {
 	text, err := os.ReadFile(p.log)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err.Error()
+	case len(text) == 0:
+		return "(it is empty)"
 	}
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	return strings.Join(lines[max(0, len(lines)-10):], "\n")

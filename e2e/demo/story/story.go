@@ -64,12 +64,21 @@ var added = regexp.MustCompile(`\+\S+`)
 
 // Holds prints a claim that has just been verified.
 func (s *Story) Holds(format string, args ...any) {
-	s.indented(fmt.Sprintf(format, args...), func(line string) string { return s.paint(green, "✓") + " " + line })
+	s.marked(s.paint(green, "✓"), fmt.Sprintf(format, args...))
 }
 
 // Fails prints why the story ends here.
 func (s *Story) Fails(format string, args ...any) {
-	s.indented(fmt.Sprintf(format, args...), func(line string) string { return s.paint(red, "✗") + " " + line })
+	s.marked(s.paint(red, "✗"), fmt.Sprintf(format, args...))
+}
+
+// marked puts a mark before the first line.
+func (s *Story) marked(mark, text string) {
+	s.indented(text, func(line string) string {
+		line = mark + " " + line
+		mark = " "
+		return line
+	})
 }
 
 func (s *Story) indented(text string, form func(line string) string) {

@@ -3,7 +3,9 @@ package story
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -66,22 +68,23 @@ func flow(value any) string {
 		return "[" + strings.Join(parts, ", ") + "]"
 	case string:
 		return scalar(v)
+	case nil:
+		return "null"
 	}
 	return fmt.Sprint(value)
 }
 
+// plain matches strings that YAML reads as strings without quotes, words of
+// other meaning aside.
+var plain = regexp.MustCompile(`^[A-Za-z/]([A-Za-z0-9/._:-]*[A-Za-z0-9/._-])?$`)
+
 // scalar quotes what YAML would not read as this string.
 func scalar(text string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-", r)
+	meaning := []string{"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
+	if plain.MatchString(text) && !slices.Contains(meaning, strings.ToLower(text)) {
+		return text
 	}
-	numeric := strings.Trim(text, "0123456789.-_") == ""
-	word := slices.Contains([]string{"true", "false", "null", "yes", "no", "on", "off"}, strings.ToLower(text))
-	if numeric || word || strings.HasPrefix(text, "-") || strings.ContainsFunc(text, func(r rune) bool { return !plain(r) && r != ':' }) ||
-		strings.HasSuffix(text, ":") {
-		return fmt.Sprintf("%q", text)
-	}
-	return text
+	return strconv.Quote(text)
 }
 
 // sorted returns the keys in the order of manifests: the name first.
