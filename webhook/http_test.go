@@ -157,18 +157,20 @@ func TestReviewsAreAnswered(t *testing.T) {
 	}
 }
 
-// FuzzReview looks for bodies that make the handler panic, answer what the API
-// server cannot read, or patch a pod by something that does not apply.
+// FuzzReview looks for pods that make the handler panic, answer what the API
+// server cannot read, or answer by a patch that does not apply, and for bodies
+// that make the decoder panic.
 func FuzzReview(f *testing.F) {
-	f.Add(captured(f))
-	f.Add(reviewOf("apps", podOf("net-a@net1,b/c")))
-	f.Add(reviewOf("apps", `{"metadata":{"annotations":{"k8s.v1.cni.cncf.io/networks":"a","multus-ipmgr.io/injected":"x"}},"spec":{"initContainers":[{},{"name":"multus-ipmgr"}]}}`))
-	f.Add(reviewOf("apps", `{"spec":{"containers":[{"resources":{"limits":{"cpu":1,"memory":"x"}}}]}}`))
-	f.Add(`{"kind":"AdmissionReview"}`)
+	f.Add(podOf("net-a@net1,b/c"))
+	f.Add(`{"metadata":{"annotations":{"k8s.v1.cni.cncf.io/networks":"a","multus-ipmgr.io/injected":"x"}},"spec":{"initContainers":[{},{"name":"multus-ipmgr"}]}}`)
+	f.Add(`{"metadata":{"annotations":{"k8s.v1.cni.cncf.io/networks":"[{\"name\":\"a\"}]","multus-ipmgr.io/mode":"sidecar"}},"spec":{"volumes":[],"containers":[{"resources":{"limits":{"cpu":1,"memory":"x"}}}]}}`)
+	f.Add(`null`)
 	policy := inject.DefaultPolicy()
+	policy.WebIdentity.RoleARN = "arn"
 	h := &podHandler{cluster: &memory{}, policy: policy, metrics: newMetrics(), log: discard()}
-	f.Fuzz(func(t *testing.T, body string) {
-		req, err := decodeReview[inject.Pod]([]byte(body))
+	f.Fuzz(func(t *testing.T, pod string) {
+		_, _ = decodeReview[inject.Pod]([]byte(pod)) // no review, or any one: it must only not panic
+		req, err := decodeReview[inject.Pod]([]byte(reviewOf("apps", pod)))
 		if err != nil {
 			return
 		}
@@ -177,8 +179,18 @@ func FuzzReview(f *testing.F) {
 			t.Fatal(err)
 		}
 		answer := decodeAnswer(t, string(encoded))
-		if answer.Allowed != (answer.Result == nil) || len(answer.Patch) > 0 && !json.Valid(answer.Patch) {
+		if answer.Allowed != (answer.Result == nil) {
 			t.Errorf("answer %s", encoded)
+		}
+		if len(answer.Patch) == 0 {
+			return
+		}
+		patch, err := jsonpatch.DecodePatch(answer.Patch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := patch.Apply([]byte(pod)); err != nil {
+			t.Errorf("%s does not apply to %s: %v", answer.Patch, pod, err)
 		}
 	})
 }
