@@ -2,6 +2,7 @@ package inject_test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -84,5 +85,26 @@ func TestDecideLeavesItsPolicyAlone(t *testing.T) {
 	inject.Decide(pod, inject.Namespace{Labels: label(inject.Enabled)}, find, policy)
 	if diff := cmp.Diff([]string{"lo", "eth0", "", ""}, policy.Settings.Exclude[:4]); diff != "" {
 		t.Errorf("excluded interfaces (-want +got):\n%s", diff)
+	}
+}
+
+func TestReasonsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/injection.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want, got []string
+	for _, reason := range inject.Reasons() {
+		want = append(want, fmt.Sprintf("| `%s` | %s | %s |\n", reason, reason.Outcome(), reason.Sentence()))
+	}
+	_, table, _ := strings.Cut(string(page), "| reason | decision | what it says |\n|---|---|---|\n")
+	for line := range strings.Lines(table) {
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		got = append(got, line)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("table of docs/injection.md (-want +got):\n%s", diff)
 	}
 }
