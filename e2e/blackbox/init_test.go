@@ -1,6 +1,7 @@
 package blackbox_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,7 +22,9 @@ type initCase struct {
 	faults   []vpcsim.Fault
 	nets     []netlab.Net // default: net1 with 10.10.1.81/24
 	bare     bool         // no net at all
+	via      string       // interface of the default route, default eth0
 	env      []string
+	envOf    func(*scene) []string // more of it
 	// meanwhile happens while ipmgr runs.
 	meanwhile func(*scene, *process)
 
@@ -53,7 +56,11 @@ func (tt initCase) run(s *scene) {
 	if nets == nil && !tt.bare {
 		nets = []netlab.Net{like(w1eth1, "net1", "10.10.1.81/24")}
 	}
-	p := s.start(s.pod("pod-1", nets...), "init", tt.env...)
+	env := tt.env
+	if tt.envOf != nil {
+		env = slices.Concat(env, tt.envOf(s))
+	}
+	p := s.start(s.podLike(netlab.PodSpec{Name: "pod-1", Nets: nets, DefaultVia: tt.via}), "init", env...)
 	if tt.meanwhile != nil {
 		tt.meanwhile(s, p)
 	}

@@ -64,12 +64,30 @@ func run(m *testing.M) int {
 
 // What all scenes share, made by the first test that needs it.
 var (
-	workDir   string // for files, until the tests end
-	sharedLab = sync.OnceValues(func() (*netlab.Lab, error) {
-		return netlab.New(netlab.Options{Gateway: netip.MustParsePrefix("10.200.0.1/16")})
-	})
+	workDir       string // for files, until the tests end
+	sharedLab     = sync.OnceValues(newLab)
 	sharedProgram = sync.OnceValues(build) // path of ipmgr
 )
+
+// Addresses of the cloud that only the pods' default route leads to.
+const (
+	outside    = "198.51.100.7"
+	nameServer = "198.51.100.53"
+	metadata   = "169.254.169.254"
+)
+
+func newLab() (*netlab.Lab, error) {
+	lab, err := netlab.New(netlab.Options{Gateway: netip.MustParsePrefix("10.200.0.1/16")})
+	if err != nil {
+		return nil, err
+	}
+	for _, addr := range []string{outside, nameServer, metadata} {
+		if err := lab.AddAddr(netip.PrefixFrom(netip.MustParseAddr(addr), 32)); err != nil {
+			return nil, errors.Join(err, lab.Close())
+		}
+	}
+	return lab, nil
+}
 
 // build compiles ipmgr as the Makefile does.
 func build() (string, error) {

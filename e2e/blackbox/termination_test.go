@@ -24,9 +24,10 @@ const (
 func mounted() bool { return os.Getenv(mountedKey) != "" }
 
 // enterMounts starts this program again in a mount namespace in which
-// /dev/termination-log exists, as the kubelet makes it for a container. It is
-// a link to file descriptor 3 of whoever opens it, so that every process has
-// its own. It returns only if that is not possible.
+// /dev/termination-log exists, as the kubelet makes it for a container, and
+// /etc/resolv.conf names the lab's name server. The log is a link to file
+// descriptor 3 of whoever opens it, so that every process has its own. It
+// returns only if that is not possible.
 func enterMounts() error {
 	if mounted() {
 		return nil
@@ -45,6 +46,9 @@ func enterMounts() error {
 	}
 	if err := replaceDev(); err != nil {
 		return fmt.Errorf("replace /dev: %w", err)
+	}
+	if err := replaceResolver(); err != nil {
+		return fmt.Errorf("replace /etc/resolv.conf: %w", err)
 	}
 	return syscall.Exec(self, os.Args, append(os.Environ(), mountedKey+"=yes"))
 }
@@ -79,6 +83,15 @@ func replaceDev() error {
 		}
 	}
 	return os.Symlink("/proc/self/fd/"+strconv.Itoa(terminationFD), terminationLog)
+}
+
+// replaceResolver mounts an /etc/resolv.conf that names the lab's name server.
+func replaceResolver() error {
+	const path = "/dev/.resolv.conf" // on the file system that replaceDev made
+	if err := os.WriteFile(path, []byte("nameserver "+nameServer+"\nsearch shop.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n"), 0o600); err != nil {
+		return err
+	}
+	return unix.Mount(path, "/etc/resolv.conf", "", unix.MS_BIND, "")
 }
 
 // terminationFile is a new file to be handed to a process as its termination
