@@ -3,11 +3,9 @@ package eni
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -191,14 +189,11 @@ func (m *metadata) values(ctx context.Context, paths []string) (map[string]strin
 	return values, nil
 }
 
-// vpc returns the VPC of the ENI with mac.
-func (m *metadata) vpc(ctx context.Context, mac string) (string, error) {
-	if mac == "" {
-		return "", fmt.Errorf("%s: %w", macsPath, imds.ErrNotFound)
+// vpc returns the VPC of the ENI with mac, or "" when IMDS does not tell.
+func (m *metadata) vpc(ctx context.Context, mac string) string {
+	vpc, err := m.client.Get(ctx, macsPath+mac+"/vpc-id")
+	if err != nil {
+		return ""
 	}
-	vpc, err := m.client.Get(ctx, macsPath+strings.ToLower(mac)+"/vpc-id")
-	if err == nil && vpc == "" {
-		err = imds.ErrNotFound
-	}
-	return vpc, err
+	return vpc
 }

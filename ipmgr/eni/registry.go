@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
 
 // registry is what was learnt about the worker and stays true while its ENIs
@@ -106,8 +107,10 @@ func (c *Cloud) vpcOf(ctx context.Context, eni plan.ENI) (string, error) {
 	if vpc != "" {
 		return vpc, nil
 	}
-	vpc, err := c.metadata.vpc(ctx, eni.MAC)
-	if err != nil {
+	if c.opts.Discovery != spec.DiscoverEC2 {
+		vpc = c.metadata.vpc(ctx, eni.MAC)
+	}
+	if vpc == "" {
 		nics, err := c.api.byID(ctx, eni.ID)
 		if err != nil || len(nics) == 0 {
 			return "", err

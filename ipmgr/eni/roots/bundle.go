@@ -1,11 +1,15 @@
 package roots
 
 import (
+	"bytes"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // bundleFiles are the places of the bundle on the known Linux distributions,
@@ -77,17 +81,59 @@ func regular(path string, entry fs.DirEntry) (string, bool) {
 // A damaged certificate is passed over, as crypto/x509 does.
 func pick(bundle []byte, names map[string]bool) []*x509.Certificate {
 	var found []*x509.Certificate
-	for {
-		var block *pem.Block
-		block, bundle = pem.Decode(bundle)
-		if block == nil {
-			return found
-		}
-		if block.Type != "CERTIFICATE" || len(block.Headers) != 0 || !names[string(subject(block.Bytes))] {
+	for der := range certificates(bundle) {
+		if !names[string(subject(der))] {
 			continue
 		}
-		if certificate, err := x509.ParseCertificate(block.Bytes); err == nil {
+		if certificate, err := x509.ParseCertificate(bytes.Clone(der)); err == nil {
 			found = append(found, certificate)
 		}
 	}
+	return found
+}
+
+// The armour of a certificate (RFC 7468).
+const (
+	pemBegin = "-----BEGIN CERTIFICATE-----"
+	pemEnd   = "-----END CERTIFICATE-----"
+)
+
+// certificates yields the DER of each certificate of a PEM bundle, in a buffer
+// that the next one overwrites. It takes a third of encoding/pem's time, which
+// still reads whatever is not plain base64.
+func certificates(bundle []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		var buffer []byte
+		for {
+			block, rest, ok := bytes.Cut(bundle, []byte(pemEnd))
+			if !ok {
+				return
+			}
+			bundle = rest
+			if der, ok := decode(block, &buffer); ok && !yield(der) {
+				return
+			}
+		}
+	}
+}
+
+// decode decodes the last certificate in block, which ends before pemEnd.
+func decode(block []byte, buffer *[]byte) ([]byte, bool) {
+	body := block
+	for i := bytes.Index(body, []byte(pemBegin)); i >= 0; i = bytes.Index(body, []byte(pemBegin)) {
+		block, body = body[i:], body[i+len(pemBegin):]
+	}
+	if len(body) == len(block) {
+		return nil, false
+	}
+	*buffer = slices.Grow((*buffer)[:0], base64.StdEncoding.DecodedLen(len(body)))
+	decoded := (*buffer)[:cap(*buffer)]
+	if n, err := base64.StdEncoding.Decode(decoded, body); err == nil {
+		return decoded[:n], n > 0
+	}
+	odd, _ := pem.Decode(slices.Concat(block, []byte(pemEnd), []byte("\n")))
+	if odd == nil || odd.Type != "CERTIFICATE" || len(odd.Headers) != 0 {
+		return nil, false
+	}
+	return odd.Bytes, true
 }

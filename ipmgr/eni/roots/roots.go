@@ -30,6 +30,8 @@ type Store struct {
 	required string   // set: the variable that named the file, which must then exist
 	now      func() time.Time
 
+	reading sync.Mutex // held while files are read, so that a second handshake need not
+
 	mu    sync.Mutex
 	known map[string][]*x509.Certificate // by the names that a chain asks for
 }
@@ -92,6 +94,11 @@ func (s *Store) verify(chain []*x509.Certificate, host string) error {
 		return errors.New("there is no host name to verify the certificate for")
 	}
 	names, key := wanted(chain)
+	if known := s.recall(key); known != nil && s.check(chain, host, known) == nil {
+		return nil
+	}
+	s.reading.Lock()
+	defer s.reading.Unlock()
 	if known := s.recall(key); known != nil && s.check(chain, host, known) == nil {
 		return nil
 	}

@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	connectTimeout = 5 * time.Second  // one TCP connection, one TLS handshake
+	connectTimeout = 5 * time.Second // one TCP connection, one TLS handshake
+	lookupTimeout  = 5 * time.Second
 	idleTimeout    = 60 * time.Second // a warm connection saves a handshake when an address moves
 	localIdle      = 5 * time.Second
 	localConns     = 2 // IMDS limits the connections of an instance
@@ -105,9 +106,12 @@ func (d dialer) lookup(ctx context.Context, host string) ([]string, error) {
 	if net.ParseIP(host) != nil {
 		return []string{host}, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
 	if strings.Contains(host, ".") && !strings.HasSuffix(host, ".") {
-		if ips, err := d.resolver.LookupHost(ctx, host+"."); err == nil {
-			return ips, nil
+		ips, err := d.resolver.LookupHost(ctx, host+".")
+		if failure, ok := errors.AsType[*net.DNSError](err); !ok || !failure.IsNotFound {
+			return ips, err
 		}
 	}
 	return d.resolver.LookupHost(ctx, host)
