@@ -1,15 +1,20 @@
 package controller_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/reservation"
@@ -64,6 +69,7 @@ func TestAgainstARealAPIServer(t *testing.T) {
 		{"a reservation of someone else is not deleted", deletesOnlyItsOwn},
 		{"a reservation that vanished is made again", makesAgain},
 		{"a refusal says what to do", explainsRefusals},
+		{"a reservation deleted under a NAD is told to its owner", tellsOwnersOfNADs},
 		{"a subnet that is not selected is said to be so", explainsSelection},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, c) })
@@ -129,12 +135,12 @@ func (w *world) table() map[string]string {
 	config := w.plane.Config()
 	config.GroupVersion, config.NegotiatedSerializer = new(v1alpha1.GroupVersion()), nopSerializer()
 	config.APIPath = "/apis"
-	client, err := rest.RESTClientForConfigAndClient(config, httpClient)
+	api, err := rest.RESTClientForConfigAndClient(config, httpClient)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	var table metav1.Table
-	err = client.Get().Resource(v1alpha1.Resource).SetHeader("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").Do(w.t.Context()).Into(&table)
+	err = api.Get().Resource(v1alpha1.Resource).SetHeader("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").Do(w.t.Context()).Into(&table)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -248,14 +254,9 @@ func survivesHalfALists(t *testing.T, c *cluster) {
 	w := newWorld(t, c, many(300))
 	w.start(subnetA)
 	w.eventually("all are mirrored", func() bool { return len(w.objects()) == 300 })
-	// Only the first page of each list comes through.
 	deletions := w.deletions()
-	for range 4 {
-		w.inject(vpcsim.Fault{Action: "GetSubnetCidrReservations", Code: "InternalError", Status: 500, Count: 3})
-		w.passes(1)
-	}
-	w.inject(vpcsim.Fault{Action: "GetSubnetCidrReservations", Code: "UnauthorizedOperation", Status: 403, Count: 1})
-	w.passes(2)
+	cut := w.cutSecondPages()
+	w.eventually("lists were cut off", func() bool { return cut() >= 5 })
 	if names := deletions(); len(names) > 0 {
 		t.Errorf("deleted: %v", names)
 	}
@@ -512,4 +513,58 @@ func explainsSelection(t *testing.T, c *cluster) {
 	if text := message(w.get("absent"), synced); !strings.Contains(text, "check --subnets and AWS_REGION") {
 		t.Errorf("message %q, want what to do", text)
 	}
+}
+
+func tellsOwnersOfNADs(t *testing.T, c *cluster) {
+	w := newWorld(t, c, oneSubnet)
+	if err := c.plane.CreateNamespace(t.Context(), "core", nil); err != nil {
+		t.Fatal(err)
+	}
+	id := w.reserve("subnet-a", "10.1.0.64/26", nil)
+	r := w.start(subnetA)
+	w.eventually("it is mirrored", func() bool { return w.get(id) != nil })
+	for name, config := range map[string]string{
+		"pods":     `{"cniVersion":"1.0.0","type":"ipvlan","master":"eth1","ipam":{"type":"whereabouts","range":"10.1.0.64/24","range_start":"10.1.0.70","range_end":"10.1.0.80"}}`,
+		"elsewise": `{"cniVersion":"1.0.0","type":"bridge","ipam":{"type":"host-local","subnet":"192.168.0.0/24"}}`,
+	} {
+		o := &nadv1.NetworkAttachmentDefinition{ObjectMeta: metav1.ObjectMeta{Namespace: "core", Name: name}}
+		o.Spec.Config = config
+		if err := w.admin.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = w.admin.Delete(context.WithoutCancel(t.Context()), o) })
+	}
+	w.passes(2)
+	if got := w.events(); len(got) > 0 {
+		t.Errorf("events of NADs that nothing is wrong with: %v", got)
+	}
+	w.unreserve(id)
+	w.eventually("the owner is told", func() bool { return len(w.events()) == 1 })
+	if got := w.events()[0]; !strings.HasPrefix(got, "Warning core/pods NotReserved spec.config.ipam") {
+		t.Errorf("event %q", got)
+	}
+	if text := r.metric("multus_ipmgr_nads_broken"); !strings.Contains(text, `{name="pods",namespace="core",rule="not-reserved"} 1`) {
+		t.Errorf("metric: %s", text)
+	}
+	w.reserve("subnet-a", "10.1.0.64/27", nil)
+	w.eventually("the owner is told of the end", func() bool {
+		return slices.Contains(w.events(), "Normal core/pods ReservedAgain the addresses are reserved again")
+	})
+	if text := r.metric("multus_ipmgr_nads_broken"); text != "" {
+		t.Errorf("metric after the end: %s", text)
+	}
+}
+
+// events returns the events of NADs.
+func (w *world) events() []string {
+	w.t.Helper()
+	var list eventsv1.EventList
+	if err := w.admin.List(w.t.Context(), &list, client.InNamespace("core")); err != nil {
+		w.t.Fatal(err)
+	}
+	var texts []string
+	for _, e := range list.Items {
+		texts = append(texts, fmt.Sprintf("%s %s/%s %s %s", e.Type, e.Regarding.Namespace, e.Regarding.Name, e.Reason, e.Note))
+	}
+	return texts
 }

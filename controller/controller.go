@@ -2,8 +2,8 @@
 // its replicas, elected by a Lease, mirrors the subnet CIDR reservations of
 // EC2 into ReservedCIDR objects and makes those that objects ask for.
 //
-// Everything it does is in package reservation; here it gets its settings, its
-// clients and its metrics. It owns the AWS credentials that neither admission
+// What it does is in package reservation, and package finding tells whom it
+// concerns; here they get their settings, their clients and their metrics. It owns the AWS credentials that neither admission
 // nor the API server have: what they know of EC2 are the objects it leaves.
 package controller
 
@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
@@ -30,6 +31,7 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/backoff"
+	"github.com/multus-ipmgr/multus-ipmgr/controller/finding"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/reservation"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
 )
@@ -40,8 +42,8 @@ const LeaseName = "multus-ipmgr-controller"
 // Requests to the API server: the first pass over a subnet with hundreds of
 // reservations writes each of them twice.
 const (
-	queriesPerSecond = 50
-	queriesBurst     = 100
+	queriesPerSecond = 100
+	queriesBurst     = 200
 )
 
 // Controller is one replica.
@@ -101,7 +103,7 @@ func New(ctx context.Context, options Options, config *rest.Config, log *slog.Lo
 		Log:     log, Now: time.Now,
 	})
 	counters.registry.MustRegister(reconciler.Collector())
-	if err := errors.Join(reservation.Index(ctx, manager.GetFieldIndexer()), reconciler.Setup(manager)); err != nil {
+	if err := errors.Join(reservation.Index(ctx, manager.GetFieldIndexer()), reconciler.Setup(manager), watchNADs(manager, counters, log)); err != nil {
 		return nil, err
 	}
 	ready, err := readiness(ctx, manager)
@@ -118,7 +120,7 @@ func New(ctx context.Context, options Options, config *rest.Config, log *slog.Lo
 
 func newManager(options Options, config *rest.Config, log *slog.Logger) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
+	if err := errors.Join(v1alpha1.AddToScheme(scheme), nadv1.AddToScheme(scheme)); err != nil {
 		return nil, err
 	}
 	config = rest.CopyConfig(config)
@@ -127,7 +129,8 @@ func newManager(options Options, config *rest.Config, log *slog.Logger) (ctrl.Ma
 		Scheme: scheme,
 		Logger: logr.FromSlogHandler(log.Handler()),
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
-			&v1alpha1.ReservedCIDR{}: {Transform: cache.TransformStripManagedFields()},
+			&v1alpha1.ReservedCIDR{}:             {Transform: cache.TransformStripManagedFields()},
+			&nadv1.NetworkAttachmentDefinition{}: {Transform: finding.Strip},
 		}},
 		LeaderElection: true, LeaderElectionID: LeaseName, LeaderElectionNamespace: options.Namespace,
 		LeaderElectionReleaseOnCancel: true,                                    // the next one need not wait for its end
@@ -137,6 +140,24 @@ func newManager(options Options, config *rest.Config, log *slog.Logger) (ctrl.Ma
 		return nil, fmt.Errorf("preparing to work with the API server: %w", err)
 	}
 	return manager, nil
+}
+
+// watchNADs checks NADs when reservations change, where there are NADs.
+func watchNADs(manager ctrl.Manager, counters *metrics, log *slog.Logger) error {
+	kind := nadv1.SchemeGroupVersion.WithKind("NetworkAttachmentDefinition")
+	_, err := manager.GetRESTMapper().RESTMapping(kind.GroupKind(), kind.Version)
+	if meta.IsNoMatchError(err) {
+		log.Warn("networks are not checked", "error", "the API server does not know NetworkAttachmentDefinitions: restart the controller once Multus is installed")
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking for NetworkAttachmentDefinitions: %w", err)
+	}
+	watcher := finding.New(finding.Options{
+		Client: manager.GetClient(), Events: manager.GetEventRecorder(LeaseName), Log: log,
+	})
+	counters.registry.MustRegister(watcher)
+	return watcher.Setup(manager)
 }
 
 // readiness returns what tells whether the cache is complete. It fails where

@@ -3,12 +3,15 @@ package controller_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +19,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -66,8 +71,11 @@ func newCluster(t *testing.T) *cluster {
 	if err := plane.InstallCRD(t.Context(), config.ReservedCIDRs()); err != nil {
 		t.Fatal(err)
 	}
+	if err := plane.InstallNADs(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
+	if err := errors.Join(v1alpha1.AddToScheme(scheme), nadv1.AddToScheme(scheme), eventsv1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
 	admin, err := client.NewWithWatch(plane.Config(), client.Options{Scheme: scheme})
@@ -99,6 +107,7 @@ type world struct {
 	t   *testing.T
 	sim *vpcsim.Sim
 	ec2 *ec2.Client
+	cut atomic.Int32 // 0, or how many second pages were refused and 1
 }
 
 // newWorld gives a test a VPC of its own, and cleans up the cluster behind it.
@@ -112,23 +121,43 @@ func newWorld(t *testing.T, c *cluster, subnets string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := sim.Listen(t.Context(), vpcsim.Addresses{EC2: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
+	w := &world{cluster: c, t: t, sim: sim}
+	server := httptest.NewServer(http.HandlerFunc(w.serveEC2))
+	t.Cleanup(func() { sim.Close(); server.Close() })
 	for name, value := range map[string]string{
-		"AWS_REGION": "us-west-2", "AWS_ENDPOINT_URL_EC2": server.EC2URL, "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_REGION": "us-west-2", "AWS_ENDPOINT_URL_EC2": server.URL, "AWS_EC2_METADATA_DISABLED": "true",
 		"AWS_ACCESS_KEY_ID": vpcsim.AccessKeyID, "AWS_SECRET_ACCESS_KEY": vpcsim.SecretAccessKey,
 	} {
 		t.Setenv(name, value)
 	}
-	w := &world{cluster: c, t: t, sim: sim, ec2: ec2.New(ec2.Options{
-		Region: "us-west-2", BaseEndpoint: aws.String(server.EC2URL), Retryer: aws.NopRetryer{},
+	w.ec2 = ec2.New(ec2.Options{
+		Region: "us-west-2", BaseEndpoint: aws.String(server.URL), Retryer: aws.NopRetryer{},
 		Credentials: credentials.NewStaticCredentialsProvider(vpcsim.AccessKeyID, vpcsim.SecretAccessKey, ""),
-	})}
+	})
 	t.Cleanup(w.clean)
 	return w
+}
+
+// serveEC2 is the simulator, but that it may refuse second pages.
+func (w *world) serveEC2(rw http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the caller has gone
+	}
+	if n := w.cut.Load(); n > 0 && bytes.Contains(body, []byte("NextToken=")) {
+		w.cut.Add(1)
+		http.Error(rw, "", http.StatusForbidden)
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	w.sim.EC2().ServeHTTP(rw, r)
+}
+
+// cutSecondPages refuses all pages but the first from now on. It returns what
+// tells how many were refused.
+func (w *world) cutSecondPages() func() int {
+	w.cut.Store(1)
+	return func() int { return int(w.cut.Load()) - 1 }
 }
 
 // clean removes what is left of all objects.

@@ -1,0 +1,59 @@
+package finding
+
+import (
+	"context"
+	"fmt"
+
+	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
+)
+
+// everything is the one unit of work: all NADs.
+const everything = "all"
+
+// Setup makes a manager run the watcher while it holds the lease.
+func (w *Watcher) Setup(manager ctrl.Manager) error {
+	unique := true // of the process, which may hold two managers in tests
+	c, err := controller.NewTyped("finding", manager, controller.TypedOptions[string]{Reconciler: w, SkipNameValidation: &unique})
+	if err != nil {
+		return err
+	}
+	// What a status says of a reservation breaks no NAD.
+	specs := predicate.TypedGenerationChangedPredicate[*v1alpha1.ReservedCIDR]{}
+	for _, s := range []source.TypedSource[string]{
+		source.TypedKind(manager.GetCache(), &v1alpha1.ReservedCIDR{}, soon[*v1alpha1.ReservedCIDR](), specs),
+		source.TypedKind(manager.GetCache(), &nadv1.NetworkAttachmentDefinition{}, soon[*nadv1.NetworkAttachmentDefinition]()),
+	} {
+		if err := c.Watch(s); err != nil {
+			return fmt.Errorf("watching reservations and NADs: %w", err)
+		}
+	}
+	return nil
+}
+
+// soon has everything checked a moment after a change.
+func soon[T client.Object]() handler.TypedEventHandler[T, string] {
+	type queue = workqueue.TypedRateLimitingInterface[string]
+	return handler.TypedFuncs[T, string]{
+		CreateFunc: func(_ context.Context, _ event.TypedCreateEvent[T], q queue) { q.AddAfter(everything, settling) },
+		UpdateFunc: func(_ context.Context, _ event.TypedUpdateEvent[T], q queue) { q.AddAfter(everything, settling) },
+		DeleteFunc: func(_ context.Context, _ event.TypedDeleteEvent[T], q queue) { q.AddAfter(everything, settling) },
+	}
+}
+
+// Strip leaves of a NAD in the cache what is read of it.
+func Strip(object any) (any, error) {
+	if o, ok := object.(*nadv1.NetworkAttachmentDefinition); ok {
+		o.ManagedFields, o.Annotations = nil, nil
+	}
+	return object, nil
+}
