@@ -1,12 +1,13 @@
 package vpcsim_test
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -34,14 +35,6 @@ const (
 
 func router() string { return fabric.Router().String() }
 
-// worker is the other end of one ENI's cable. It has no network stack: tests
-// send what they like and read what arrives.
-type worker struct {
-	t    *testing.T
-	mac  string
-	conn net.Conn
-}
-
 // startWired is a rig whose ENIs have sockets.
 func startWired(t *testing.T) (r *rig, dir string) {
 	t.Helper()
@@ -63,58 +56,6 @@ func startWired(t *testing.T) (r *rig, dir string) {
 		}
 	})
 	return &rig{t: t, sim: sim, srv: srv, ec2: client(t, srv.EC2URL, vpcsim.AccessKeyID, vpcsim.SecretAccessKey, "")}, dir
-}
-
-func plugIn(t *testing.T, dir, eni, mac string) *worker {
-	t.Helper()
-	conn, err := new(net.Dialer).DialContext(t.Context(), "unixpacket", filepath.Join(dir, eni+".sock"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	w := &worker{t, mac, conn}
-	w.answered() // the simulator has accepted
-	return w
-}
-
-func (w *worker) send(kind uint16, packet []byte) {
-	w.t.Helper()
-	if _, err := w.conn.Write(frametest.Ethernet(router(), w.mac, kind, packet)); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-// answered returns once the simulator has dealt with all that the worker sent:
-// a question to the router is answered in order. What arrives before the answer
-// is returned.
-func (w *worker) answered() [][]byte {
-	w.t.Helper()
-	if _, err := w.conn.Write(frametest.WhoHas(w.mac, "10.10.1.11", "10.10.1.1")); err != nil {
-		w.t.Fatal(err)
-	}
-	want := frametest.Ethernet(w.mac, router(), frametest.ARP,
-		frametest.ARPPacket(2, router(), "10.10.1.1", w.mac, "10.10.1.11"))
-	var before [][]byte
-	for {
-		frame := w.receive()
-		if bytes.Equal(frame, want) {
-			return before
-		}
-		before = append(before, frame)
-	}
-}
-
-func (w *worker) receive() []byte {
-	w.t.Helper()
-	if err := w.conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
-		w.t.Fatal(err)
-	}
-	buffer := make([]byte, 1<<16)
-	n, err := w.conn.Read(buffer)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return buffer[:n]
 }
 
 // flow is one pair of addresses in a family.
@@ -418,4 +359,29 @@ func readFull(t *testing.T, resp *http.Response, n int) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+func TestTheProgramLaysCables(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	dir := t.TempDir()
+	out, in := io.Pipe()
+	done := make(chan int)
+	go func() {
+		done <- vpcsim.Command(ctx, []string{"--topology", "testdata/two-workers.yaml", "--wire", dir}, nil, in, io.Discard)
+	}()
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || !strings.HasSuffix(line, " wire="+dir+"\n") {
+		t.Errorf("ready line %q, %v; want the directory at its end", line, err)
+	}
+	plugIn(t, dir, one, mac1)
+	cancel()
+	if code := <-done; code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+
+	var stderr bytes.Buffer
+	args := []string{"--topology", "testdata/two-workers.yaml", "--wire", "testdata/two-workers.yaml"}
+	if code := vpcsim.Command(t.Context(), args, nil, io.Discard, &stderr); code != 1 || !strings.Contains(stderr.String(), "vpcsim: wire: ") {
+		t.Errorf("with a file for a directory: exit code %d, %s", code, &stderr)
+	}
 }
