@@ -58,6 +58,25 @@ func TestFollowIsReadyOnceAllIsHeld(t *testing.T) {
 	})
 }
 
+func TestFollowIsReadyForFloatingAddressesInAPodWithoutOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVPC()
+		c, p := newCloud(v, "eni-1"), newPod()
+		m := manager(p, c, func(s *spec.Settings) { s.Interfaces = nil })
+		stop := follow(t, m)
+		time.Sleep(time.Second)
+		if err := m.Status().Err; err != nil {
+			t.Errorf("not ready: %v", err)
+		}
+		p.add(vip, "net1", "02:00:00:00:00:01")
+		time.Sleep(time.Second)
+		wantOwner(t, v, vip, "eni-1")
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestFollowClaimsAnAddressAgainWhenItComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVPC()

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
 
 // Status is what ipmgr knows at one moment.
@@ -103,9 +104,11 @@ func (l *loop) missing() []error {
 	return append(errs, l.bare(carried)...)
 }
 
-// bare reports the interfaces that must carry an address and do not.
+// bare reports the interfaces that must carry an address and do not. Where no
+// interface must, a pod without any is a mistake in init mode, which would have
+// nothing to do; a sidecar may wait for floating addresses.
 func (l *loop) bare(carried map[string]bool) []error {
-	if len(l.Settings.Interfaces) == 0 && len(carried) == 0 {
+	if l.mode == spec.Init && len(l.Settings.Interfaces) == 0 && len(carried) == 0 {
 		return []error{noAddress(errors.New("no interface of the pod carries an address to manage"))}
 	}
 	var errs []error

@@ -48,9 +48,9 @@ func eni2(held ...string) plan.ENI {
 
 // outcome is a placement in one line's worth of fields.
 type outcome struct {
-	ENI                              string
+	ENI                             string
 	Shown, Fixed, TakeOver, Foreign bool
-	Code                             string
+	Code                            string
 }
 
 func TestDiffPlacesAnAddress(t *testing.T) {
