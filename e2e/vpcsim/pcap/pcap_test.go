@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"strings"
 	"testing"
 	"time"
 
@@ -25,11 +24,10 @@ func TestACaptureIsTheBytesThatTcpdumpReads(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := strings.Join([]string{
-		"4d3cb2a1" + "0200" + "0400" + "00000000" + "00000000" + "00000100" + "01000000",
-		"00f15365" + "05000000" + "03000000" + "03000000" + "010203",
-		"01f15365" + "05000000" + "00000000" + "00000000",
-	}, "")
+	want := "" +
+		"4d3cb2a1" + "0200" + "0400" + "00000000" + "00000000" + "00000100" + "01000000" +
+		"00f15365" + "05000000" + "03000000" + "03000000" + "010203" +
+		"01f15365" + "05000000" + "00000000" + "00000000"
 	if diff := cmp.Diff(want, hex.EncodeToString(out.Bytes())); diff != "" {
 		t.Errorf("capture (-want +got):\n%s", diff)
 	}
