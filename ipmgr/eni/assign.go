@@ -2,6 +2,8 @@ package eni
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -24,16 +26,21 @@ func (c *Cloud) Assign(ctx context.Context, step plan.Step) map[netip.Addr]error
 	return a.failed
 }
 
+// refusal is EC2's answer to a call for a single address.
+type refusal struct {
+	err   error
+	moved bool // the call was to take the address from whoever has it
+}
+
 // assignment is one step under way.
 type assignment struct {
 	cloud  *Cloud
 	step   plan.Step
 	failed map[netip.Addr]error
-	// judged: the owners of the addresses are known, so that a single address
-	// that is refused all the same is refused for another reason.
-	judged bool
+	// blind: the owners of the addresses cannot be looked up.
+	blind bool
 	// refusals are what EC2 said to addresses that it refused one by one.
-	refusals map[netip.Addr]error
+	refusals map[netip.Addr]refusal
 	// noRoom is what EC2 said when the ENI was full; untried are the addresses
 	// that were not tried after that.
 	noRoom  error
@@ -48,7 +55,7 @@ func (a *assignment) run(ctx context.Context) {
 		return
 	case m == full:
 		a.split(ctx, addrs, move, err)
-	case m.aboutAddresses():
+	case m.aboutAddresses(), m == denied && move && addrs[0].Is4() && len(addrs) > 1: // IAM may deny the ENI that is to lose one
 		a.sortOut(ctx, addrs, err)
 	default:
 		a.fail(addrs, err)
@@ -60,10 +67,10 @@ func (a *assignment) run(ctx context.Context) {
 func (a *assignment) sortOut(ctx context.Context, addrs []netip.Addr, refusal error) {
 	owners, err := a.ownersOf(ctx, addrs)
 	if err != nil { // not allowed to look, or not now
+		a.blind = true
 		a.split(ctx, addrs, a.step.TakeOver, refusal)
 		return
 	}
-	a.judged = true
 	groups := map[verdict][]netip.Addr{}
 	for _, addr := range addrs {
 		v, err := judge(addr, owners, a.step)
@@ -72,26 +79,50 @@ func (a *assignment) sortOut(ctx context.Context, addrs []netip.Addr, refusal er
 			a.failed[addr] = err
 		}
 	}
-	switch {
-	case addrs[0].Is6():
-		a.try(ctx, groups[free], false)
-		a.move(ctx, groups[movable], owners)
-	case a.step.TakeOver:
-		a.retry(ctx, sortedAddrs(groups[free], groups[movable]), refusal)
+	if a.step.TakeOver && addrs[0].Is4() {
+		a.takeAny(ctx, groups[free], groups[movable], owners, refusal)
+		return
+	}
+	a.try(ctx, groups[free], false)
+	a.takeOver(ctx, groups[movable], owners)
+}
+
+// takeAny assigns IPv4 addresses that may be taken from whoever has them. If
+// none was left out since EC2 refused them, its answer is known.
+func (a *assignment) takeAny(ctx context.Context, available, held []netip.Addr, owners map[netip.Addr]nic, err error) {
+	addrs := sortedAddrs(available, held)
+	if len(addrs) == 0 {
+		return
+	}
+	if len(addrs) < len(a.step.Addrs) {
+		err = a.cloud.api.assign(ctx, a.step.ENI.ID, addrs, true)
+	}
+	switch m := meaningIn(err); {
+	case m == done:
+	case m.aboutAddresses():
+		a.split(ctx, addrs, true, err)
+	case m == denied && len(held) > 0 && len(addrs) > 1: // IAM may protect an owner
+		a.try(ctx, available, false)
+		a.takeOver(ctx, held, owners)
 	default:
-		a.try(ctx, groups[free], false)
-		a.try(ctx, groups[movable], true)
+		a.fail(addrs, err)
 	}
 }
 
-// retry tries what is left of a batch that was refused although it may be
-// taken from any ENI. If nothing was left out, the answer is known.
-func (a *assignment) retry(ctx context.Context, addrs []netip.Addr, refusal error) {
-	if len(addrs) == len(a.step.Addrs) {
-		a.split(ctx, addrs, true, refusal)
-		return
+// takeOver takes addresses from their owners, one owner at a time: IAM may let
+// us change some ENIs and not others, and IPv6 addresses are unassigned first.
+func (a *assignment) takeOver(ctx context.Context, addrs []netip.Addr, owners map[netip.Addr]nic) {
+	byOwner := map[string][]netip.Addr{}
+	for _, addr := range addrs {
+		byOwner[owners[addr].ID] = append(byOwner[owners[addr].ID], addr)
 	}
-	a.try(ctx, addrs, true)
+	for _, owner := range slices.Sorted(maps.Keys(byOwner)) {
+		if addrs[0].Is4() {
+			a.try(ctx, byOwner[owner], true)
+		} else {
+			a.move(ctx, owner, byOwner[owner])
+		}
+	}
 }
 
 // try assigns addrs, or as many of them as EC2 lets, and reports whether that
@@ -108,7 +139,7 @@ func (a *assignment) try(ctx context.Context, addrs []netip.Addr, move bool) boo
 	switch m := meaningIn(err); {
 	case m == done:
 		return true
-	case m.aboutAddresses():
+	case m.aboutAddresses(), m == denied && a.blind && len(addrs) > 1:
 		a.split(ctx, addrs, move, err)
 	default:
 		a.fail(addrs, err)
@@ -117,26 +148,26 @@ func (a *assignment) try(ctx context.Context, addrs []netip.Addr, move bool) boo
 }
 
 // split tries the halves of addrs, which EC2 refused as a whole.
-func (a *assignment) split(ctx context.Context, addrs []netip.Addr, move bool, refusal error) {
+func (a *assignment) split(ctx context.Context, addrs []netip.Addr, move bool, err error) {
 	if len(addrs) > 1 {
 		half := len(addrs) / 2
 		fits := a.try(ctx, addrs[:half], move)
-		if fits && meaningIn(refusal) == full {
-			a.split(ctx, addrs[half:], move, refusal) // both have no room, so the second half has none now
+		if fits && meaningIn(err) == full {
+			a.split(ctx, addrs[half:], move, err) // both have no room, so the second half has none now
 			return
 		}
 		a.try(ctx, addrs[half:], move)
 		return
 	}
-	if meaningIn(refusal) == full {
-		a.noRoom = refusal
+	if meaningIn(err) == full {
+		a.noRoom = err
 		a.untried = append(a.untried, addrs...)
 		return
 	}
 	if a.refusals == nil {
-		a.refusals = map[netip.Addr]error{}
+		a.refusals = map[netip.Addr]refusal{}
 	}
-	a.refusals[addrs[0]] = refusal
+	a.refusals[addrs[0]] = refusal{err: err, moved: move && addrs[0].Is4()}
 }
 
 // conclude tells why single addresses were refused.
@@ -152,21 +183,33 @@ func (a *assignment) conclude(ctx context.Context) {
 		addrs = append(addrs, addr)
 	}
 	owners, err := a.ownersOf(ctx, sortedAddrs(addrs))
-	for addr, refusal := range a.refusals {
+	for addr, r := range a.refusals {
 		if err != nil {
-			a.failed[addr] = a.unexplained(addr, refusal, err)
+			a.failed[addr] = a.unexplained(addr, r.err, err)
 			continue
 		}
 		switch v, err := judge(addr, owners, a.step); v {
 		case ours: // by a call whose answer was lost
 		case kept:
 			a.failed[addr] = err
-		case movable: // taken by somebody between two of our calls
-			a.failed[addr] = a.transient(addr, refusal)
 		case free:
-			a.failed[addr] = toFault(refusal, addr, a.step.ENI.ID)
+			a.failed[addr] = toFault(r.err, addr, a.step.ENI.ID)
+		case movable:
+			a.failed[addr] = a.unmoved(addr, r, owners[addr])
 		}
 	}
+}
+
+// unmoved is the fault of an address that another ENI holds and might lose. It
+// was taken between two of our calls, or EC2 will not move it at all.
+func (a *assignment) unmoved(addr netip.Addr, r refusal, owner nic) error {
+	if !r.moved {
+		return a.transient(addr, r.err)
+	}
+	told := faultOf(r.err, addr, a.step.ENI.ID)
+	told.Err = fmt.Errorf("%w; %s holds it", told.Err, describe(owner))
+	told.Advice = "choose another address, or release it there"
+	return told
 }
 
 // unexplained is the fault of a refused address whose owner could not be

@@ -144,6 +144,52 @@ func TestAssignOnAFullENI(t *testing.T) {
 	})
 }
 
+// TestAssignWhereIAMProtectsAnOwner: whether IAM judges the ENI that loses an
+// address is not known, so one that is protected must not fail the others.
+func TestAssignWhereIAMProtectsAnOwner(t *testing.T) {
+	t.Parallel()
+	const no = "AssignPrivateIpAddresses UnauthorizedOperation"
+	refused := outcome{Code: "UnauthorizedOperation", Permanent: true}
+	protect := `{"requireTag":"node.k8s.amazonaws.com/no_manage=true","requireTagOnSource":true}`
+	list := []string{"10.10.1.12", "10.10.1.70", "10.10.1.101", "10.10.1.201"}
+	inVPC(t, nil, func(r *rig) {
+		r.set(protect)
+		r.assign(true, list, map[string]outcome{"10.10.1.12": {fault.CodePrimaryAddress, true}, "10.10.1.201": refused})
+		r.wantHoldings("eni-w1-eth1", "10.10.1.70", "10.10.1.101")
+		r.wantCalls(assignNo, describeOK, no, assignOK, no, assignOK)
+	})
+	inVPC(t, nil, func(r *rig) {
+		r.set(strings.Replace(protect, "}", `,"deny":["DescribeNetworkInterfaces"]}`, 1))
+		r.assign(true, list, map[string]outcome{"10.10.1.12": {"InvalidParameterValue", true}, "10.10.1.201": refused})
+		r.wantHoldings("eni-w1-eth1", "10.10.1.70", "10.10.1.101")
+	})
+	inVPC(t, nil, func(r *rig) { // nothing of another ENI is wanted: our own is what we may not change
+		r.set(`{"requireTag":"no-such-tag"}`)
+		r.assign(true, []string{"10.10.1.70", "10.10.1.71"}, map[string]outcome{"10.10.1.70": refused, "10.10.1.71": refused})
+		r.wantCalls(no, describeOK)
+		r.assign(false, []string{"10.10.1.70", "10.10.1.71"}, map[string]outcome{"10.10.1.70": refused, "10.10.1.71": refused})
+		r.assign(true, []string{free70, w2first}, map[string]outcome{free70: refused, w2first: refused})
+		r.wantCalls(no, "AssignIpv6Addresses UnauthorizedOperation")
+	})
+}
+
+func TestAssignOfAnAddressThatEC2WillNotMove(t *testing.T) {
+	t.Parallel()
+	elsewhere := func(s *setup) {
+		s.topology = strings.Replace(s.topology, "primary: 10.10.1.19}", `primary: 10.10.1.19, secondaries: [10.10.1.119], owner: "999999999999"}`, 1)
+	}
+	for _, code := range []string{"InvalidIPAddress.InUse", "InvalidParameterValue"} {
+		inVPC(t, elsewhere, func(r *rig) {
+			r.set(`{"crossAccountMoveCode":"` + code + `"}`)
+			failed := r.assign(true, []string{"10.10.1.70", "10.10.1.119"}, map[string]outcome{"10.10.1.119": {code, true}})
+			if err := failed[addrs("10.10.1.119")[0]]; err != nil && !strings.Contains(err.Error(), "ENI eni-spare holds it") {
+				r.t.Errorf("fault %q does not name the owner", err)
+			}
+			r.wantHoldings("eni-w1-eth1", "10.10.1.70")
+		})
+	}
+}
+
 func TestAssignWithoutTheRightToDescribe(t *testing.T) {
 	t.Parallel()
 	refused := outcome{Code: "InvalidParameterValue", Permanent: true}

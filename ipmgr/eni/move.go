@@ -18,25 +18,15 @@ const (
 	restoreTimeout = 5 * time.Second
 )
 
-// move takes IPv6 addresses from the ENIs that have them. EC2 has no call for
+// move takes IPv6 addresses from the ENI that has them. EC2 has no call for
 // that: they are unassigned there and assigned here at once, and put back when
 // that fails. A process that dies in between leaves them with nobody, and then
 // the next claim finds them free.
-func (a *assignment) move(ctx context.Context, addrs []netip.Addr, owners map[netip.Addr]nic) {
-	byOwner := map[string][]netip.Addr{}
-	for _, addr := range addrs {
-		byOwner[owners[addr].ID] = append(byOwner[owners[addr].ID], addr)
+func (a *assignment) move(ctx context.Context, owner string, addrs []netip.Addr) {
+	if a.noRoom != nil {
+		a.untried = append(a.untried, addrs...)
+		return
 	}
-	for owner, subset := range byOwner {
-		if a.noRoom != nil {
-			a.untried = append(a.untried, subset...)
-			continue
-		}
-		a.moveFrom(ctx, owner, subset)
-	}
-}
-
-func (a *assignment) moveFrom(ctx context.Context, owner string, addrs []netip.Addr) {
 	err := a.cloud.api.unassign(ctx, owner, addrs)
 	switch m := meaningIn(err); m {
 	case done, transient: // without an answer it may have taken effect, and then nobody has them
