@@ -25,19 +25,25 @@ const liveTimeout = 3 * time.Second
 // ownPrefix begins the labels and annotations that are kept in memory.
 const ownPrefix = "multus-ipmgr.io/"
 
-// mirrored is a Cluster of two caches. That a cache lacks something may only
-// mean that it is new (one "kubectl apply" may create a namespace, its NADs and
-// its pods), so a miss is confirmed by the API server.
+// mirrored is a Cluster of caches. That a cache lacks something may only mean
+// that it is new (one "kubectl apply" may create a namespace, its NADs and its
+// pods), so a miss is confirmed by the API server.
 type mirrored struct {
-	namespaces *mirror[inject.Namespace]
-	nads       *mirror[nad.Network]
-	log        *slog.Logger
+	namespaces   *mirror[inject.Namespace]
+	nads         *mirror[nad.Network]
+	reservations *mirror[nad.Reservation]
+	log          *slog.Logger
 }
 
 func newMirrored(client dynamic.Interface, log *slog.Logger) (*mirrored, error) {
 	namespaces, errNamespaces := newMirror(client, schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}, log, reduceNamespace)
 	nads, errNADs := newMirror(client, schema.GroupVersionResource{Group: "k8s.cni.cncf.io", Version: "v1", Resource: "network-attachment-definitions"}, log, reduceNAD)
-	return &mirrored{namespaces: namespaces, nads: nads, log: log}, errors.Join(errNamespaces, errNADs)
+	reservations, errReservations := newMirror(client, schema.GroupVersionResource{Group: "multus-ipmgr.io", Version: "v1alpha1", Resource: "reservedcidrs"}, log, reduceReservation)
+	if err := errors.Join(errNamespaces, errNADs, errReservations); err != nil {
+		return nil, err
+	}
+	reservations.optional = true // pods are injected without any
+	return &mirrored{namespaces: namespaces, nads: nads, reservations: reservations, log: log}, nil
 }
 
 func reduceNamespace(u *unstructured.Unstructured) inject.Namespace {
@@ -53,6 +59,20 @@ func reduceNAD(u *unstructured.Unstructured) nad.Network {
 	return nad.Read(nad.Definition{Namespace: u.GetNamespace(), Name: u.GetName(), Labels: u.GetLabels(), Config: config})
 }
 
+// reduceReservation reads a ReservedCIDR. One that the CRD's schema should have
+// refused is the zero Reservation.
+func reduceReservation(u *unstructured.Unstructured) nad.Reservation {
+	text := func(field string) string {
+		value, _, _ := unstructured.NestedString(u.Object, "spec", field)
+		return value
+	}
+	r, err := nad.ParseReservation(text("cidr"), text("type"), text("subnetID"), text("subnetCIDR"), text("availabilityZone"))
+	if err != nil {
+		return nad.Reservation{}
+	}
+	return r
+}
+
 // own keeps what is ours of labels or annotations: others may be long.
 func own(all map[string]string) map[string]string {
 	maps.DeleteFunc(all, func(key, _ string) bool { return !strings.HasPrefix(key, ownPrefix) })
@@ -64,12 +84,13 @@ func (c *mirrored) run(ctx context.Context) {
 	var group sync.WaitGroup
 	group.Go(func() { c.namespaces.informer.RunWithContext(ctx) })
 	group.Go(func() { c.nads.informer.RunWithContext(ctx) })
+	group.Go(func() { c.reservations.informer.RunWithContext(ctx) })
 	group.Wait()
 }
 
 // ready says which cache is not complete yet.
 func (c *mirrored) ready() error {
-	return errors.Join(c.namespaces.ready(), c.nads.ready())
+	return errors.Join(c.namespaces.ready(), c.nads.ready(), c.reservations.ready())
 }
 
 // Namespace implements Cluster.
@@ -99,4 +120,22 @@ func (c *mirrored) NAD(ctx context.Context, namespace, name string) (nad.Network
 		c.log.LogAttrs(ctx, slog.LevelWarn, "missing network not confirmed", slog.String(keyNamespace, namespace), slog.String(keyName, name), slog.Any(keyError, err))
 	}
 	return network, found
+}
+
+// NADs implements Cluster.
+func (c *mirrored) NADs() []nad.Network { return c.nads.all() }
+
+// Reservations implements Cluster.
+func (c *mirrored) Reservations(ctx context.Context, fresh bool) []nad.Reservation {
+	if !fresh {
+		return c.reservations.all()
+	}
+	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
+	defer cancel()
+	reservations, err := c.reservations.liveAll(ctx)
+	if err != nil {
+		c.log.LogAttrs(ctx, slog.LevelWarn, "reservations not confirmed", slog.Any(keyError, err))
+		return c.reservations.all()
+	}
+	return reservations
 }

@@ -9,6 +9,7 @@ const (
 	keyDryRun     = "dryRun"
 	keyError      = "error"
 	keyExpires    = "expires"
+	keyFindings   = "findings"
 	keyInterfaces = "interfaces"
 	keyMode       = "mode"
 	keyName       = "name"

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
 // Reasons of requests that came to no decision.
@@ -22,6 +23,8 @@ type metrics struct {
 	reasons  map[inject.Reason]prometheus.Counter
 	failures map[string]prometheus.Counter
 	duration prometheus.Histogram
+	nads     map[verdict]prometheus.Counter
+	findings map[nad.Rule]prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -45,6 +48,7 @@ func newMetrics() *metrics {
 	for _, reason := range []string{failReview, failCluster} {
 		m.failures[reason] = admissions.WithLabelValues("failed", reason)
 	}
+	m.registerNADs()
 	m.registry.MustRegister(admissions, m.duration, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -58,3 +62,30 @@ func (m *metrics) decided(reason inject.Reason, took time.Duration) {
 
 // failed counts a request without a decision.
 func (m *metrics) failed(reason string) { m.failures[reason].Inc() }
+
+func (m *metrics) registerNADs() {
+	m.nads, m.findings = map[verdict]prometheus.Counter{}, map[nad.Rule]prometheus.Counter{}
+	admissions := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "multus_ipmgr_nad_admissions_total",
+		Help: "Admission reviews of NetworkAttachmentDefinitions, by decision (admitted, warned, denied, skipped, failed).",
+	}, []string{"decision"})
+	for _, v := range verdicts() {
+		m.nads[v] = admissions.WithLabelValues(string(v))
+	}
+	found := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "multus_ipmgr_nad_findings_total",
+		Help: "Findings in NetworkAttachmentDefinitions at admission, by rule and severity.",
+	}, []string{"rule", "severity"})
+	for _, rule := range nad.Rules() {
+		m.findings[rule] = found.WithLabelValues(string(rule), string(rule.Severity()))
+	}
+	m.registry.MustRegister(admissions, found)
+}
+
+// judged counts a review of a NAD and what was found.
+func (m *metrics) judged(v verdict, findings []nad.Finding) {
+	m.nads[v].Inc()
+	for _, f := range findings {
+		m.findings[f.Rule].Inc()
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"sync/atomic"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,6 +27,20 @@ type mirror[T any] struct {
 	reduce   func(*unstructured.Unstructured) T
 	log      *slog.Logger
 	trouble  atomic.Pointer[string] // why the last list or watch failed, or nil
+
+	// optional: a cluster that does not serve the resource, or does not let us
+	// read it, has none of it.
+	optional bool
+	withheld atomic.Bool // the cluster does not serve it, or not to us
+
+	changes atomic.Uint64 // of the store
+	listing atomic.Pointer[listing[T]]
+}
+
+// listing is all that was in the store after so many changes.
+type listing[T any] struct {
+	changes uint64
+	values  []T
 }
 
 // entry is an object in the cache. Informers find its key by the metadata.
@@ -48,7 +63,11 @@ func newMirror[T any](client dynamic.Interface, resource schema.GroupVersionReso
 			return events, err
 		},
 	}, client), &unstructured.Unstructured{}, 0, cache.Indexers{})
-	return m, errors.Join(m.informer.SetTransform(m.transform), m.informer.SetWatchErrorHandlerWithContext(silent))
+	count := func() { m.changes.Add(1) }
+	_, err := m.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { count() }, UpdateFunc: func(any, any) { count() }, DeleteFunc: func(any) { count() },
+	})
+	return m, errors.Join(err, m.informer.SetTransform(m.transform), m.informer.SetWatchErrorHandlerWithContext(silent))
 }
 
 // transform drops everything but T before an object is stored.
@@ -79,6 +98,7 @@ func (m *mirror[T]) observe(ctx context.Context, err error) {
 	if request, ok := errors.AsType[*url.Error](err); ok { // its URL has a new timeout each time
 		err = request.Err
 	}
+	m.withheld.Store(apierrors.IsNotFound(err) || apierrors.IsForbidden(err))
 	text := err.Error()
 	if last := m.trouble.Swap(&text); last == nil || *last != text {
 		m.log.LogAttrs(ctx, slog.LevelWarn, "resource cannot be read", slog.String(keyResource, m.resource.Resource), slog.Any(keyError, err))
@@ -90,7 +110,7 @@ func silent(context.Context, *cache.Reflector, error) {}
 
 // ready says why the mirror is not complete yet.
 func (m *mirror[T]) ready() error {
-	if m.informer.HasSynced() {
+	if m.informer.HasSynced() || m.optional && m.withheld.Load() {
 		return nil
 	}
 	if trouble := m.trouble.Load(); trouble != nil {
@@ -121,4 +141,37 @@ func (m *mirror[T]) live(ctx context.Context, namespace, name string) (T, bool, 
 		return none, false, fmt.Errorf("reading %s %s: %w", m.resource.GroupResource(), cache.NewObjectName(namespace, name), err)
 	}
 	return m.reduce(object), true, nil
+}
+
+// all reads everything from memory, in the order of names. The caller must not
+// change it.
+func (m *mirror[T]) all() []T {
+	changes := m.changes.Load()
+	if last := m.listing.Load(); last != nil && last.changes == changes {
+		return last.values
+	}
+	store := m.informer.GetStore()
+	keys := store.ListKeys()
+	slices.Sort(keys)
+	values := make([]T, 0, len(keys))
+	for _, key := range keys {
+		if object, found, err := store.GetByKey(key); found && err == nil {
+			values = append(values, object.(*entry[T]).value) //nolint:forcetypeassert // transform stores nothing else
+		}
+	}
+	m.listing.Store(&listing[T]{changes, values})
+	return values
+}
+
+// liveAll reads everything from the API server.
+func (m *mirror[T]) liveAll(ctx context.Context) ([]T, error) {
+	list, err := m.client.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", m.resource.GroupResource(), err)
+	}
+	values := make([]T, len(list.Items))
+	for i := range list.Items {
+		values[i] = m.reduce(&list.Items[i])
+	}
+	return values, nil
 }

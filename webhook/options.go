@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -101,6 +102,15 @@ func (p *optionParser) injection() {
 	})
 	p.value("limits", "`resources` that the container is limited to (default cpu=200m,memory=64Mi)", func(text string) (err error) {
 		policy.Resources.Limits, err = parseResources(text)
+		return err
+	})
+	p.value("validate", "`mode` for networks and static addresses: enforce, warn or off, unless the namespace's label "+inject.ValidateLabel+" says so (default enforce)", func(text string) error {
+		policy.Validation = inject.Validation(text)
+		return oneOf(policy.Validation, inject.Validations()...)
+	})
+	p.flags.BoolFunc("zone-affinity", "whether pods are kept in the zone of their networks' reservations (default true)", func(text string) error {
+		keep, err := strconv.ParseBool(text)
+		policy.FreeZones = !keep
 		return err
 	})
 	p.flags.StringVar(&policy.WebIdentity.RoleARN, "web-identity-role-arn", "", "`ARN` of an IAM role that only the injected container assumes, by a token of the pod's service account")

@@ -20,6 +20,11 @@ type Cluster interface {
 	// NAD reads what a NetworkAttachmentDefinition means in the same way, and
 	// reports false when there is none.
 	NAD(ctx context.Context, namespace, name string) (nad.Network, bool)
+	// NADs returns what all NetworkAttachmentDefinitions mean that are cached.
+	NADs() []nad.Network
+	// Reservations returns the subnet CIDR reservations: from a cache, or from
+	// the API server if fresh and if it can be asked.
+	Reservations(ctx context.Context, fresh bool) []nad.Reservation
 }
 
 // podHandler answers the reviews of pods that are created.
@@ -52,22 +57,32 @@ func (h *podHandler) handle(ctx context.Context, req *request[inject.Pod]) respo
 	return r
 }
 
+// decide decides by the caches, and a second time by what is fresh where the
+// caches may be behind what the user did a moment ago.
 func (h *podHandler) decide(ctx context.Context, req *request[inject.Pod]) (inject.Decision, error) {
-	find := func(namespace, name string) (nad.Network, bool) { return h.cluster.NAD(ctx, namespace, name) }
+	view := inject.View{
+		NAD:          func(namespace, name string) (nad.Network, bool) { return h.cluster.NAD(ctx, namespace, name) },
+		NADs:         h.cluster.NADs,
+		Reservations: h.cluster.Reservations(ctx, false),
+	}
 	ns, err := h.cluster.Namespace(ctx, req.Namespace, false)
 	if err != nil {
 		return inject.Decision{}, err
 	}
-	decision := inject.Decide(req.Object, ns, find, h.policy)
-	if decision.Reason != inject.NamespaceNotEnabled {
-		return decision, nil
+	decision := inject.Decide(req.Object, ns, view, h.policy)
+	if decision.Reason == inject.NamespaceNotEnabled {
+		// The API server sends pods of enabled namespaces only: its cache is
+		// ahead of ours, because the label is new.
+		if ns, err = h.cluster.Namespace(ctx, req.Namespace, true); err != nil {
+			return inject.Decision{}, err
+		}
+		decision = inject.Decide(req.Object, ns, view, h.policy)
 	}
-	// The API server sends pods of enabled namespaces only: its cache is ahead
-	// of ours, because the label is new.
-	if ns, err = h.cluster.Namespace(ctx, req.Namespace, true); err != nil {
-		return inject.Decision{}, err
+	if decision.Reason == inject.InvalidAddresses {
+		view.Reservations = h.cluster.Reservations(ctx, true)
+		decision = inject.Decide(req.Object, ns, view, h.policy)
 	}
-	return inject.Decide(req.Object, ns, find, h.policy), nil
+	return decision, nil
 }
 
 // report logs one line for each pod that is changed or denied, and for others

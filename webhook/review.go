@@ -59,10 +59,26 @@ type response struct {
 
 // status is the metav1.Status that explains a refusal.
 type status struct {
-	Status  string `json:"status"`
-	Message string `json:"message"`
+	Status  string   `json:"status"`
+	Message string   `json:"message"`
+	Reason  string   `json:"reason"`
+	Code    int      `json:"code"`
+	Details *details `json:"details,omitempty"`
+}
+
+// details is the metav1.StatusDetails of a refusal of certain fields.
+type details struct {
+	Name   string  `json:"name,omitempty"`
+	Group  string  `json:"group,omitempty"`
+	Kind   string  `json:"kind,omitempty"`
+	Causes []cause `json:"causes,omitempty"`
+}
+
+// cause is the metav1.StatusCause of one field.
+type cause struct {
 	Reason  string `json:"reason"`
-	Code    int    `json:"code"`
+	Message string `json:"message"`
+	Field   string `json:"field"`
 }
 
 // decodeReview reads a review and returns its request, which has a UID. The

@@ -1,8 +1,8 @@
 // Package webhook is the admission webhook: it adds the IP manager to pods
-// with Multus networks.
+// with Multus networks, and checks NetworkAttachmentDefinitions.
 //
 // One request takes this way: HTTP (http.go), decode once (review.go), decide
-// (pods.go, which asks package inject), answer. What a decision needs to know
+// (pods.go, which asks package inject; nads.go, which asks package nad), answer. What a decision needs to know
 // of the cluster is mirrored in memory (mirror.go, cluster.go).
 //
 // It uses client-go's informers without controller-runtime's manager: the
@@ -138,6 +138,7 @@ func (s *Server) drain() {
 func (s *Server) admissionServer() *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle(PodPath, newPodHandler(&podHandler{cluster: s.cluster, policy: s.options.Policy, metrics: s.metrics, log: s.log}))
+	mux.Handle(NADPath, newNADHandler(&nadHandler{cluster: s.cluster, policy: s.options.Policy, metrics: s.metrics, log: s.log}))
 	server := s.httpServer(mux)
 	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: s.cert.get}
 	return server

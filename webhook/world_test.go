@@ -27,6 +27,10 @@ type memory struct {
 	stale      map[string]inject.Namespace // what the cache says
 	gate       chan struct{}               // if set, reads wait for it
 	notReady   error
+
+	nads              []nad.Network
+	reservations      []nad.Reservation // what the cache says
+	freshReservations []nad.Reservation // what a fresh read finds beside them
 }
 
 func (m *memory) run(ctx context.Context) { <-ctx.Done() }
@@ -50,6 +54,15 @@ func (m *memory) Namespace(_ context.Context, name string, fresh bool) (inject.N
 
 func (m *memory) NAD(_ context.Context, _, name string) (nad.Network, bool) {
 	return nad.Network{Managed: true, Addressed: true}, name != "missing"
+}
+
+func (m *memory) NADs() []nad.Network { return m.nads }
+
+func (m *memory) Reservations(_ context.Context, fresh bool) []nad.Reservation {
+	if fresh {
+		return append(m.reservations, m.freshReservations...)
+	}
+	return m.reservations
 }
 
 // testServer is a server that runs until the test ends.

@@ -18,6 +18,17 @@ import (
 // FindNAD looks up what a NAD means. It reports false when there is none.
 type FindNAD func(namespace, name string) (nad.Network, bool)
 
+// View is what a decision knows of the cluster.
+type View struct {
+	// NAD looks up one network.
+	NAD FindNAD
+	// NADs lists all that are known, for the sake of pods that ask for static
+	// addresses. It may be nil.
+	NADs func() []nad.Network
+	// Reservations are the subnet CIDR reservations that are known.
+	Reservations []nad.Reservation
+}
+
 // Decision is what is to be done with one pod.
 type Decision struct {
 	Reason Reason
@@ -57,7 +68,7 @@ func (d Decision) Message() string {
 //
 // A pod that cannot have Multus interfaces is skipped before its labels are
 // read, and only pods that are opted in are ever denied.
-func Decide(pod Pod, ns Namespace, find FindNAD, policy Policy) Decision {
+func Decide(pod Pod, ns Namespace, view View, policy Policy) Decision {
 	if reason, skip := unconcerned(pod, ns, policy); skip {
 		return Decision{Reason: reason}
 	}
@@ -73,7 +84,7 @@ func Decide(pod Pod, ns Namespace, find FindNAD, policy Policy) Decision {
 	if err != nil {
 		return Decision{Reason: InvalidAnnotation, Detail: err.Error()}
 	}
-	networks := classify(selections, find, policy.Settings.Exclude)
+	networks := classify(selections, view.NAD, policy.Settings.Exclude)
 	switch {
 	case len(selections) == 0:
 		return Decision{Reason: NoNetworks}
@@ -84,12 +95,21 @@ func Decide(pod Pod, ns Namespace, find FindNAD, policy Policy) Decision {
 	case found:
 		return Decision{Reason: NameTaken, Detail: fmt.Sprintf("%s[%d]; give it another name, or label the pod %s=%s", present.list, present.index, InjectLabel, Disabled)}
 	}
+	warnings, errors := checkAddresses(selections, view, policy.ValidationIn(ns))
+	if warnings = append(networks.warnings, warnings...); len(errors) > 0 {
+		return denyAddresses(errors, warnings)
+	}
+	where := locate(networks.uses, view.Reservations)
+	affinity, warning := zoneAffinity(pod, ns, where, policy)
+	if warning != "" {
+		warnings = append(warnings, warning)
+	}
 	return Decision{
 		Reason:     Injected,
 		Mode:       mode,
 		Interfaces: networks.required,
-		Warnings:   append(networks.warnings, labelWarnings(pod)...),
-		Patch:      patch(pod, mode, networks, policy),
+		Warnings:   append(warnings, labelWarnings(pod)...),
+		Patch:      append(patch(pod, mode, networks, where.settings(policy)), affinity...),
 	}
 }
 

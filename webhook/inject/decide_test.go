@@ -50,7 +50,7 @@ func TestLabelsDecideByTheTable(t *testing.T) {
 				Annotations: map[string]string{nad.NetworksAnnotation: "net-a"},
 			}}
 			ns := inject.Namespace{Name: "apps", Labels: label(row.namespace)}
-			if got := inject.Decide(pod, ns, findManaged, inject.DefaultPolicy()).Reason; got != row.want {
+			if got := inject.Decide(pod, ns, inject.View{NAD: findManaged}, inject.DefaultPolicy()).Reason; got != row.want {
 				t.Errorf("reason %s, want %s", got, row.want)
 			}
 		})
@@ -82,7 +82,7 @@ func TestDecideLeavesItsPolicyAlone(t *testing.T) {
 	find := func(_, name string) (nad.Network, bool) {
 		return nad.Network{Managed: name != "br", Addressed: true}, true
 	}
-	inject.Decide(pod, inject.Namespace{Labels: label(inject.Enabled)}, find, policy)
+	inject.Decide(pod, inject.Namespace{Labels: label(inject.Enabled)}, inject.View{NAD: find}, policy)
 	if diff := cmp.Diff([]string{"lo", "eth0", "", ""}, policy.Settings.Exclude[:4]); diff != "" {
 		t.Errorf("excluded interfaces (-want +got):\n%s", diff)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,6 +32,7 @@ const (
 	namespaceSection = "namespace.yaml" // default: "apps", enabled
 	nadsSection      = "nads.yaml"      // documents; each must be looked up
 	settingsSection  = "settings.yaml"
+	reservedSection  = "reservations.yaml" // a list; default: none
 	wantSection      = "want.yaml"
 )
 
@@ -41,6 +43,8 @@ type settings struct {
 	IPMGR       []string            `json:"ipmgr,omitempty"`
 	Env         []corev1.EnvVar     `json:"env,omitempty"`
 	WebIdentity string              `json:"webIdentity,omitempty"`
+	Validation  inject.Validation   `json:"validation,omitempty"`
+	FreeZones   bool                `json:"freeZones,omitempty"`
 }
 
 // want is a decision as it is written in testdata.
@@ -62,6 +66,17 @@ type testCase struct {
 	nads      map[string]nad.Definition
 	policy    inject.Policy
 	lookedUp  map[string]bool
+
+	reservations []nad.Reservation
+}
+
+// networks returns what all NADs of the case mean.
+func (c *testCase) networks() []nad.Network {
+	var all []nad.Network
+	for _, d := range slices.SortedFunc(maps.Values(c.nads), func(a, b nad.Definition) int { return strings.Compare(a.Object(), b.Object()) }) {
+		all = append(all, nad.Read(d))
+	}
+	return all
 }
 
 func TestDecisionsAreThoseOfTestdata(t *testing.T) {
@@ -100,7 +115,8 @@ func (c *testCase) decide(t *testing.T, podJSON []byte) inject.Decision {
 		d, found := c.nads[namespace+"/"+name]
 		return nad.Read(d), found
 	}
-	return inject.Decide(decodePod(t, podJSON), c.namespace, find, c.policy)
+	view := inject.View{NAD: find, NADs: c.networks, Reservations: c.reservations}
+	return inject.Decide(decodePod(t, podJSON), c.namespace, view, c.policy)
 }
 
 // compare holds the decision against the file, or writes it there.
@@ -219,6 +235,61 @@ func stripOurs(pod map[string]any) {
 	if annotations, ok := metadata["annotations"].(map[string]any); ok {
 		delete(annotations, inject.InjectedAnnotation)
 	}
+	stripZone(podSpec)
+}
+
+// stripZone removes the requirement of a zone, and what it may have been the
+// first to need.
+func stripZone(podSpec map[string]any) {
+	terms := []any{}
+	if found, err := jsonpath(podSpec, "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"); err == nil {
+		terms, _ = found["nodeSelectorTerms"].([]any)
+	}
+	for _, term := range terms {
+		term, _ := term.(map[string]any)
+		expressions, _ := term["matchExpressions"].([]any)
+		term["matchExpressions"] = slices.DeleteFunc(expressions, func(e any) bool {
+			expression, _ := e.(map[string]any)
+			return expression["key"] == "topology.kubernetes.io/zone"
+		})
+	}
+	prune(podSpec, "affinity")
+}
+
+// jsonpath walks down a path of objects.
+func jsonpath(object map[string]any, keys ...string) (map[string]any, error) {
+	for _, key := range keys {
+		next, ok := object[key].(map[string]any)
+		if !ok {
+			return nil, fmt.Errorf("no %s", key)
+		}
+		object = next
+	}
+	return object, nil
+}
+
+// prune removes what is empty below a key.
+func prune(object map[string]any, key string) {
+	switch value := object[key].(type) {
+	case map[string]any:
+		for k := range value {
+			prune(value, k)
+		}
+		if len(value) == 0 {
+			delete(object, key)
+		}
+	case []any:
+		value = slices.DeleteFunc(value, func(e any) bool {
+			element, ok := e.(map[string]any)
+			for k := range element {
+				prune(element, k)
+			}
+			return ok && len(element) == 0
+		})
+		if object[key] = value; len(value) == 0 {
+			delete(object, key)
+		}
+	}
 }
 
 func load(t *testing.T, file string) *testCase {
@@ -233,7 +304,7 @@ func load(t *testing.T, file string) *testCase {
 		nads:      map[string]nad.Definition{},
 		lookedUp:  map[string]bool{},
 	}
-	known := []string{podSection, namespaceSection, nadsSection, settingsSection, wantSection}
+	known := []string{podSection, namespaceSection, nadsSection, settingsSection, reservedSection, wantSection}
 	for i, f := range archive.Files {
 		if !slices.Contains(known, f.Name) || slices.ContainsFunc(archive.Files[:i], func(e txtar.File) bool { return e.Name == f.Name }) {
 			t.Fatalf("section %s is stale or there twice; there are %v", f.Name, known)
@@ -248,6 +319,7 @@ func load(t *testing.T, file string) *testCase {
 	c.loadNamespace(t)
 	c.loadNADs(t)
 	c.loadPolicy(t)
+	c.loadReservations(t)
 	return c
 }
 
@@ -295,6 +367,21 @@ func (c *testCase) loadNADs(t *testing.T) {
 	}
 }
 
+func (c *testCase) loadReservations(t *testing.T) {
+	t.Helper()
+	var list []struct{ CIDR, Type, Subnet, SubnetCIDR, Zone string }
+	if err := yaml.UnmarshalStrict(c.section(reservedSection), &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range list {
+		reservation, err := nad.ParseReservation(r.CIDR, r.Type, r.Subnet, r.SubnetCIDR, r.Zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.reservations = append(c.reservations, reservation)
+	}
+}
+
 func (c *testCase) loadPolicy(t *testing.T) {
 	t.Helper()
 	var s settings
@@ -308,6 +395,10 @@ func (c *testCase) loadPolicy(t *testing.T) {
 	if s.Style != "" {
 		c.policy.Style = s.Style
 	}
+	if s.Validation != "" {
+		c.policy.Validation = s.Validation
+	}
+	c.policy.FreeZones = s.FreeZones
 	var err error
 	if c.policy.Settings, err = spec.Parse(s.IPMGR); err != nil {
 		t.Fatal(err)

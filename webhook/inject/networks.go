@@ -13,6 +13,7 @@ type networks struct {
 	managed  []string // their addresses belong to ENIs
 	required []string // those of managed that have an address from the start
 	foreign  []string // not managed: to be left alone
+	uses     []use    // those of managed, with their networks
 	warnings []string
 }
 
@@ -34,6 +35,7 @@ func classify(selections []nad.Selection, find FindNAD, exclude []string) networ
 			n.foreign = append(n.foreign, s.Interface)
 		default:
 			n.managed = append(n.managed, s.Interface)
+			n.uses = append(n.uses, use{s, network})
 			if network.Addressed || len(s.IPs) > 0 {
 				n.required = append(n.required, s.Interface)
 			}

@@ -21,6 +21,8 @@ type Metadata struct {
 // PodSpec is the part of the pod's specification that is read.
 type PodSpec struct {
 	HostNetwork    bool              `json:"hostNetwork"`
+	NodeName       string            `json:"nodeName"`
+	Affinity       *Affinity         `json:"affinity"`
 	SchedulerName  string            `json:"schedulerName"`
 	NodeSelector   map[string]string `json:"nodeSelector"`
 	OS             OS                `json:"os"`

@@ -35,6 +35,11 @@ type Policy struct {
 	Env         []corev1.EnvVar
 	Resources   corev1.ResourceRequirements
 	WebIdentity WebIdentity
+	// Validation is what becomes of objects with errors, where a namespace's
+	// label does not say so.
+	Validation Validation
+	// FreeZones leaves it to pods in which zone they run.
+	FreeZones bool
 	// Protected namespaces are left alone whatever their labels say.
 	Protected []string
 }
@@ -58,6 +63,7 @@ func DefaultPolicy() Policy {
 		Settings:    spec.Default(),
 		Resources:   defaultResources(),
 		WebIdentity: WebIdentity{Audience: "sts.amazonaws.com", Expiry: 86400},
+		Validation:  Enforce,
 		Protected:   []string{"kube-system"},
 	}
 }

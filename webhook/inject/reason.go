@@ -42,6 +42,8 @@ const (
 	InvalidMode Reason = "invalid-mode"
 	// InvalidAnnotation: Multus could not read its networks annotation.
 	InvalidAnnotation Reason = "invalid-annotation"
+	// InvalidAddresses: the pod asks for static addresses that it must not have.
+	InvalidAddresses Reason = "invalid-addresses"
 	// NameTaken: the pod has a container of its own by our container's name.
 	NameTaken Reason = "name-taken"
 )
@@ -62,7 +64,7 @@ func Reasons() []Reason {
 		Injected, MovedFirst,
 		NoNetworks, ProtectedNamespace, MirrorPod, HostNetwork, Windows, Fargate,
 		PodDisabled, NamespaceNotEnabled, AlreadyInjected, NoManagedNetwork, NoAddress,
-		InvalidMode, InvalidAnnotation, NameTaken,
+		InvalidMode, InvalidAnnotation, InvalidAddresses, NameTaken,
 	}
 }
 
@@ -71,7 +73,7 @@ func (r Reason) Outcome() Outcome {
 	switch r {
 	case Injected, MovedFirst:
 		return Patched
-	case InvalidMode, InvalidAnnotation, NameTaken:
+	case InvalidMode, InvalidAnnotation, InvalidAddresses, NameTaken:
 		return Denied
 	default:
 		return Skipped
@@ -112,6 +114,8 @@ func (r Reason) Sentence() string {
 		return "The annotation " + ModeAnnotation + " has a value that is not accepted."
 	case InvalidAnnotation:
 		return "The annotation " + nad.NetworksAnnotation + " cannot be read."
+	case InvalidAddresses:
+		return "The pod asks for addresses that it must not have."
 	case NameTaken:
 		return "The pod has a container of its own called " + ContainerName + "."
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
@@ -138,4 +140,9 @@ func parseReservedCIDR(raw json.RawMessage) (nad.Reservation, error) {
 func (b *bundle) network(namespace, name string) (nad.Network, bool) {
 	network, found := b.networks[namespace+"/"+name]
 	return network, found
+}
+
+// all returns the NADs of the files in the order of their names.
+func (b *bundle) all() []nad.Network {
+	return slices.SortedFunc(maps.Values(b.networks), func(a, b nad.Network) int { return strings.Compare(a.Object, b.Object) })
 }

@@ -19,8 +19,8 @@ import (
 const defaultImage = "ghcr.io/multus-ipmgr/ipmgr:latest"
 
 const aboutInject = `kubectl ipmgr inject prints manifests as the webhook would change them: pods,
-and what workloads make pods of. Networks and namespaces are looked up among
-the files.`
+and what workloads make pods of. Networks, namespaces and ReservedCIDRs are
+looked up among the files.`
 
 // injectOptions are the flags of "inject".
 type injectOptions struct {
@@ -141,7 +141,8 @@ func (o *injectOptions) decide(b *bundle, of object, template manifest.Template)
 			ns.Labels = map[string]string{inject.InjectLabel: inject.Enabled}
 		}
 	}
-	return inject.Decide(pod, ns, b.network, o.policy), nil
+	view := inject.View{NAD: b.network, NADs: b.all, Reservations: b.reservations}
+	return inject.Decide(pod, ns, view, o.policy), nil
 }
 
 // apply changes the document. The operations are on a pod, which is at the

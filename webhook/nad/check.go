@@ -76,15 +76,16 @@ func (c Checker) Pod(object string, selections []Selection, find func(namespace,
 			found.ips(field, network)
 		}
 		for j, ip := range s.IPs {
-			c.static(&found, fmt.Sprintf("%s[%d]", field, j), ip)
+			c.static(&found, fmt.Sprintf("%s[%d]", field, j), ip, s)
 		}
 		c.nothingKnown(&found, field)
 	}
 	return found.of(object)
 }
 
-// static checks one address of a pod.
-func (c Checker) static(found *findings, field string, ip netip.Prefix) {
+// static checks one address of a pod. That its own network hands it out too is
+// as it should be.
+func (c Checker) static(found *findings, field string, ip netip.Prefix, of Selection) {
 	one := []Range{{ip.Addr(), ip.Addr()}}
 	pool := Pool{Field: field, Network: ip.Masked(), Ranges: one}
 	if ip.IsSingleIP() { // no length was given, or it is a floating address
@@ -94,7 +95,7 @@ func (c Checker) static(found *findings, field string, ip netip.Prefix) {
 	}
 	for _, other := range c.others {
 		for _, plugin := range other.Plugins {
-			if plugin.IPAM.Type == "static" || len(Intersect(one, plugin.IPAM.ranges())) == 0 {
+			if other.Object == of.Namespace+"/"+of.Name || plugin.IPAM.Type == "static" || len(Intersect(one, plugin.IPAM.ranges())) == 0 {
 				continue
 			}
 			found.add(RangeOverlap, field, "%s is in a range of %s, so %s may give it to another pod; exclude it there, or ask for one outside of the range", ip.Addr(), other.Object, plugin.IPAM.Type)

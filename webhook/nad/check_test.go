@@ -151,6 +151,7 @@ func TestAddressesOfPodsAreChecked(t *testing.T) {
 		{"in a prefix reservation", `[{"name":"fixed","ips":["10.10.1.33/24"]}]`, vpc, []string{"prefix-reservation " + field + "[0].ips[0]"}},
 		{"another prefix length", `[{"name":"fixed","ips":["10.10.1.100/26"]}]`, vpc, []string{"prefix-length " + field + "[0].ips[0]"}},
 		{"in the range of another NAD", `[{"name":"fixed","ips":["10.10.1.75/24"]}]`, vpc, []string{"range-overlap " + field + "[0].ips[0]"}},
+		{"in the range of its own NAD", `[{"name":"dynamic","ips":["10.10.1.75/24"]}]`, vpc, []string{"ips-ignored " + field + "[0].ips"}},
 		{"Multus does not pass it on", `[{"name":"deaf","ips":["10.10.1.100/24"]}]`, vpc, []string{"ips-ignored " + field + "[0].ips"}},
 		{"whereabouts ignores it", `[{"name":"dynamic","ips":["10.10.1.100/24"]}]`, vpc, []string{"ips-ignored " + field + "[0].ips"}},
 		{"a network that does not exist", `[{"name":"missing","ips":["10.10.1.200/24"]}]`, vpc, []string{"not-reserved " + field + "[0].ips[0]"}},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // PluginConfig is what is read of one plugin.
@@ -32,6 +33,14 @@ func (n Network) Ranges() []Range {
 		ranges = append(ranges, pool.Ranges...)
 	}
 	return Union(ranges)
+}
+
+// Readable reports whether Ranges are all the addresses that the network hands
+// out. Addresses that pods ask for are beside them.
+func (n Network) Readable() bool {
+	return len(n.Plugins) > 0 && !slices.ContainsFunc(n.Plugins, func(p PluginConfig) bool {
+		return p.IPAM.Type != "" && p.IPAM.Type != "static" && len(p.IPAM.Pools) == 0
+	})
 }
 
 // plan reads what the NAD says about addresses. What cannot be read is a

@@ -1,0 +1,104 @@
+package inject
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Where a pod may run.
+const (
+	zoneLabel    = "topology.kubernetes.io/zone" // of nodes
+	affinityPath = "/spec/affinity"
+	nodePath     = affinityPath + "/nodeAffinity"
+	requiredPath = nodePath + "/requiredDuringSchedulingIgnoredDuringExecution"
+)
+
+// ZoneAffinityAnnotation on a pod, or on a namespace as its default: Disabled
+// leaves it to the pod where it runs.
+const ZoneAffinityAnnotation = "multus-ipmgr.io/zone-affinity"
+
+// Affinity is the part of the pod's affinity that is read.
+type Affinity struct {
+	Node *NodeAffinity `json:"nodeAffinity"`
+}
+
+// NodeAffinity is the part of its kind that is read.
+type NodeAffinity struct {
+	Required *NodeSelector `json:"requiredDuringSchedulingIgnoredDuringExecution"`
+}
+
+// NodeSelector matches a node if one of its terms does.
+type NodeSelector struct {
+	Terms []NodeTerm `json:"nodeSelectorTerms"`
+}
+
+// NodeTerm matches a node if all its requirements do, and none if it has none.
+type NodeTerm struct {
+	Expressions []NodeRequirement `json:"matchExpressions"`
+	Fields      []NodeRequirement `json:"matchFields"`
+}
+
+// NodeRequirement is one requirement.
+type NodeRequirement struct {
+	Key      string   `json:"key"`
+	Operator string   `json:"operator"`
+	Values   []string `json:"values"`
+}
+
+// zoneAffinity is keepInZone, unless the pod, its namespace or the
+// installation opts out.
+func zoneAffinity(pod Pod, ns Namespace, l location, policy Policy) ([]Operation, string) {
+	choice, given := pod.Metadata.Annotations[ZoneAffinityAnnotation]
+	if !given {
+		choice = ns.Annotations[ZoneAffinityAnnotation]
+	}
+	if policy.FreeZones || choice == Disabled {
+		return nil, ""
+	}
+	return keepInZone(pod, l)
+}
+
+// keepInZone makes the pod run in one of the zones, in addition to what it
+// asks for itself. It returns a warning instead where that cannot be.
+func keepInZone(pod Pod, l location) ([]Operation, string) {
+	if l.apart {
+		return nil, "the pod's networks are in different availability zones, so some of its addresses will not route wherever it runs"
+	}
+	if len(l.zones) == 0 || pod.Spec.NodeName != "" {
+		return nil, ""
+	}
+	if zone, chosen := pod.Spec.NodeSelector[zoneLabel]; chosen {
+		if slices.Contains(l.zones, zone) {
+			return nil, ""
+		}
+		return nil, fmt.Sprintf("nodeSelector asks for zone %s, and the addresses of the pod's networks are in %s: they will not route", zone, strings.Join(l.zones, ", "))
+	}
+	return requireZone(pod.Spec.Affinity, NodeRequirement{Key: zoneLabel, Operator: "In", Values: l.zones}), ""
+}
+
+// requireZone merges a requirement into the pod's affinity. Terms are
+// alternatives, so each gets it.
+func requireZone(affinity *Affinity, zone NodeRequirement) []Operation {
+	expressions := map[string]any{"matchExpressions": []NodeRequirement{zone}}
+	terms := map[string]any{"nodeSelectorTerms": []any{expressions}}
+	required := map[string]any{"requiredDuringSchedulingIgnoredDuringExecution": terms}
+	switch {
+	case affinity == nil:
+		return []Operation{{Op: "add", Path: affinityPath, Value: map[string]any{"nodeAffinity": required}}}
+	case affinity.Node == nil:
+		return []Operation{{Op: "add", Path: nodePath, Value: required}}
+	case affinity.Node.Required == nil || len(affinity.Node.Required.Terms) == 0:
+		return []Operation{{Op: "add", Path: requiredPath, Value: terms}}
+	}
+	var ops []Operation
+	for i, term := range affinity.Node.Required.Terms {
+		// A term without requirements matches nothing, and one with fields
+		// names its node: the DaemonSet controller's.
+		if len(term.Expressions) > 0 && len(term.Fields) == 0 {
+			path := fmt.Sprintf("%s/nodeSelectorTerms/%d/matchExpressions", requiredPath, i)
+			ops = append(ops, insert(path, len(term.Expressions), "-", zone))
+		}
+	}
+	return ops
+}

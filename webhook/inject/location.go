@@ -1,0 +1,97 @@
+package inject
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
+)
+
+// location is where in the VPC the addresses of a pod's networks are.
+type location struct {
+	// pools are the reservations that cover the networks. Empty: they are not
+	// covered, or it is not known.
+	pools []netip.Prefix
+	// zones are the availability zones that have all networks. Empty: any zone
+	// may have them.
+	zones []string
+	// apart: there is no zone that has all networks.
+	apart bool
+}
+
+// locate looks for the reservations that the addresses of the networks, and
+// those that the pod asks for, are in. If a network is not covered wholly, the
+// pools stay empty: a pool that lacks an address keeps it from being assigned.
+func locate(used []use, reservations []nad.Reservation) location {
+	if len(reservations) == 0 {
+		return location{}
+	}
+	l := location{}
+	everything := true
+	for _, u := range used {
+		covering, all := u.covering(reservations)
+		everything = everything && all
+		for _, r := range covering {
+			l.pools = append(l.pools, r.CIDR)
+		}
+		if zones, known := zonesOf(covering); all && known {
+			l.narrow(zones)
+		}
+	}
+	slices.SortFunc(l.pools, netip.Prefix.Compare)
+	l.pools = slices.Compact(l.pools)
+	if !everything {
+		l.pools = nil
+	}
+	return l
+}
+
+// narrow keeps the zones that have another network too.
+func (l *location) narrow(zones []string) {
+	if len(l.zones) == 0 && !l.apart {
+		l.zones = zones
+		return
+	}
+	l.zones = slices.DeleteFunc(l.zones, func(zone string) bool { return !slices.Contains(zones, zone) })
+	l.apart = len(l.zones) == 0
+}
+
+// zonesOf returns the reservations' zones, if all are known.
+func zonesOf(reservations []nad.Reservation) (zones []string, known bool) {
+	for _, r := range reservations {
+		if r.Zone == "" {
+			return nil, false
+		}
+		zones = append(zones, r.Zone)
+	}
+	slices.Sort(zones)
+	return slices.Compact(zones), len(zones) > 0
+}
+
+// use is a managed network that a pod selects.
+type use struct {
+	selection nad.Selection
+	network   nad.Network
+}
+
+// covering returns the reservations of the addresses, and whether they are all
+// that the interface may get.
+func (u use) covering(reservations []nad.Reservation) ([]nad.Reservation, bool) {
+	ranges := u.network.Ranges()
+	for _, ip := range u.selection.IPs {
+		ranges = append(ranges, nad.Range{First: ip.Addr(), Last: ip.Addr()})
+	}
+	if len(ranges) == 0 || !u.network.Readable() {
+		return nil, false
+	}
+	return nad.Covering(nad.Union(ranges), reservations)
+}
+
+// settings completes what the installation says: its own pools go before those
+// that are found.
+func (l location) settings(policy Policy) Policy {
+	if len(policy.Settings.Pools) == 0 {
+		policy.Settings.Pools = l.pools
+	}
+	return policy
+}

@@ -1,0 +1,59 @@
+package inject
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
+)
+
+// Validation says what becomes of objects with findings that are errors.
+type Validation string
+
+// The ways to validate.
+const (
+	Enforce  Validation = "enforce" // they are refused
+	WarnOnly Validation = "warn"    // they are admitted, and the user is warned
+	Off      Validation = "off"     // nothing is checked
+)
+
+// ValidateLabel on a namespace is a Validation, for what is in it.
+const ValidateLabel = "multus-ipmgr.io/validate"
+
+// Validations lists the accepted values, the default first.
+func Validations() []Validation { return []Validation{Enforce, WarnOnly, Off} }
+
+// ValidationIn says how objects of a namespace are validated: as its label
+// says, else as the installation does. A value without meaning is like none.
+func (p Policy) ValidationIn(ns Namespace) Validation {
+	if label := Validation(ns.Labels[ValidateLabel]); slices.Contains(Validations(), label) {
+		return label
+	}
+	return p.Validation
+}
+
+// checkAddresses checks the static addresses that a pod asks for. It returns
+// what the user is to be warned of, and what the pod must not have.
+func checkAddresses(selections []nad.Selection, v View, how Validation) (warnings, errors []string) {
+	asks := func(s nad.Selection) bool { return len(s.IPs) > 0 }
+	if how == Off || !slices.ContainsFunc(selections, asks) {
+		return nil, nil
+	}
+	var others []nad.Network
+	if v.NADs != nil {
+		others = v.NADs()
+	}
+	for _, f := range nad.NewChecker(v.Reservations, others).Pod("", selections, v.NAD) {
+		if f.Severity == nad.Error && how == Enforce {
+			errors = append(errors, f.String())
+			continue
+		}
+		warnings = append(warnings, f.String())
+	}
+	return warnings, errors
+}
+
+// denyAddresses is the decision on a pod that asks for what it must not have.
+func denyAddresses(errors, warnings []string) Decision {
+	return Decision{Reason: InvalidAddresses, Detail: strings.Join(errors, "\n"), Warnings: warnings}
+}

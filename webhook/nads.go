@@ -1,0 +1,163 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
+)
+
+// NADPath is where reviews of NetworkAttachmentDefinitions are answered.
+const NADPath = "/validate-nads"
+
+// attachment is what is read of a NetworkAttachmentDefinition under review.
+type attachment struct {
+	Metadata struct {
+		Name              string            `json:"name"`
+		GenerateName      string            `json:"generateName"`
+		Labels            map[string]string `json:"labels"`
+		DeletionTimestamp string            `json:"deletionTimestamp"`
+	} `json:"metadata"`
+	Spec struct {
+		Config string `json:"config"`
+	} `json:"spec"`
+}
+
+// verdict is what became of a NAD.
+type verdict string
+
+// The verdicts.
+const (
+	admitted verdict = "admitted" // nothing was found
+	warned   verdict = "warned"   // admitted, with warnings
+	denied   verdict = "denied"
+	skipped  verdict = "skipped" // not checked
+	failed   verdict = "failed"  // no decision was possible
+)
+
+func verdicts() []verdict { return []verdict{admitted, warned, denied, skipped, failed} }
+
+// nadHandler answers the reviews of NADs that are created and updated.
+type nadHandler struct {
+	cluster Cluster
+	policy  inject.Policy
+	metrics *metrics
+	log     *slog.Logger
+}
+
+// newNADHandler answers reviews of NADs over HTTP.
+func newNADHandler(h *nadHandler) http.Handler {
+	return &reviewHandler[attachment]{handle: h.handle, metrics: h.metrics, log: h.log}
+}
+
+func (h *nadHandler) handle(ctx context.Context, req *request[attachment]) response {
+	if req.Kind != (groupKind{Group: "k8s.cni.cncf.io", Kind: "NetworkAttachmentDefinition"}) {
+		h.metrics.failed(failReview)
+		return refuse(req.UID, http.StatusBadRequest, "BadRequest",
+			fmt.Errorf("%s reviews NetworkAttachmentDefinitions, and this is a %s; mend the rules of the ValidatingWebhookConfiguration", NADPath, req.Kind))
+	}
+	ns, err := h.cluster.Namespace(ctx, req.Namespace, false)
+	if err != nil {
+		h.metrics.judged(failed, nil)
+		h.log.LogAttrs(ctx, slog.LevelError, "network not checked", slog.String(keyNamespace, req.Namespace), slog.String(keyName, req.Object.Metadata.Name), slog.Any(keyError, err))
+		return refuse(req.UID, http.StatusInternalServerError, "InternalError", err)
+	}
+	how := h.policy.ValidationIn(ns)
+	if how == inject.Off || req.Object.Metadata.DeletionTimestamp != "" {
+		h.metrics.judged(skipped, nil)
+		return response{UID: req.UID, Allowed: true}
+	}
+	definition := definitionOf(req)
+	report := h.check(ctx, definition)
+	r, v := judge(definition, report, how)
+	r.UID = req.UID
+	h.metrics.judged(v, report.Findings)
+	h.report(ctx, req, definition, v, report)
+	return r
+}
+
+func definitionOf(req *request[attachment]) nad.Definition {
+	m := req.Object.Metadata
+	if m.Name == "" {
+		m.Name = m.GenerateName + "*"
+	}
+	return nad.Definition{Namespace: req.Namespace, Name: m.Name, Labels: m.Labels, Config: req.Object.Spec.Config}
+}
+
+// check checks by the caches, and against fresh reservations before an error
+// stands: one "kubectl apply" may create reservations and networks.
+func (h *nadHandler) check(ctx context.Context, d nad.Definition) nad.Report {
+	report := nad.NewChecker(h.cluster.Reservations(ctx, false), h.cluster.NADs()).NAD(d)
+	if report.Failed() {
+		report = nad.NewChecker(h.cluster.Reservations(ctx, true), h.cluster.NADs()).NAD(d)
+	}
+	return report
+}
+
+// judge turns findings into an answer: all errors at once, each with its
+// field, and what else was found as warnings.
+func judge(d nad.Definition, report nad.Report, how inject.Validation) (response, verdict) {
+	r, v := response{Allowed: true}, admitted
+	var causes []cause
+	var rules []string
+	for _, f := range report.Findings {
+		rules = append(rules, string(f.Rule))
+		if f.Severity == nad.Error && how == inject.Enforce {
+			causes = append(causes, cause{Reason: "FieldValueInvalid", Message: f.Message, Field: f.Field})
+			continue
+		}
+		r.Warnings = append(r.Warnings, f.String())
+	}
+	if len(rules) > 0 {
+		v = warned
+		r.AuditAnnotations = map[string]string{"rules": strings.Join(rules, ",")}
+	}
+	if len(causes) == 0 {
+		return r, v
+	}
+	r.Allowed = false
+	r.Status = &status{
+		Status: "Failure", Reason: "Invalid", Code: http.StatusUnprocessableEntity, Message: refusal(d, causes),
+		Details: &details{Name: d.Name, Group: "k8s.cni.cncf.io", Kind: "NetworkAttachmentDefinition", Causes: causes},
+	}
+	return r, denied
+}
+
+// refusal is the message that users see: kubectl shows nothing but it.
+func refusal(d nad.Definition, causes []cause) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "the addresses of NetworkAttachmentDefinition %s cannot work", d.Object())
+	for _, c := range causes {
+		fmt.Fprintf(&text, "\n- %s: %s", c.Field, c.Message)
+	}
+	fmt.Fprintf(&text, "\nTo admit it all the same, label its namespace %s=%s.", inject.ValidateLabel, inject.WarnOnly)
+	return text.String()
+}
+
+// report logs one line for each NAD in which something was found, and for
+// others when debugging.
+func (h *nadHandler) report(ctx context.Context, req *request[attachment], d nad.Definition, v verdict, report nad.Report) {
+	level := slog.LevelInfo
+	if v == admitted {
+		level = slog.LevelDebug
+	}
+	if !h.log.Enabled(ctx, level) {
+		return
+	}
+	texts := make([]string, len(report.Findings))
+	for i, f := range report.Findings {
+		texts[i] = f.String()
+	}
+	attrs := []slog.Attr{
+		slog.String(keyNamespace, d.Namespace), slog.String(keyName, d.Name), slog.String(keyUID, req.UID),
+		slog.String(keyDecision, string(v)), slog.Any(keyFindings, texts),
+	}
+	if req.DryRun {
+		attrs = append(attrs, slog.Bool(keyDryRun, true))
+	}
+	h.log.LogAttrs(ctx, level, "network checked", attrs...)
+}
