@@ -4,6 +4,7 @@ package config
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -13,6 +14,9 @@ import (
 //go:embed webhook/mutating.yaml
 var mutatingWebhook []byte
 
+//go:embed webhook/validating.yaml
+var validatingWebhook []byte
+
 //go:embed rbac/webhook.yaml
 var webhookRBAC []byte
 
@@ -20,21 +24,44 @@ var webhookRBAC []byte
 // what it may read, as YAML documents.
 func WebhookRBAC() []byte { return webhookRBAC }
 
-// MutatingWebhook returns the webhook's configuration for a webhook outside
-// the cluster: its service is replaced by the URL (https://host:port, without
-// a path), and caBundle (PEM) is set.
+// MutatingWebhook returns the configuration that has pods injected, for a
+// webhook outside the cluster: its service is replaced by the URL
+// (https://host:port, without a path), and caBundle (PEM) is set.
 func MutatingWebhook(url string, caBundle []byte) (*admissionregistrationv1.MutatingWebhookConfiguration, error) {
 	var configuration admissionregistrationv1.MutatingWebhookConfiguration
 	if err := yaml.UnmarshalStrict(mutatingWebhook, &configuration); err != nil {
 		return nil, fmt.Errorf("config/webhook/mutating.yaml: %w", err)
 	}
 	for i := range configuration.Webhooks {
-		client := &configuration.Webhooks[i].ClientConfig
-		if client.Service == nil || client.Service.Path == nil {
-			return nil, fmt.Errorf("config/webhook/mutating.yaml: webhook %s has no service with a path", configuration.Webhooks[i].Name)
+		if err := outside(&configuration.Webhooks[i].ClientConfig, url, caBundle); err != nil {
+			return nil, fmt.Errorf("config/webhook/mutating.yaml: webhook %s: %w", configuration.Webhooks[i].Name, err)
 		}
-		target := url + *client.Service.Path
-		client.URL, client.Service, client.CABundle = &target, nil, caBundle
 	}
 	return &configuration, nil
+}
+
+// ValidatingWebhook returns the configuration that has
+// NetworkAttachmentDefinitions checked, for a webhook outside the cluster as
+// MutatingWebhook does.
+func ValidatingWebhook(url string, caBundle []byte) (*admissionregistrationv1.ValidatingWebhookConfiguration, error) {
+	var configuration admissionregistrationv1.ValidatingWebhookConfiguration
+	if err := yaml.UnmarshalStrict(validatingWebhook, &configuration); err != nil {
+		return nil, fmt.Errorf("config/webhook/validating.yaml: %w", err)
+	}
+	for i := range configuration.Webhooks {
+		if err := outside(&configuration.Webhooks[i].ClientConfig, url, caBundle); err != nil {
+			return nil, fmt.Errorf("config/webhook/validating.yaml: webhook %s: %w", configuration.Webhooks[i].Name, err)
+		}
+	}
+	return &configuration, nil
+}
+
+// outside replaces the service that is called by a URL.
+func outside(client *admissionregistrationv1.WebhookClientConfig, url string, caBundle []byte) error {
+	if client.Service == nil || client.Service.Path == nil {
+		return errors.New("it has no service with a path")
+	}
+	target := url + *client.Service.Path
+	client.URL, client.Service, client.CABundle = &target, nil, caBundle
+	return nil
 }

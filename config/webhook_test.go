@@ -50,7 +50,7 @@ func TestWebhookManifestsAreWhatKubernetesKnows(t *testing.T) {
 	}
 }
 
-func TestWebhookMayReadNamespacesAndNADsAndNothingElse(t *testing.T) {
+func TestWebhookMayReadWhatItDecidesByAndNothingElse(t *testing.T) {
 	var rules []rbacv1.PolicyRule
 	for _, object := range decode(t, config.WebhookRBAC()) {
 		if role, ok := object.(*rbacv1.ClusterRole); ok {
@@ -61,6 +61,7 @@ func TestWebhookMayReadNamespacesAndNADsAndNothingElse(t *testing.T) {
 	want := []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: read},
 		{APIGroups: []string{"k8s.cni.cncf.io"}, Resources: []string{"network-attachment-definitions"}, Verbs: read},
+		{APIGroups: []string{"multus-ipmgr.io"}, Resources: []string{"reservedcidrs"}, Verbs: read},
 	}
 	if diff := cmp.Diff(want, rules); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)
@@ -94,6 +95,22 @@ func TestMutatingWebhookKeepsItsPromises(t *testing.T) {
 		}
 		if !slices.Equal(protected, []string{"kube-system", "multus-ipmgr-system"}) {
 			t.Errorf("%s: leaves alone %q", w.Name, protected)
+		}
+	}
+}
+
+func TestValidatingWebhookKeepsItsPromises(t *testing.T) {
+	c, err := config.ValidatingWebhook("https://127.0.0.1:1", []byte("CA"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range c.Webhooks {
+		if *w.ClientConfig.URL != "https://127.0.0.1:1/validate-nads" || string(w.ClientConfig.CABundle) != "CA" || w.ClientConfig.Service != nil {
+			t.Errorf("%s: client %+v", w.Name, w.ClientConfig)
+		}
+		if *w.FailurePolicy != admissionregistrationv1.Ignore || *w.SideEffects != admissionregistrationv1.SideEffectClassNone ||
+			!slices.Equal(w.AdmissionReviewVersions, []string{"v1"}) || len(w.MatchConditions) != 2 {
+			t.Errorf("%s: %+v", w.Name, w)
 		}
 	}
 }
