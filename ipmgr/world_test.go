@@ -3,7 +3,6 @@ package ipmgr_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -233,7 +232,7 @@ func manager(p *pod, c *cloud, change func(*spec.Settings)) *ipmgr.Manager {
 	if change != nil {
 		change(&settings)
 	}
-	return &ipmgr.Manager{Settings: settings, Links: p, ENIs: c, Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), Random: func() float64 { return 0.5 }}
+	return &ipmgr.Manager{Settings: settings, Links: p, ENIs: c, Log: slog.New(slog.DiscardHandler), Random: func() float64 { return 0.5 }}
 }
 
 // follow runs the manager until the returned function ends it.

@@ -130,7 +130,7 @@ func (p program) terminate(message string) {
 	if err != nil {
 		return
 	}
-	_, _ = io.WriteString(file, message)
+	_, _ = file.WriteString(message)
 	_ = file.Close()
 }
 

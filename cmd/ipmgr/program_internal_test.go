@@ -179,7 +179,7 @@ func TestSidecarThatNeverHadAnAddressFailsAtItsEnd(t *testing.T) {
 	inLab(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	var stdout, stderr bytes.Buffer
-	p := program{environ: []string{"IPMGR_LOG_LEVEL=warn"}, stdout: &stdout, stderr: &stderr}
+	p := program{environ: []string{"IPMGR_LOG_LEVEL=warn", "IPMGR_INTERFACES=net1"}, stdout: &stdout, stderr: &stderr}
 	ended := make(chan int)
 	go func() { ended <- p.run(ctx, []string{"sidecar"}) }()
 	cancel()

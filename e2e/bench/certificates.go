@@ -45,7 +45,7 @@ func (b *bench) certificates(addr netip.Addr) (tls.Certificate, string, error) {
 		return tls.Certificate{}, "", err
 	}
 	bundle := filepath.Join(b.dir, "roots.pem")
-	err = os.WriteFile(bundle, append(roots, encode(ca)...), 0o644)
+	err = os.WriteFile(bundle, append(roots, encode(ca)...), 0o600)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, bundle, err
 }
 

@@ -9,6 +9,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"slices"
@@ -48,25 +49,26 @@ func measurements() []measurement {
 	}
 }
 
-func run() int {
+func run() int { return measureAll(os.Stdout, os.Args[1:]) }
+
+func measureAll(out io.Writer, words []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	b, err := newBench()
+	b, err := newBench(out)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		return 1
 	}
 	defer b.close()
-	words := os.Args[1:]
 	failed := 0
-	fmt.Printf("%-52s %16s   %s\n", "figure", "measured", "bar")
+	_, _ = fmt.Fprintf(out, "%-52s %16s   %s\n", "figure", "measured", "bar")
 	for _, m := range measurements() {
 		if len(words) > 0 && !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(m.name, w) }) {
 			continue
 		}
-		fmt.Printf("\n%s: %s\n", m.name, m.what)
+		_, _ = fmt.Fprintf(out, "\n%s: %s\n", m.name, m.what)
 		if err := m.measure(ctx, b); err != nil {
-			fmt.Printf("  not measured: %v\n", err)
+			_, _ = fmt.Fprintf(out, "  not measured: %v\n", err)
 			failed++
 		}
 		if ctx.Err() != nil {
@@ -77,6 +79,6 @@ func run() int {
 }
 
 // figure prints one result.
-func figure(name, measured, bar string) {
-	fmt.Printf("  %-50s %16s   %s\n", name, measured, bar)
+func (b *bench) figure(name, measured, bar string) {
+	_, _ = fmt.Fprintf(b.out, "  %-50s %16s   %s\n", name, measured, bar)
 }

@@ -30,9 +30,9 @@ func admission(ctx context.Context, b *bench) error {
 	if !ok {
 		return fmt.Errorf("no ratio in %q", out)
 	}
-	figure(fmt.Sprintf("CPU of ours over controller-runtime's, %d reviews", reviews), ratio, "0.6 or less")
-	figure("CPU of ours", metrics["ours-cpu-µs/review"]+" µs", "")
-	figure("CPU of controller-runtime's", metrics["runtime-cpu-µs/review"]+" µs", "")
+	b.figure(fmt.Sprintf("CPU of ours over controller-runtime's, %d reviews", reviews), ratio, "0.6 or less")
+	b.figure("CPU of ours", metrics["ours-cpu-µs/review"]+" µs", "")
+	b.figure("CPU of controller-runtime's", metrics["runtime-cpu-µs/review"]+" µs", "")
 	return nil
 }
 
@@ -74,7 +74,7 @@ func webhookAtRest(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	figure("resident memory", fmt.Sprintf("%.1f MiB", resident), "32 MiB or less")
+	b.figure("resident memory", fmt.Sprintf("%.1f MiB", resident), "32 MiB or less")
 	return nil
 }
 

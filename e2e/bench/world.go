@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -39,11 +40,12 @@ instances:
 
 // bench is what the measurements share.
 type bench struct {
+	out  io.Writer
 	root string // of the repository
 	dir  string // scratch, removed at the end
 }
 
-func newBench() (*bench, error) {
+func newBench(out io.Writer) (*bench, error) {
 	root, err := os.Getwd()
 	if err != nil {
 		return nil, err
@@ -52,7 +54,7 @@ func newBench() (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &bench{root: root, dir: dir}, nil
+	return &bench{out: out, root: root, dir: dir}, nil
 }
 
 func (b *bench) close() { _ = os.RemoveAll(b.dir) }

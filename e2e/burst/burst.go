@@ -9,7 +9,6 @@ package burst
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -168,7 +167,7 @@ func (v *vpc) start(ctx context.Context, i int, timeout time.Duration) error {
 		Settings: settings,
 		Links:    kernel{{Addr: podAddr(i), Interface: "net1", MAC: mac(worker)}},
 		ENIs:     cloud,
-		Log:      slog.New(slog.NewJSONHandler(io.Discard, nil)),
+		Log:      slog.New(slog.DiscardHandler),
 		Random:   rand.Float64,
 	}
 	return m.Once(ctx)
@@ -177,12 +176,15 @@ func (v *vpc) start(ctx context.Context, i int, timeout time.Duration) error {
 // kernel plays the pod's network namespace: its addresses never change.
 type kernel []plan.Address
 
+// Addresses returns them.
 func (k kernel) Addresses(context.Context) ([]plan.Address, error) { return k, nil }
 
+// Changes never wakes its reader.
 func (k kernel) Changes(context.Context) (<-chan struct{}, error) {
 	return make(chan struct{}), nil
 }
 
+// HeldByNeighbour is false: nothing is released in a burst.
 func (k kernel) HeldByNeighbour(context.Context, string, netip.Addr) bool { return false }
 
 // pipes is a listener whose connections come from dial.

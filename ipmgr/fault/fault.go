@@ -72,20 +72,19 @@ func (e *Error) Unwrap() error { return e.Err }
 // IsPermanent reports whether err is a fault that trying again cannot mend. Of
 // a List the first fault decides.
 func IsPermanent(err error) bool {
-	var fault *Error
-	return errors.As(err, &fault) && fault.Permanent
+	fault, ok := errors.AsType[*Error](err)
+	return ok && fault.Permanent
 }
 
 // IsStale reports whether err tells that the ENI is not what it was.
 func IsStale(err error) bool {
-	var fault *Error
-	return errors.As(err, &fault) && fault.Stale
+	fault, ok := errors.AsType[*Error](err)
+	return ok && fault.Stale
 }
 
 // CodeOf returns err's code, or "" when err is no fault.
 func CodeOf(err error) string {
-	var fault *Error
-	if errors.As(err, &fault) {
+	if fault, ok := errors.AsType[*Error](err); ok {
 		return fault.Code
 	}
 	return ""

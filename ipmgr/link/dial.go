@@ -46,7 +46,7 @@ func (l *Links) dialIP(ctx context.Context, network, address string) (net.Conn, 
 func (l *Links) control(_, address string, conn syscall.RawConn) error {
 	target, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return nil // not an IP connection
+		return fmt.Errorf("dialling %s, which is no IP address: %w", address, err)
 	}
 	if name := l.egress(target.Addr().WithZone("").Unmap()); name != "" {
 		return bind(conn, name)

@@ -16,9 +16,10 @@ import (
 	"slices"
 
 	"github.com/containernetworking/plugins/pkg/netlinksafe"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 )
 
 // Links reads this network namespace. Make it with New.

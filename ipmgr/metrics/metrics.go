@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
+
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr"
 )
 
