@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
-	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -67,7 +68,7 @@ func inside(o options, dir string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	interrupted := func() bool {
-		_, err := os.Stat(filepath.Join(dir, interruptedFile))
+		_, err := fs.Stat(os.DirFS(dir), interruptedFile)
 		return err == nil || ctx.Err() != nil
 	}
 	if interrupted() {
@@ -108,8 +109,8 @@ func (d *demo) later(f func() error) { d.closers = append(d.closers, f) }
 // close undoes everything, also when parts of it fail.
 func (d *demo) close() error {
 	var errs []error
-	for i := len(d.closers) - 1; i >= 0; i-- {
-		errs = append(errs, d.closers[i]())
+	for _, undo := range slices.Backward(d.closers) {
+		errs = append(errs, undo())
 	}
 	d.closers = nil
 	return errors.Join(errs...)

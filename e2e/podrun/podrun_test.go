@@ -23,30 +23,37 @@ import (
 
 // The test program stands in for an image; its first argument is what it does.
 // Not by environment: that is the pod's.
-var images = map[string]func(){
-	"print-environment": func() { fmt.Println(strings.Join(os.Environ(), "\n")) },
-	"print-argument":    func() { fmt.Println(os.Args[2]) },
-	"fail": func() {
-		fmt.Fprintln(os.Stderr, "no such address")
-		os.Exit(3)
+var images = map[string]func() int{
+	"print-environment": func() int {
+		fmt.Println(strings.Join(os.Environ(), "\n"))
+		return 0
 	},
-	"serve": func() {
+	"print-argument": func() int {
+		fmt.Println(os.Args[2])
+		return 0
+	},
+	"fail": func() int {
+		fmt.Fprintln(os.Stderr, "no such address")
+		return 3
+	},
+	"serve": func() int {
 		got := make(chan os.Signal, 1)
 		signal.Notify(got, syscall.SIGTERM)
 		fmt.Println("serving")
 		<-got
+		return 0
 	},
-	"hang": func() {
+	"hang": func() int {
 		signal.Ignore(syscall.SIGTERM)
 		fmt.Println("deaf")
-		select {}
+		time.Sleep(time.Hour)
+		return 0
 	},
 }
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && images[os.Args[1]] != nil {
-		images[os.Args[1]]()
-		return
+		os.Exit(images[os.Args[1]]())
 	}
 	os.Exit(netlab.Run(func() int {
 		code := m.Run()
