@@ -10,14 +10,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// onThread calls f on an operating system thread that ends with it, so that
-// whatever f changed about the thread ends too.
+// ownThread calls f, in a goroutine, on an operating system thread that ends
+// with it: whatever f changed about the thread ends too, and the kernel sends
+// its death signal to the processes that f started. The first thread of a
+// process cannot end before the process does, so it is kept busy if chance
+// chose it.
+func ownThread(f func()) {
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			f()
+			return // locked, hence the thread ends
+		}
+		defer runtime.UnlockOSThread()
+		done := make(chan struct{})
+		ownThread(func() {
+			defer close(done)
+			f()
+		})
+		<-done
+	}()
+}
+
+// onThread calls f on a thread of its own and waits.
 func onThread(f func() error) error {
 	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		done <- f()
-	}()
+	ownThread(func() { done <- f() })
 	return <-done
 }
 
@@ -59,9 +77,8 @@ var errStopped = errors.New("the pod is closed")
 func startRunner(ns netns.NsHandle) (*runner, error) {
 	r := &runner{work: make(chan func()), gone: make(chan struct{}), over: make(chan struct{})}
 	ready := make(chan error, 1)
-	go func() {
+	ownThread(func() {
 		defer close(r.over)
-		runtime.LockOSThread()
 		if err := errors.Join(netns.Set(ns), dropCapabilities()); err != nil {
 			ready <- err
 			return
@@ -75,7 +92,7 @@ func startRunner(ns netns.NsHandle) (*runner, error) {
 				return
 			}
 		}
-	}()
+	})
 	return r, <-ready
 }
 
