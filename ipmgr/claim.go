@@ -2,9 +2,11 @@ package ipmgr
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
@@ -44,7 +46,7 @@ func (l *loop) place(e *entry, p plan.Placement) bool {
 	e.eni, e.fixed = p.ENI, p.Fixed
 	switch {
 	case p.Refused != nil:
-		l.fail(e, p.Refused)
+		l.fail(e, notYet(e, p.Refused))
 	case p.Foreign:
 		l.leaveAlone(e)
 	case p.Fixed:
@@ -56,6 +58,22 @@ func (l *loop) place(e *entry, p plan.Placement) bool {
 		return true
 	}
 	return false
+}
+
+// listingGrace is how long an ENI that was just attached may be missing from
+// the list of the worker's ENIs: IMDS is eventually consistent.
+const listingGrace = 5 * time.Second
+
+// notYet makes the refusal of an address without an ENI one that a later look
+// may mend, while the address is new.
+func notYet(e *entry, refusal error) error {
+	missing, ok := errors.AsType[*fault.Error](refusal)
+	if !ok || missing.Code != fault.CodeNoENI || time.Since(e.first) > listingGrace {
+		return refusal
+	}
+	transient := *missing
+	transient.Permanent, transient.Stale = false, true
+	return &transient
 }
 
 func (l *loop) assign(ctx context.Context, step plan.Step) {

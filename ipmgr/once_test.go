@@ -234,6 +234,20 @@ func TestOnceFindsTheENIAgainWhenItWasReplaced(t *testing.T) {
 	})
 }
 
+func TestOnceWaitsForAnENIThatIsNotListedYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVPC()
+		c := newCloud(v, "eni-1")
+		attached := c.enis
+		c.enis = nil
+		time.AfterFunc(2*time.Second, func() { c.change(func() { c.enis = attached }) })
+		if err := manager(newPod("10.10.1.81"), c, nil).Once(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		wantOwner(t, v, "10.10.1.81", "eni-1")
+	})
+}
+
 func TestOnceReportsAnENIThatWasDetached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCloud(newVPC(), "eni-gone")

@@ -76,7 +76,7 @@ func (a *assignment) sortOut(ctx context.Context, addrs []netip.Addr, refusal er
 		v, err := judge(addr, owners, a.step)
 		groups[v] = append(groups[v], addr)
 		if err != nil {
-			a.failed[addr] = err
+			a.failed[addr] = because(err, refusal)
 		}
 	}
 	if a.step.TakeOver && addrs[0].Is4() {
@@ -191,7 +191,7 @@ func (a *assignment) conclude(ctx context.Context) {
 		switch v, err := judge(addr, owners, a.step); v {
 		case ours: // by a call whose answer was lost
 		case kept:
-			a.failed[addr] = err
+			a.failed[addr] = because(err, r.err)
 		case free:
 			a.failed[addr] = toFault(r.err, addr, a.step.ENI.ID)
 		case movable:

@@ -66,7 +66,7 @@ func (a *assignment) rejudge(ctx context.Context, addrs []netip.Addr, refusal er
 		case free:
 			available = append(available, addr)
 		case kept:
-			a.failed[addr] = err
+			a.failed[addr] = because(err, refusal)
 		case movable:
 			a.failed[addr] = a.transient(addr, refusal)
 		}

@@ -2,6 +2,7 @@ package eni
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -75,6 +76,17 @@ func judge(addr netip.Addr, owners map[netip.Addr]nic, step plan.Step) (verdict,
 		Err:    fmt.Errorf("%s holds it", describe(owner)),
 		Advice: "choose another address, or allow the take-over: reserve the range as explicit and name it in IPMGR_POOLS, or tag that ENI " + noManageTag + "=true",
 	}
+}
+
+// because adds to the fault of a kept address what EC2 said, so that the user
+// finds AWS's own code in it.
+func because(kept, refusal error) error {
+	fault, judged := errors.AsType[*fault.Error](kept)
+	said, refused := errors.AsType[*failure](refusal)
+	if judged && refused {
+		fault.Err = fmt.Errorf("%w (%s: %w)", fault.Err, said.code, said)
+	}
+	return kept
 }
 
 func describe(owner nic) string {

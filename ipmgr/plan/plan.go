@@ -88,7 +88,7 @@ var errNoENI = errors.New("no ENI of this worker has its MAC or a subnet that co
 func choose(a Address, enis []ENI, macs map[string]bool) (ENI, error) {
 	if i := slices.IndexFunc(enis, func(e ENI) bool { return a.MAC != "" && e.MAC == a.MAC }); i >= 0 {
 		if len(enis[i].Subnets) > 0 && !contains(enis[i].Subnets, a.Addr) {
-			return enis[i], fmt.Errorf("the ENI's subnet is %v", enis[i].Subnets)
+			return enis[i], fmt.Errorf("the ENI's subnet is %v, and EC2 would answer InvalidParameterValue", enis[i].Subnets)
 		}
 		return enis[i], nil
 	}
