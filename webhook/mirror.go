@@ -155,8 +155,9 @@ func (m *mirror[T]) all() []T {
 	slices.Sort(keys)
 	values := make([]T, 0, len(keys))
 	for _, key := range keys {
-		if object, found, err := store.GetByKey(key); found && err == nil {
-			values = append(values, object.(*entry[T]).value) //nolint:forcetypeassert // transform stores nothing else
+		object, found, err := store.GetByKey(key)
+		if e, ok := object.(*entry[T]); ok && found && err == nil {
+			values = append(values, e.value)
 		}
 	}
 	m.listing.Store(&listing[T]{changes, values})

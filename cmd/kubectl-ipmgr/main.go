@@ -15,6 +15,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	os.Exit(kubectl.Run(ctx, os.Args[1:], version.String(), kubectl.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+	code := kubectl.Run(ctx, os.Args[1:], version.String(), kubectl.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	stop()
+	os.Exit(code)
 }

@@ -35,7 +35,7 @@ func locate(used []use, reservations []nad.Reservation) location {
 			l.pools = append(l.pools, r.CIDR)
 		}
 		if zones, known := zonesOf(covering); all && known {
-			l.narrow(zones)
+			l = l.narrow(zones)
 		}
 	}
 	slices.SortFunc(l.pools, netip.Prefix.Compare)
@@ -47,13 +47,14 @@ func locate(used []use, reservations []nad.Reservation) location {
 }
 
 // narrow keeps the zones that have another network too.
-func (l *location) narrow(zones []string) {
+func (l location) narrow(zones []string) location {
 	if len(l.zones) == 0 && !l.apart {
 		l.zones = zones
-		return
+		return l
 	}
 	l.zones = slices.DeleteFunc(l.zones, func(zone string) bool { return !slices.Contains(zones, zone) })
 	l.apart = len(l.zones) == 0
+	return l
 }
 
 // zonesOf returns the reservations' zones, if all are known.

@@ -100,5 +100,5 @@ func editYAML(text []byte, operations jsonpatch.Patch) ([]byte, error) {
 // and not indented.
 func compactLists(text []byte) bool {
 	list := regexp.MustCompile(`(?m)^( *)[^\s#-][^\n]*:[ \t]*\n( *)-[ \n]`).FindSubmatch(text)
-	return list != nil && len(list[1]) == len(list[2])
+	return len(list) == 3 && len(list[1]) == len(list[2])
 }

@@ -96,8 +96,7 @@ func parsePlugin(raw json.RawMessage) (Plugin, error) {
 
 // describe turns an error of encoding/json into words that name no Go type.
 func describe(err error) error {
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("not JSON at character %d: %w", syntax.Offset, err)
 	}
 	var mismatch *json.UnmarshalTypeError

@@ -49,9 +49,9 @@ func (l *findings) add(rule Rule, field, format string, args ...any) {
 }
 
 // of says whose findings they are.
-func (l findings) of(object string) []Finding {
-	for i := range l {
-		l[i].Object = object
+func (l *findings) of(object string) []Finding {
+	for i := range *l {
+		(*l)[i].Object = object
 	}
-	return l
+	return *l
 }

@@ -87,7 +87,8 @@ func (r *reader) single(field string, addresses []netip.Addr) {
 	}
 	families := map[int]int{}
 	for _, a := range addresses {
-		if families[a.BitLen()]++; families[a.BitLen()] == 2 {
+		families[a.BitLen()]++
+		if families[a.BitLen()] == 2 {
 			r.add(IPAMMalformed, field, "cniVersion %s has room for one address of each family; set cniVersion to 0.3.1 or later", r.version)
 		}
 	}

@@ -87,7 +87,7 @@ func Read(d Definition) Network {
 	default:
 		network.Problem = errors.Join(network.Problem, fmt.Errorf("label %s=%q: %w", ManagedLabel, value, ErrBadLabel))
 	}
-	network.plan(d)
+	network.Plugins, network.Findings = plan(d, network)
 	return network
 }
 

@@ -43,17 +43,17 @@ func (n Network) Readable() bool {
 	})
 }
 
-// plan reads what the NAD says about addresses. What cannot be read is a
-// finding.
-func (n *Network) plan(d Definition) {
+// plan reads what the NAD says about addresses, if it is managed. What cannot be
+// read is a finding.
+func plan(d Definition, n Network) (plugins []PluginConfig, _ []Finding) {
 	var found findings
 	if errors.Is(n.Problem, ErrBadLabel) {
 		found.add(LabelUnknown, "metadata.labels["+ManagedLabel+"]", "%q has no meaning; accepted are \"true\" and \"false\"", d.Labels[ManagedLabel])
 	}
 	if n.Managed {
-		n.Plugins = readPlugins(d.Config, &found)
+		plugins = readPlugins(d.Config, &found)
 	}
-	n.Findings = found.of(n.Object)
+	return plugins, found.of(n.Object)
 }
 
 func readPlugins(config string, found *findings) []PluginConfig {

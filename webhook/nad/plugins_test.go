@@ -1,7 +1,6 @@
 package nad_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -178,7 +177,7 @@ func texts(ranges []nad.Range) []string {
 func places(findings []nad.Finding) []string {
 	var all []string
 	for _, f := range findings {
-		all = append(all, strings.Join([]string{string(f.Rule), f.Field}, " "))
+		all = append(all, string(f.Rule)+" "+f.Field)
 	}
 	return all
 }

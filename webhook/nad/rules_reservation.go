@@ -161,7 +161,7 @@ func lengthRemedy(kind string, p Pool, s subnet) string {
 	case "whereabouts":
 		return fmt.Sprintf("write \"range\": \"%s-%s/%d\"", first, last, s.cidr.Bits())
 	case "host-local":
-		return fmt.Sprintf("write \"subnet\": \"%s\", \"rangeStart\": \"%s\", \"rangeEnd\": \"%s\"", s.cidr, first, last)
+		return fmt.Sprintf("write \"subnet\": %q, \"rangeStart\": %q, \"rangeEnd\": %q", s.cidr, first, last)
 	default:
 		return fmt.Sprintf("write \"%s/%d\"", first, s.cidr.Bits())
 	}
