@@ -113,7 +113,7 @@ func (w *world) admitsReserved(t *testing.T) {
 	if _, err := w.createNAD(t, "apps", "good", ranged("10.10.1.100-10.10.1.109/24"), nil); err != nil {
 		t.Fatal(err)
 	}
-	startEqually(t, []string{"spec.config.ipam.range: 10.10.1.100-10.10.1.109 is handed out by apps/net-a too", "spec.config.ipam.range: 10.10.1.100-10.10.1.109 is handed out by plain/net-a too"}, w.warnings.take())
+	startEqually(t, []string{"spec.config.ipam.range: 10.10.1.100-10.10.1.109 is handed out by apps/net-a, plain/net-a too"}, w.warnings.take())
 }
 
 // refused fails unless err is a refusal of those fields.

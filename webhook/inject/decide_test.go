@@ -95,7 +95,7 @@ func TestReasonsAreDocumented(t *testing.T) {
 	}
 	var want, got []string
 	for _, reason := range inject.Reasons() {
-		want = append(want, fmt.Sprintf("| `%s` | %s | %s |\n", reason, reason.Outcome(), reason.Sentence()))
+		want = append(want, fmt.Sprintf("| %#q | %s | %s |\n", reason, reason.Outcome(), reason.Sentence()))
 	}
 	_, table, _ := strings.Cut(string(page), "| reason | decision | what it says |\n|---|---|---|\n")
 	for line := range strings.Lines(table) {

@@ -3,6 +3,7 @@ package nad
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // Checker checks objects against what is known of the VPC and of other NADs.
@@ -34,12 +35,12 @@ func (c Checker) NAD(d Definition) Report { return c.Network(Read(d)) }
 func (c Checker) Network(network Network) Report {
 	found := append(findings(nil), network.Findings...)
 	var report Report
-	for _, r := range network.Ranges() {
-		report.Ranges = append(report.Ranges, ObjectRange{network.Object, r.First, r.Last})
-	}
 	for _, plugin := range network.Plugins {
 		found.plugin(plugin)
 		for _, pool := range plugin.IPAM.Pools {
+			for _, r := range pool.Ranges {
+				report.Ranges = append(report.Ranges, ObjectRange{network.Object, r.First, r.Last})
+			}
 			c.pool(&found, plugin.IPAM.Type, pool)
 			c.overlap(&found, network, plugin.IPAM, pool)
 		}
@@ -93,13 +94,15 @@ func (c Checker) static(found *findings, field string, ip netip.Prefix, of Selec
 	} else {
 		c.pool(found, "ips", pool)
 	}
+	var givers []object
 	for _, other := range c.others {
-		for _, plugin := range other.Plugins {
-			if other.Object == of.Namespace+"/"+of.Name || plugin.IPAM.Type == "static" || len(Intersect(one, plugin.IPAM.ranges())) == 0 {
-				continue
-			}
-			found.add(RangeOverlap, field, "%s is in a range of %s, so %s may give it to another pod; exclude it there, or ask for one outside of the range", ip.Addr(), other.Object, plugin.IPAM.Type)
+		gives := func(p PluginConfig) bool { return p.IPAM.Type != "static" && len(Intersect(one, p.IPAM.ranges())) > 0 }
+		if other.Object != of.Namespace+"/"+of.Name && slices.ContainsFunc(other.Plugins, gives) {
+			givers = append(givers, object(other.Object))
 		}
+	}
+	if len(givers) > 0 {
+		found.add(RangeOverlap, field, "%s is in a range of %s, which may give it to another pod; exclude it there, or ask for one outside of the range", ip.Addr(), joined(givers))
 	}
 }
 

@@ -130,6 +130,29 @@ func TestNADsAreComparedWithOthers(t *testing.T) {
 	}
 }
 
+func TestCopiesOfANADAreOneFinding(t *testing.T) {
+	var others []nad.Network
+	for _, namespace := range []string{"a", "b", "c"} {
+		others = append(others, nad.Read(nad.Definition{Namespace: namespace, Name: "net", Config: with(`"range":"10.10.1.70-10.10.1.79/24"`)}))
+	}
+	got := nad.NewChecker(vpc, others).Network(others[1]).Findings
+	if len(got) != 1 || !strings.Contains(got[0].Message, "10.10.1.70-10.10.1.79 is handed out by a/net, c/net too") {
+		t.Errorf("findings %v", got)
+	}
+}
+
+func TestRangesAreReportedInTheOrderOfTheNAD(t *testing.T) {
+	got := nad.NewChecker(vpc, nil).NAD(nad.Definition{Config: with(`"ipRanges":[{"range":"10.10.1.100-10.10.1.101/24"},{"range":"10.10.1.70-10.10.1.72/24","exclude":["10.10.1.71"]}]`)})
+	want := []string{"10.10.1.100-10.10.1.101", "10.10.1.70", "10.10.1.72"}
+	var ranges []nad.Range
+	for _, r := range got.Ranges {
+		ranges = append(ranges, nad.Range{First: r.Start, Last: r.End})
+	}
+	if diff := cmp.Diff(want, texts(ranges)); diff != "" {
+		t.Errorf("ranges (-want +got):\n%s", diff)
+	}
+}
+
 func TestAddressesOfPodsAreChecked(t *testing.T) {
 	nads := map[string]string{
 		"fixed":   `{"type":"ipvlan","capabilities":{"ips":true},"ipam":{"type":"static"}}`,

@@ -32,8 +32,20 @@ func (i IPAM) ranges() []Range {
 	return Union(all)
 }
 
-// overlap finds addresses that another NAD hands out too.
+// object is the "namespace/name" of a NAD.
+type object string
+
+func (o object) String() string { return string(o) }
+
+// overlap finds addresses that other NADs hand out too: one finding for all
+// with the same remedy, as a NAD may have a copy in each namespace.
 func (c Checker) overlap(found *findings, network Network, ipam IPAM, p Pool) {
+	type group struct {
+		remedy string
+		shared []Range
+		others []object
+	}
+	var groups []group
 	for _, other := range c.others {
 		if other.Object == network.Object || !other.Managed {
 			continue
@@ -43,8 +55,17 @@ func (c Checker) overlap(found *findings, network Network, ipam IPAM, p Pool) {
 			if len(shared) == 0 || together(ipam, plugin.IPAM) {
 				continue
 			}
-			found.add(RangeOverlap, p.Field, "%s is handed out by %s too; %s", joined(shared), other.Object, overlapRemedy(ipam, plugin.IPAM))
+			remedy := overlapRemedy(ipam, plugin.IPAM)
+			i := slices.IndexFunc(groups, func(g group) bool { return g.remedy == remedy })
+			if i < 0 {
+				i, groups = len(groups), append(groups, group{remedy: remedy})
+			}
+			groups[i].shared = Union(append(groups[i].shared, shared...))
+			groups[i].others = append(groups[i].others, object(other.Object))
 		}
+	}
+	for _, g := range groups {
+		found.add(RangeOverlap, p.Field, "%s is handed out by %s too; %s", joined(g.shared), joined(g.others), g.remedy)
 	}
 }
 
