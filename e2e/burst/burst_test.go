@@ -8,10 +8,11 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/burst"
 )
 
-// In virtual time this is exact: no machine can be too slow for it.
+// In virtual time this is exact: no machine can be too slow for it. make bench
+// has the thousand pods of the design; fewer spare the race detector.
 func TestManyPodsStartAsFastAsTheTokenBucketsAllow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, err := burst.Run(t.Context(), 1000, 10*time.Minute)
+		r, err := burst.Run(t.Context(), 600, 10*time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
