@@ -58,7 +58,7 @@ func TestAgainstARealAPIServer(t *testing.T) {
 		{"600 reservations in one subnet are mirrored, changed and deleted", mirrorsManyPages},
 		{"subnets are found by tag, and dropped with it", selectsByTag},
 		{"an outage keeps the last known state and says of when it is", survivesOutage},
-		{"a page that fails deletes nothing", survivesHalfALists},
+		{"a page that fails deletes nothing", survivesHalfAList},
 		{"throttled calls are repeated, and counted", survivesThrottling},
 		{"reservations stay known while nobody can say who holds which address", survivesWithoutAddresses},
 		{"hand-written objects are never touched", leavesManualObjects},
@@ -77,6 +77,7 @@ func TestAgainstARealAPIServer(t *testing.T) {
 }
 
 func mirrors(t *testing.T, c *cluster) {
+	t.Helper()
 	w := newWorld(t, c, oneSubnet)
 	id4, id6 := w.reserve("subnet-a", "10.1.0.64/26", nil), w.reserve("subnet-a", "2600:1f13:0:1:1::/80", nil)
 	w.reserve("subnet-b", "10.2.0.64/26", nil)
@@ -120,7 +121,8 @@ func mirrors(t *testing.T, c *cluster) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if response.Body.Close(); response.StatusCode != http.StatusOK {
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
 		t.Errorf("readyz: %s", response.Status)
 	}
 }
@@ -172,6 +174,7 @@ func many(n int) string {
 }
 
 func mirrorsManyPages(t *testing.T, c *cluster) {
+	t.Helper()
 	w := newWorld(t, c, many(600))
 	w.start(subnetA)
 	w.eventually("all are synced", func() bool {
@@ -204,6 +207,7 @@ func mirrorsManyPages(t *testing.T, c *cluster) {
 }
 
 func selectsByTag(t *testing.T, c *cluster) {
+	t.Helper()
 	w := newWorld(t, c, oneSubnet)
 	inA, inB := w.reserve("subnet-a", "10.1.0.64/26", nil), w.reserve("subnet-b", "10.2.0.64/26", nil)
 	w.start(vpc.Selection{TagKey: "multus", TagValue: "yes"})
@@ -221,6 +225,7 @@ func selectsByTag(t *testing.T, c *cluster) {
 }
 
 func survivesOutage(t *testing.T, c *cluster) {
+	t.Helper()
 	w := newWorld(t, c, oneSubnet)
 	id := w.reserve("subnet-a", "10.1.0.64/26", nil)
 	r := w.start(subnetA)
@@ -250,7 +255,8 @@ func survivesOutage(t *testing.T, c *cluster) {
 	}
 }
 
-func survivesHalfALists(t *testing.T, c *cluster) {
+func survivesHalfAList(t *testing.T, c *cluster) {
+	t.Helper()
 	w := newWorld(t, c, many(300))
 	w.start(subnetA)
 	w.eventually("all are mirrored", func() bool { return len(w.objects()) == 300 })
@@ -263,6 +269,7 @@ func survivesHalfALists(t *testing.T, c *cluster) {
 }
 
 func survivesThrottling(t *testing.T, c *cluster) {
+	t.Helper()
 	w := newWorld(t, c, many(300))
 	w.inject(vpcsim.Fault{Action: "GetSubnetCidrReservations", Code: "RequestLimitExceeded", Status: 503, Count: 2},
 		vpcsim.Fault{Action: "DescribeNetworkInterfaces", Code: "RequestLimitExceeded", Status: 503, Count: 1})
@@ -282,6 +289,7 @@ func survivesThrottling(t *testing.T, c *cluster) {
 }
 
 func survivesWithoutAddresses(t *testing.T, c *cluster) {
+	t.Helper()
 	w := newWorld(t, c, oneSubnet)
 	first := w.reserve("subnet-a", "10.1.0.64/26", nil)
 	w.start(subnetA)
@@ -300,6 +308,7 @@ func survivesWithoutAddresses(t *testing.T, c *cluster) {
 }
 
 func leavesManualObjects(t *testing.T, c *cluster) {
+	t.Helper()
 	w := newWorld(t, c, oneSubnet)
 	id := w.reserve("subnet-a", "10.1.0.64/26", nil)
 	w.create("by-hand", v1alpha1.ReservedCIDRSpec{CIDR: "10.1.0.64/26", SubnetID: "subnet-a", Type: v1alpha1.Explicit})
@@ -323,6 +332,7 @@ func leavesManualObjects(t *testing.T, c *cluster) {
 }
 
 func changesLeader(t *testing.T, c *cluster) {
+	t.Helper()
 	w := newWorld(t, c, many(20))
 	first := w.start(subnetA)
 	w.eventually("all are mirrored", func() bool { return len(w.objects()) == 20 })
@@ -372,6 +382,7 @@ func wish(cidr string) v1alpha1.ReservedCIDRSpec {
 }
 
 func createsAndDeletes(t *testing.T, c *cluster) {
+	t.Helper()
 	w := newWorld(t, c, oneSubnet)
 	w.start(subnetA)
 	w.create("pool", wish("10.1.0.64/26"))
@@ -396,6 +407,7 @@ func createsAndDeletes(t *testing.T, c *cluster) {
 }
 
 func findsLostAnswer(t *testing.T, c *cluster) {
+	t.Helper()
 	w := newWorld(t, c, oneSubnet)
 	w.inject(vpcsim.Fault{Action: "CreateSubnetCidrReservation", Lose: true})
 	w.start(subnetA)
@@ -407,6 +419,7 @@ func findsLostAnswer(t *testing.T, c *cluster) {
 }
 
 func findsAfterCrash(t *testing.T, c *cluster) {
+	t.Helper()
 	w := newWorld(t, c, oneSubnet)
 	kept := w.create("kept", wish("10.1.0.64/26"))
 	dropped := w.create("dropped", wish("10.1.0.128/26"))
@@ -433,6 +446,7 @@ func findsAfterCrash(t *testing.T, c *cluster) {
 }
 
 func deletesOnlyItsOwn(t *testing.T, c *cluster) {
+	t.Helper()
 	w := newWorld(t, c, oneSubnet)
 	foreign := w.reserve("subnet-a", "10.1.0.64/26", nil)
 	o := w.create("pool", wish("10.1.0.64/26"))
@@ -457,6 +471,7 @@ func deletesOnlyItsOwn(t *testing.T, c *cluster) {
 }
 
 func makesAgain(t *testing.T, c *cluster) {
+	t.Helper()
 	w := newWorld(t, c, oneSubnet)
 	w.start(subnetA)
 	w.create("pool", wish("10.1.0.64/26"))
@@ -473,6 +488,7 @@ func makesAgain(t *testing.T, c *cluster) {
 }
 
 func explainsRefusals(t *testing.T, c *cluster) {
+	t.Helper()
 	w := newWorld(t, c, oneSubnet)
 	other := w.reserve("subnet-a", "10.1.0.64/26", nil)
 	w.set(`{"deny": ["CreateSubnetCidrReservation"]}`)
@@ -501,6 +517,7 @@ func explainsRefusals(t *testing.T, c *cluster) {
 }
 
 func explainsSelection(t *testing.T, c *cluster) {
+	t.Helper()
 	w := newWorld(t, c, oneSubnet)
 	w.start(vpc.Selection{IDs: []string{"subnet-a", "subnet-x"}})
 	spec := wish("10.2.0.64/26")
@@ -516,6 +533,7 @@ func explainsSelection(t *testing.T, c *cluster) {
 }
 
 func tellsOwnersOfNADs(t *testing.T, c *cluster) {
+	t.Helper()
 	w := newWorld(t, c, oneSubnet)
 	if err := c.plane.CreateNamespace(t.Context(), "core", nil); err != nil {
 		t.Fatal(err)

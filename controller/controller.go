@@ -110,7 +110,7 @@ func New(ctx context.Context, options Options, config *rest.Config, log *slog.Lo
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", options.OpsAddress)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", options.OpsAddress)
 	if err != nil {
 		return nil, fmt.Errorf("--ops-address: %w", err)
 	}

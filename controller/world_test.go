@@ -320,7 +320,8 @@ func (w *world) String() string {
 	var b strings.Builder
 	n := 0
 	for name, o := range w.objects() {
-		if n++; n > 10 {
+		n++
+		if n > 10 {
 			fmt.Fprintln(&b, "...")
 			break
 		}

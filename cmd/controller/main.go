@@ -20,20 +20,23 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/version"
 )
 
-func main() {
+func main() { os.Exit(run()) }
+
+func run() int {
 	options, err := controller.ParseOptions(os.Args[1:], version.String(), os.Getenv("POD_NAMESPACE"), os.Stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		return
+		return 0
 	case err != nil:
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
+		return 2
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: options.LogLevel}))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := controller.Run(ctx, options, log); err != nil {
 		log.Error("controller failed", "error", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }

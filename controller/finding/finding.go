@@ -98,7 +98,7 @@ func note(found []nad.Finding) string {
 		text = fmt.Sprintf("%s; and %d more: see kubectl ipmgr check", text, more)
 	}
 	if len(text) > longestNote {
-		text = text[:longestNote-3] + "..."
+		text = strings.ToValidUTF8(text[:longestNote-3], "") + "..."
 	}
 	return text
 }

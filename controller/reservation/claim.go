@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -63,11 +62,8 @@ func (r *Reconciler) claim(ctx context.Context, view *snapshot, o *v1alpha1.Rese
 // make makes the reservation of o and adds it to the view. Without one comes
 // the reason, and an error if trying again may help.
 func (r *Reconciler) make(ctx context.Context, view *snapshot, o *v1alpha1.ReservedCIDR) (made vpc.Reservation, refused refusal, err error) {
-	cidr, err := netip.ParsePrefix(o.Spec.CIDR)
-	if err != nil { // the CRD's schema does not let this pass
-		return made, refusal{ReasonRefused, err.Error()}, nil
-	}
-	if refused := view.refuse(o, cidr); refused.reason != "" {
+	cidr, refused := view.refuse(o)
+	if refused.reason != "" {
 		return made, refused, nil
 	}
 	// The finalizer comes first, or a crash would leave a reservation behind

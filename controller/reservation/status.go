@@ -124,7 +124,8 @@ func (r *Reconciler) writeStatus(ctx context.Context, o *v1alpha1.ReservedCIDR, 
 }
 
 func (r *Reconciler) patchStatus(ctx context.Context, o, before *v1alpha1.ReservedCIDR) error {
-	if err := r.Client.Status().Patch(ctx, o, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+	err := r.Client.Status().Patch(ctx, o, client.MergeFrom(before))
+	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("writing the status of ReservedCIDR %s: %w", o.Name, err)
 	}
 	return nil

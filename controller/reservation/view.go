@@ -26,15 +26,19 @@ func (s *snapshot) forget(id string) {
 	s.reservations = slices.DeleteFunc(s.reservations, func(r vpc.Reservation) bool { return r.ID == id })
 }
 
-// refuse says why EC2 would not make the reservation of o, as far as can be
-// told beforehand: EC2 has one error code for all of it.
-func (s *snapshot) refuse(o *v1alpha1.ReservedCIDR, cidr netip.Prefix) refusal {
+// refuse returns the range that o wants, and why EC2 would not reserve it, as
+// far as can be told beforehand: EC2 has one error code for all of it.
+func (s *snapshot) refuse(o *v1alpha1.ReservedCIDR) (netip.Prefix, refusal) {
+	cidr, err := netip.ParsePrefix(o.Spec.CIDR)
+	if err != nil { // the CRD's schema does not let this pass
+		return cidr, refusal{ReasonRefused, err.Error()}
+	}
 	if _, inside := s.subnet.Around(cidr); !inside {
-		return refusal{ReasonOutside, fmt.Sprintf("%s is not within subnet %s %v: delete this object and create one with a range of the subnet", cidr, s.subnet.ID, s.subnet.CIDRs)}
+		return cidr, refusal{ReasonOutside, fmt.Sprintf("%s is not within subnet %s %v: delete this object and create one with a range of the subnet", cidr, s.subnet.ID, s.subnet.CIDRs)}
 	}
 	i := slices.IndexFunc(s.reservations, func(r vpc.Reservation) bool { return r.CIDR.Overlaps(cidr) })
 	if i < 0 {
-		return refusal{}
+		return cidr, refusal{}
 	}
 	other := s.reservations[i]
 	text := fmt.Sprintf("%s overlaps the reservation %s (%s, %s)", cidr, other.ID, other.CIDR, other.Type)
@@ -47,5 +51,5 @@ func (s *snapshot) refuse(o *v1alpha1.ReservedCIDR, cidr netip.Prefix) refusal {
 	default:
 		text += fmt.Sprintf(": choose another range, or first aws ec2 delete-subnet-cidr-reservation --subnet-cidr-reservation-id %s", other.ID)
 	}
-	return refusal{ReasonOverlap, text}
+	return cidr, refusal{ReasonOverlap, text}
 }

@@ -1,0 +1,95 @@
+package finding
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
+)
+
+func reserve(cidr string, kind v1alpha1.ReservationType) v1alpha1.ReservedCIDR {
+	return v1alpha1.ReservedCIDR{Spec: v1alpha1.ReservedCIDRSpec{CIDR: cidr, Type: kind, SubnetID: "subnet-a", SubnetCIDR: "10.0.1.0/24"}}
+}
+
+// network hands out the addresses of a range.
+func network(name, plugin, first, last string) nad.Definition {
+	return nad.Definition{Namespace: "core", Name: name, Config: `{"cniVersion":"1.0.0","type":"` + plugin + `",
+		"ipam":{"type":"whereabouts","range":"10.0.1.0/24","range_start":"` + first + `","range_end":"` + last + `"}}`}
+}
+
+func TestJudge(t *testing.T) {
+	pods := network("pods", "ipvlan", "10.0.1.70", "10.0.1.80")
+	unmanaged := pods
+	unmanaged.Labels = map[string]string{nad.ManagedLabel: "false"}
+	for _, c := range []struct {
+		name     string
+		reserved []v1alpha1.ReservedCIDR
+		known    bool
+		network  nad.Definition
+		want     []nad.Rule
+	}{
+		{"the range is reserved", []v1alpha1.ReservedCIDR{reserve("10.0.1.64/26", v1alpha1.Explicit)}, true, pods, nil},
+		{"two reservations share it", []v1alpha1.ReservedCIDR{reserve("10.0.1.64/28", v1alpha1.Explicit), reserve("10.0.1.80/28", v1alpha1.Explicit)}, true, pods, nil},
+		{"part of it is reserved", []v1alpha1.ReservedCIDR{reserve("10.0.1.64/28", v1alpha1.Explicit)}, true, pods, []nad.Rule{nad.NotReserved}},
+		{"it is reserved for prefixes", []v1alpha1.ReservedCIDR{reserve("10.0.1.64/26", v1alpha1.Prefix)}, true, pods, []nad.Rule{nad.PrefixReservation}},
+		{"it turns out to hold the router", []v1alpha1.ReservedCIDR{reserve("10.0.1.0/26", v1alpha1.Explicit)}, true, network("pods", "ipvlan", "10.0.1.1", "10.0.1.9"), []nad.Rule{nad.AWSReserved}},
+		{"nothing was ever reserved", nil, false, pods, nil},
+		{"the last reservation is gone", nil, true, pods, []nad.Rule{nad.NotReserved}},
+		{"the NAD is none of ours", nil, true, unmanaged, nil},
+		{"the plugin is none of ours", nil, true, network("pods", "bridge", "10.0.1.70", "10.0.1.80"), nil},
+		{"what else is wrong with it is not our concern", []v1alpha1.ReservedCIDR{reserve("10.0.1.64/26", v1alpha1.Explicit)}, true, network("pods", "macvlan", "10.0.1.70", "10.0.1.80"), nil},
+		{"it cannot be read", nil, true, nad.Definition{Namespace: "core", Name: "pods", Config: "{"}, nil},
+		{"a reservation cannot be read", []v1alpha1.ReservedCIDR{reserve("x", v1alpha1.Explicit), reserve("10.0.1.64/26", v1alpha1.Explicit)}, true, pods, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			found := judge(c.reserved, c.known, []nad.Definition{c.network})
+			var rules []nad.Rule
+			for _, f := range found[types.NamespacedName{Namespace: "core", Name: "pods"}] {
+				rules = append(rules, f.Rule)
+				if reasonOf(f.Rule) == "" {
+					t.Errorf("an event about %s has no reason", f.Rule)
+				}
+			}
+			if diff := cmp.Diff(c.want, rules); diff != "" {
+				t.Errorf("rules (-want +got):\n%s", diff)
+			}
+			if c.want == nil && len(found) > 0 {
+				t.Errorf("verdicts without findings: %v", found)
+			}
+		})
+	}
+}
+
+func TestDifferences(t *testing.T) {
+	name := func(n string) types.NamespacedName { return types.NamespacedName{Namespace: "core", Name: n} }
+	one, two := []nad.Finding{{Rule: nad.NotReserved, Message: "one"}}, []nad.Finding{{Rule: nad.NotReserved, Message: "two"}}
+	before := verdicts{name("same"): one, name("worse"): one, name("mended"): one, name("also-mended"): two}
+	now := verdicts{name("same"): one, name("worse"): two, name("new"): one}
+	broken, mended := differences(before, now)
+	if diff := cmp.Diff([]types.NamespacedName{name("new"), name("worse")}, broken); diff != "" {
+		t.Errorf("broken (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]types.NamespacedName{name("also-mended"), name("mended")}, mended); diff != "" {
+		t.Errorf("mended (-want +got):\n%s", diff)
+	}
+}
+
+func TestNote(t *testing.T) {
+	short := nad.Finding{Rule: nad.NotReserved, Field: "spec.config", Message: "nothing covers it"}
+	if got, want := note([]nad.Finding{short}), "spec.config: nothing covers it (not-reserved)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := note([]nad.Finding{short, short, short}), "spec.config: nothing covers it (not-reserved); and 2 more: see kubectl ipmgr check"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	long := short
+	long.Message = "x" + strings.Repeat("ü", longestNote) // cut in the middle of one
+	if got := note([]nad.Finding{long, short}); len(got) > longestNote || !utf8.ValidString(got) || !strings.HasSuffix(got, "...") {
+		t.Errorf("a long note has %d bytes and ends with %q", len(got), got[len(got)-8:])
+	}
+}

@@ -1,0 +1,390 @@
+package vpc_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.uber.org/goleak"
+
+	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const worker = `
+region: us-west-2
+vpc: {id: vpc-1, cidr: 10.0.0.0/8}
+subnets:
+- {id: subnet-a, cidr: 10.1.0.0/24, ipv6Cidr: "2600:1f13:0:1::/64", zone: us-west-2a, tags: {multus: "yes"}}
+- {id: subnet-b, cidr: 10.2.0.0/24, zone: us-west-2a, tags: {multus: "no"}}
+- {id: subnet-c, cidr: 10.3.0.0/24, zone: us-west-2b, tags: {multus: "yes"}}
+instances:
+- id: i-1
+  type: m5.xlarge
+  zone: us-west-2a
+  enis:
+  - {id: eni-1, subnet: subnet-a, deviceIndex: 0, mac: "02:00:00:00:01:00", primary: 10.1.0.11, secondaries: [10.1.0.70], ipv6: ["2600:1f13:0:1::5"]}
+  - {id: eni-2, subnet: subnet-b, deviceIndex: 1, mac: "02:00:00:00:01:01", primary: 10.2.0.11}
+`
+
+// rig is a simulated VPC and a client of it, without sockets.
+type rig struct {
+	sim    *vpcsim.Sim
+	client *vpc.Client
+
+	mu    sync.Mutex
+	calls map[string]int // by action and code
+	when  []time.Time
+}
+
+// RoundTrip lets AWS's client talk to the simulator's handler.
+func (r *rig) RoundTrip(request *http.Request) (*http.Response, error) {
+	r.mu.Lock()
+	r.when = append(r.when, time.Now())
+	r.mu.Unlock()
+	in := httptest.NewRequestWithContext(request.Context(), request.Method, request.URL.String(), request.Body)
+	in.Header, in.Host, in.ContentLength = request.Header, request.URL.Host, request.ContentLength
+	w := httptest.NewRecorder()
+	r.sim.EC2().ServeHTTP(w, in)
+	return w.Result(), nil
+}
+
+func (r *rig) observe(action, code string, throttled bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls[fmt.Sprintf("%s %s %t", action, code, throttled)]++
+}
+
+func newRig(t *testing.T, text string) *rig {
+	t.Helper()
+	topology, err := vpcsim.Load(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sim, err := vpcsim.New(topology, vpcsim.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sim.Close)
+	r := &rig{sim: sim, calls: map[string]int{}}
+	r.client, err = vpc.New(t.Context(), vpc.Options{Version: "test", Observe: r.observe, Config: &aws.Config{
+		Region: "us-west-2", BaseEndpoint: aws.String("http://ec2.test"), HTTPClient: &http.Client{Transport: r},
+		Credentials: credentials.NewStaticCredentialsProvider(vpcsim.AccessKeyID, vpcsim.SecretAccessKey, ""),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func inject(t *testing.T, r *rig, faults ...vpcsim.Fault) {
+	t.Helper()
+	if err := r.sim.Inject(faults...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// comparePrefixes compares addresses by value.
+var comparePrefixes = cmpopts.EquateComparable(netip.Prefix{})
+
+func TestSubnetsAreFoundByIDAndByTag(t *testing.T) {
+	r := newRig(t, worker)
+	for _, c := range []struct {
+		name      string
+		selection vpc.Selection
+		want      []string
+	}{
+		{"by ids", vpc.Selection{IDs: []string{"subnet-a", "subnet-b"}}, []string{"subnet-a", "subnet-b"}},
+		{"one of the ids does not exist", vpc.Selection{IDs: []string{"subnet-a", "subnet-x"}}, []string{"subnet-a"}},
+		{"by tag", vpc.Selection{TagKey: "multus", TagValue: "yes"}, []string{"subnet-a", "subnet-c"}},
+		{"by a tag that nobody has", vpc.Selection{TagKey: "multus", TagValue: "maybe"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			subnets, err := r.client.Subnets(t.Context(), c.selection)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, slices.Sorted(maps.Keys(subnets)), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("subnets (-want +got):\n%s", diff)
+			}
+		})
+	}
+	subnets, err := r.client.Subnets(t.Context(), vpc.Selection{IDs: []string{"subnet-a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := vpc.Subnet{ID: "subnet-a", Zone: "us-west-2a", CIDRs: []netip.Prefix{
+		netip.MustParsePrefix("10.1.0.0/24"), netip.MustParsePrefix("2600:1f13:0:1::/64")}}
+	if diff := cmp.Diff(want, subnets["subnet-a"], comparePrefixes); diff != "" {
+		t.Errorf("subnet (-want +got):\n%s", diff)
+	}
+}
+
+func TestAroundFindsTheBlockOfARange(t *testing.T) {
+	subnet := vpc.Subnet{CIDRs: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/24"), netip.MustParsePrefix("2600:1f13:0:1::/64")}}
+	for cidr, want := range map[string]string{
+		"10.1.0.64/26":         "10.1.0.0/24",
+		"10.1.0.0/24":          "10.1.0.0/24",
+		"10.1.0.0/23":          "",
+		"10.2.0.0/26":          "",
+		"2600:1f13:0:1:1::/80": "2600:1f13:0:1::/64",
+		"2600:1f13:0:2::/80":   "",
+	} {
+		block, found := subnet.Around(netip.MustParsePrefix(cidr))
+		if found != (want != "") || found && block.String() != want {
+			t.Errorf("around %s: %s, %t; want %q", cidr, block, found, want)
+		}
+	}
+}
+
+func TestAllPagesOfReservationsAreRead(t *testing.T) {
+	var text strings.Builder
+	text.WriteString(worker + "reservations:\n")
+	for i := range 128 {
+		fmt.Fprintf(&text, "- {subnet: subnet-a, cidr: 10.1.0.%d/31, type: explicit}\n", 2*i)
+	}
+	for i := range 472 {
+		fmt.Fprintf(&text, "- {subnet: subnet-a, cidr: \"2600:1f13:0:1:%x::/80\", type: prefix}\n", i+1)
+	}
+	r := newRig(t, text.String())
+	reservations, err := r.client.Reservations(t.Context(), "subnet-a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]bool{}
+	kinds := map[string]int{}
+	for _, reservation := range reservations {
+		ids[reservation.ID] = true
+		kinds[reservation.Type]++
+	}
+	if diff := cmp.Diff(map[string]int{"explicit": 128, "prefix": 472}, kinds); diff != "" || len(ids) != 600 {
+		t.Errorf("%d different reservations, by type (-want +got):\n%s", len(ids), diff)
+	}
+	if n := r.calls["GetSubnetCidrReservations ok false"]; n != 3 {
+		t.Errorf("%d calls, want one for 255 each", n)
+	}
+}
+
+func TestAddressesAreAllThatENIsOfTheSubnetHold(t *testing.T) {
+	r := newRig(t, worker)
+	held, err := r.client.Addresses(t.Context(), "subnet-a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for _, p := range held {
+		texts = append(texts, p.String())
+	}
+	slices.Sort(texts)
+	if diff := cmp.Diff([]string{"10.1.0.11/32", "10.1.0.70/32", "2600:1f13:0:1::5/128"}, texts); diff != "" {
+		t.Errorf("held (-want +got):\n%s", diff)
+	}
+}
+
+func TestAReservationIsMadeTaggedAndDeleted(t *testing.T) {
+	r := newRig(t, worker)
+	request := vpc.Request{SubnetID: "subnet-a", CIDR: netip.MustParsePrefix("10.1.0.64/26"), Description: "a pool", Tags: map[string]string{"b": "2", "a": "1"}}
+	made, err := r.client.Reserve(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []vpc.Reservation{{ID: made.ID, SubnetID: "subnet-a", CIDR: request.CIDR, Type: "explicit", Tags: request.Tags}}
+	got, err := r.client.Reservations(t.Context(), "subnet-a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, comparePrefixes); diff != "" {
+		t.Errorf("reservations (-want +got):\n%s", diff)
+	}
+	for range 2 { // that it is gone already is success
+		if err := r.client.Release(t.Context(), made.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err = r.client.Reservations(t.Context(), "subnet-a"); err != nil || len(got) > 0 {
+		t.Errorf("left: %v, %v", got, err)
+	}
+}
+
+func TestFailures(t *testing.T) {
+	fault := func(code string, status, count int) vpcsim.Fault {
+		return vpcsim.Fault{Action: "GetSubnetCidrReservations", Code: code, Status: status, Count: count}
+	}
+	for _, c := range []struct {
+		name  string
+		fault vpcsim.Fault
+		code  string // none if the call succeeds in the end
+		kind  vpc.Kind
+		calls map[string]int
+	}{
+		{name: "throttling passes", fault: fault("RequestLimitExceeded", 503, 3), calls: map[string]int{
+			"GetSubnetCidrReservations RequestLimitExceeded true": 3, "GetSubnetCidrReservations ok false": 1}},
+		{name: "throttling lasts", fault: fault("RequestLimitExceeded", 503, 9), code: "RequestLimitExceeded", kind: vpc.Throttled, calls: map[string]int{
+			"GetSubnetCidrReservations RequestLimitExceeded true": 4}},
+		{name: "an internal error passes", fault: fault("InternalError", 500, 1), calls: map[string]int{
+			"GetSubnetCidrReservations InternalError false": 1, "GetSubnetCidrReservations ok false": 1}},
+		{name: "the service is unavailable", fault: fault("Unavailable", 503, 9), code: "Unavailable", kind: vpc.Transient, calls: map[string]int{
+			"GetSubnetCidrReservations Unavailable false": 4}},
+		{name: "credentials have expired and are renewed", fault: fault("RequestExpired", 400, 1), calls: map[string]int{
+			"GetSubnetCidrReservations RequestExpired false": 1, "GetSubnetCidrReservations ok false": 1}},
+		{name: "IAM says no, and is not asked again", fault: fault("UnauthorizedOperation", 403, 9), code: "UnauthorizedOperation", kind: vpc.Denied, calls: map[string]int{
+			"GetSubnetCidrReservations UnauthorizedOperation false": 1}},
+		{name: "the subnet does not exist", fault: fault("InvalidSubnetID.NotFound", 400, 1), code: "InvalidSubnetID.NotFound", kind: vpc.Missing, calls: map[string]int{
+			"GetSubnetCidrReservations InvalidSubnetID.NotFound false": 1}},
+		{name: "EC2 refuses for reasons of its own", fault: fault("InvalidParameterValue", 400, 1), code: "InvalidParameterValue", kind: vpc.Failed, calls: map[string]int{
+			"GetSubnetCidrReservations InvalidParameterValue false": 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, worker)
+				inject(t, r, c.fault)
+				_, err := r.client.Reservations(t.Context(), "subnet-a")
+				if vpc.CodeOf(err) != c.code || err != nil && vpc.KindOf(err) != c.kind {
+					t.Errorf("got %v of kind %d, want code %q of kind %d", err, vpc.KindOf(err), c.code, c.kind)
+				}
+				if diff := cmp.Diff(c.calls, r.calls); diff != "" {
+					t.Errorf("calls (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func TestWaitsBetweenAttemptsGrow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, worker)
+		inject(t, r, vpcsim.Fault{Action: "DescribeSubnets", Code: "RequestLimitExceeded", Status: 503, Count: 9})
+		if _, err := r.client.Subnets(t.Context(), vpc.Selection{IDs: []string{"subnet-a"}}); err == nil {
+			t.Fatal("no error")
+		}
+		longest := 500 * time.Millisecond
+		for i := range len(r.when) - 1 {
+			if wait := r.when[i+1].Sub(r.when[i]); wait < longest/2 || wait > longest {
+				t.Errorf("wait %d is %s, want %s to %s", i+1, wait, longest/2, longest)
+			}
+			longest *= 2
+		}
+	})
+}
+
+func TestCallsKeepBelowTheAccountsBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, worker)
+		start := time.Now()
+		for range 120 {
+			if _, err := r.client.Addresses(t.Context(), "subnet-a"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(start); took < 19*time.Second {
+			t.Errorf("120 reads took %s, want 5 a second after the first 20", took)
+		}
+	})
+}
+
+func TestAnEndedContextEndsTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, worker)
+		inject(t, r, vpcsim.Fault{Action: "GetSubnetCidrReservations", Code: "RequestLimitExceeded", Status: 503, Count: 9})
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(100*time.Millisecond, cancel)
+		_, err := r.client.Reservations(ctx, "subnet-a")
+		if err == nil || len(r.when) != 1 {
+			t.Errorf("got %v after %d calls, want an error after one", err, len(r.when))
+		}
+		if _, err = r.client.Reservations(ctx, "subnet-a"); vpc.CodeOf(err) != vpc.CodeCanceled {
+			t.Errorf("got %v, want %s", err, vpc.CodeCanceled)
+		}
+	})
+}
+
+func TestEC2ThatDoesNotAnswerIsTransient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, err := vpc.New(t.Context(), vpc.Options{Config: &aws.Config{
+			Region: "us-west-2", HTTPClient: &http.Client{Transport: unreachable{}},
+			Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = client.Addresses(t.Context(), "subnet-a")
+		if vpc.KindOf(err) != vpc.Transient || vpc.CodeOf(err) != vpc.CodeUnreachable || !errors.Is(err, errNoRoute) {
+			t.Errorf("got %v, want it to be unreachable", err)
+		}
+		if text := vpc.Message(err); text != vpc.CodeUnreachable {
+			t.Errorf("message %q", text)
+		}
+	})
+}
+
+var errNoRoute = errors.New("no route to host")
+
+type unreachable struct{}
+
+func (unreachable) RoundTrip(*http.Request) (*http.Response, error) { return nil, errNoRoute }
+
+func TestTheRegionIsRequired(t *testing.T) {
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
+	_, err := vpc.New(t.Context(), vpc.Options{})
+	if err == nil || !strings.Contains(err.Error(), "set AWS_REGION") {
+		t.Errorf("got %v, want what to do", err)
+	}
+}
+
+// TestIAMPolicyAllowsWhatIsCalled compares config/iam/controller.json with the
+// calls of this package.
+func TestIAMPolicyAllowsWhatIsCalled(t *testing.T) {
+	text, err := os.ReadFile("../../config/iam/controller.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var policy struct {
+		Statement []struct {
+			Effect string
+			Action any
+		}
+	}
+	if err := json.Unmarshal(text, &policy); err != nil {
+		t.Fatal(err)
+	}
+	var allowed []string
+	for _, s := range policy.Statement {
+		switch action := s.Action.(type) {
+		case string:
+			allowed = append(allowed, action)
+		case []any:
+			for _, a := range action {
+				allowed = append(allowed, fmt.Sprint(a))
+			}
+		}
+	}
+	slices.Sort(allowed)
+	want := []string{
+		"ec2:CreateSubnetCidrReservation", "ec2:CreateTags", // with the reservation
+		"ec2:DeleteSubnetCidrReservation", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:GetSubnetCidrReservations",
+	}
+	if diff := cmp.Diff(want, allowed); diff != "" {
+		t.Errorf("actions (-want +got):\n%s", diff)
+	}
+}
