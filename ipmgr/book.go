@@ -96,7 +96,7 @@ func (l *loop) hold(e *entry) {
 // fail records a failed assignment: permanent ones are refused, others are
 // tried again after a pause. Only a failure of a new kind is logged.
 func (l *loop) fail(e *entry, err error) {
-	known := fault.CodeOf(e.err) == fault.CodeOf(err) && e.err != nil
+	known := e.err != nil && fault.CodeOf(e.err) == fault.CodeOf(err) && fault.IsPermanent(e.err) == fault.IsPermanent(err)
 	e.tries++
 	e.err = err
 	l.counters.Failures++
@@ -112,7 +112,7 @@ func (l *loop) fail(e *entry, err error) {
 		return
 	}
 	e.enter(wanted)
-	e.due = time.Now().Add(l.retryDelay(e.tries))
+	e.due = l.nextTry(e)
 	if !known {
 		l.Log.Warn("assignment failed, will be retried", "address", e.address.Addr, "interface", e.address.Interface, "eni", e.eni.ID, "code", fault.CodeOf(err), "error", err)
 	}

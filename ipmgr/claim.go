@@ -68,12 +68,22 @@ const listingGrace = 5 * time.Second
 // may mend, while the address is new.
 func notYet(e *entry, refusal error) error {
 	missing, ok := errors.AsType[*fault.Error](refusal)
-	if !ok || missing.Code != fault.CodeNoENI || time.Since(e.first) > listingGrace {
+	if !ok || missing.Code != fault.CodeNoENI || time.Since(e.first) >= listingGrace {
 		return refusal
 	}
 	transient := *missing
 	transient.Permanent, transient.Stale = false, true
 	return &transient
+}
+
+// nextTry is when a failed address is due again: not after the end of the time
+// that its ENI has to appear, so that a mistake is refused then and not later.
+func (l *loop) nextTry(e *entry) time.Time {
+	at, end := time.Now().Add(l.retryDelay(e.tries)), e.first.Add(listingGrace)
+	if fault.CodeOf(e.err) == fault.CodeNoENI && time.Now().Before(end) && at.After(end) {
+		return end
+	}
+	return at
 }
 
 func (l *loop) assign(ctx context.Context, step plan.Step) {

@@ -260,6 +260,21 @@ func TestOnceReportsAnENIThatWasDetached(t *testing.T) {
 	})
 }
 
+func TestOnceRefusesAnAddressWithoutENIWhenItsENIHadTimeToAppear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCloud(newVPC(), "eni-1")
+		c.enis = []plan.ENI{}
+		started := time.Now()
+		err := manager(newPod("10.10.1.81"), c, nil).Once(t.Context())
+		if fault.CodeOf(err) != fault.CodeNoENI || !fault.IsPermanent(err) {
+			t.Errorf("error %v, want a permanent %s", err, fault.CodeNoENI)
+		}
+		if took := time.Since(started); took > 6*time.Second {
+			t.Errorf("it took %v, want 5 s and a little", took)
+		}
+	})
+}
+
 func TestOnceEndsWhenItIsInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCloud(newVPC(), "eni-1")
