@@ -40,6 +40,24 @@ var catalog = programs{
 	"etcd": {
 		module: "etcd", pkg: "go.etcd.io/etcd/server/v3", from: "go.etcd.io/etcd/server/v3", minutes: 2,
 	},
+	"containerd":              containerd("containerd", 4),
+	"containerd-shim-runc-v2": containerd("containerd-shim-runc-v2", 1),
+	"ctr":                     containerd("ctr", 2),
+	"ipvlan":                  cni("main/ipvlan"),
+	"ptp":                     cni("main/ptp"),
+	"loopback":                cni("main/loopback"),
+	"host-local":              cni("ipam/host-local"),
+	"static":                  cni("ipam/static"),
+	"multus": {
+		module: "multus", pkg: "gopkg.in/k8snetworkplumbingwg/multus-cni.v4/cmd/multus",
+		from: "gopkg.in/k8snetworkplumbingwg/multus-cni.v4", minutes: 2,
+		stamp: []string{"gopkg.in/k8snetworkplumbingwg/multus-cni.v4/pkg/multus.version=VERSION"},
+	},
+	"whereabouts": {
+		module: "whereabouts", pkg: "github.com/k8snetworkplumbingwg/whereabouts/cmd",
+		from: "github.com/k8snetworkplumbingwg/whereabouts", minutes: 2,
+		stamp: []string{"github.com/k8snetworkplumbingwg/whereabouts/pkg/version.Version=VERSION"},
+	},
 	"controller-gen": {
 		module: "generate", pkg: "sigs.k8s.io/controller-tools/cmd/controller-gen",
 		from: "sigs.k8s.io/controller-tools", stamp: []string{"sigs.k8s.io/controller-tools/pkg/version.version=VERSION"}, minutes: 2,
@@ -63,6 +81,24 @@ func kubernetes(name string, minutes int) program {
 			at + "gitVersion=VERSION", at + "gitMajor=MAJOR", at + "gitMinor=MINOR", at + "gitTreeState=clean",
 			"k8s.io/client-go/pkg/version.gitVersion=VERSION",
 		},
+	}
+}
+
+// containerd describes a program of containerd.
+func containerd(name string, minutes int) program {
+	const module = "github.com/containerd/containerd/v2"
+	return program{
+		module: "containerd", pkg: module + "/cmd/" + name, from: module, minutes: minutes,
+		stamp: []string{module + "/version.Version=VERSION"},
+	}
+}
+
+// cni describes one of the reference CNI plugins.
+func cni(path string) program {
+	const module = "github.com/containernetworking/plugins"
+	return program{
+		module: "cni", pkg: module + "/plugins/" + path, from: module, minutes: 1,
+		stamp: []string{module + "/pkg/utils/buildversion.BuildVersion=VERSION"},
 	}
 }
 
