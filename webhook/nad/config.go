@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/containernetworking/cni/pkg/types"
 )
 
 // Config is a CNI configuration: one plugin, or a list of plugins that are
@@ -45,7 +47,23 @@ func Parse(text string) (Config, error) {
 		}
 		config.Plugins = append(config.Plugins, p)
 	}
+	if err := file.judge(text); err != nil {
+		return Config{}, err
+	}
 	return config, nil
+}
+
+// judge lets CNI's own types read the text, as Multus does: they know of fields
+// that mean nothing to us.
+func (d document) judge(text string) error {
+	var into any = new(types.PluginConf)
+	if d.list {
+		into = new(types.NetConfList)
+	}
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		return fmt.Errorf("spec.config is no CNI configuration: %w", describe(err))
+	}
+	return nil
 }
 
 // document is a configuration before its plugins are read.

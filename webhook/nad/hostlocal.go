@@ -1,6 +1,7 @@
 package nad
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -9,12 +10,25 @@ import (
 // hostLocalRange is a range of host-local: at the top in the old form, else in
 // a set of ranges.
 type hostLocalRange struct {
-	Subnet  string `json:"subnet"`
-	Start   string `json:"rangeStart"`
-	End     string `json:"rangeEnd"`
-	Gateway string `json:"gateway"`
+	Subnet  subnetText `json:"subnet"`
+	Start   string     `json:"rangeStart"`
+	End     string     `json:"rangeEnd"`
+	Gateway string     `json:"gateway"`
 
 	field string // "spec.config.ipam.ranges[0][0]"
+}
+
+// subnetText is a subnet as it is written. host-local tells one that is empty
+// or null, which it refuses, from one that is not there.
+type subnetText struct {
+	text  string
+	given bool
+}
+
+// UnmarshalJSON takes a string or null.
+func (s *subnetText) UnmarshalJSON(data []byte) error {
+	s.given = true
+	return json.Unmarshal(data, &s.text)
 }
 
 // hostLocal reads the section of the IPAM plugin of that name. A pod gets one
@@ -31,7 +45,7 @@ func (r *reader) hostLocal() {
 		return
 	}
 	var sets [][]hostLocalRange
-	if top := section.IPAM.hostLocalRange; top.Subnet != "" {
+	if top := section.IPAM.hostLocalRange; top.Subnet.given {
 		top.field = r.ipam.Field
 		sets = append(sets, []hostLocalRange{top})
 	}
@@ -121,10 +135,10 @@ func (r *reader) hostLocalRange(h hostLocalRange) (Range, error) {
 }
 
 func (h hostLocalRange) network() (netip.Prefix, error) {
-	if h.Subnet == "" {
+	if !h.Subnet.given {
 		return netip.Prefix{}, errors.New("it has no subnet")
 	}
-	p, err := parseCIDR(h.Subnet)
+	p, err := parseCIDR(h.Subnet.text)
 	switch {
 	case err != nil:
 		return p, fmt.Errorf("subnet: %w", err)

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"slices"
 
 	netutils "k8s.io/utils/net"
 )
@@ -82,14 +84,14 @@ func (r *reader) give(p Pool) {
 // single checks that no family has more than one address where the version of
 // the CNI specification allows one only.
 func (r *reader) single(field string, addresses []netip.Addr) {
-	if r.version != "0.1.0" && r.version != "0.2.0" {
+	if !slices.Contains([]string{"", "0.1.0", "0.2.0"}, r.version) { // empty is 0.1.0
 		return
 	}
 	families := map[int]int{}
 	for _, a := range addresses {
 		families[a.BitLen()]++
 		if families[a.BitLen()] == 2 {
-			r.add(IPAMMalformed, field, "cniVersion %s has room for one address of each family; set cniVersion to 0.3.1 or later", r.version)
+			r.add(IPAMMalformed, field, "cniVersion %q has room for one address of each family; write \"cniVersion\": \"0.3.1\" or later", r.version)
 		}
 	}
 }
@@ -107,11 +109,21 @@ func parseAddr(text string) (netip.Addr, error) {
 // parseCIDR keeps the host bits, as its callers differ in what they make of
 // them.
 func parseCIDR(text string) (netip.Prefix, error) {
-	p, err := netip.ParsePrefix(text)
-	if err != nil || p.Addr().Is4In6() {
+	ip, network, err := net.ParseCIDR(text)
+	if err != nil {
 		return netip.Prefix{}, fmt.Errorf("%q is no CIDR; want one such as 10.10.1.64/26", text)
 	}
-	return p, nil
+	return prefixOf(ip, network, text)
+}
+
+// prefixOf refuses IPv4 that is written as IPv6, as plugins do sooner or later.
+func prefixOf(ip net.IP, network *net.IPNet, text string) (netip.Prefix, error) {
+	bits, size := network.Mask.Size()
+	addr, ok := netip.AddrFromSlice(ip)
+	if addr = addr.Unmap(); !ok || addr.BitLen() != size {
+		return netip.Prefix{}, fmt.Errorf("%q mixes IPv4 and IPv6; want a CIDR such as 10.10.1.64/26", text)
+	}
+	return netip.PrefixFrom(addr, bits), nil
 }
 
 // parseSloppyCIDR is parseCIDR for whereabouts, which lets numbers begin with
@@ -121,8 +133,7 @@ func parseSloppyCIDR(text string) (netip.Prefix, error) {
 	if err != nil {
 		return parseCIDR(text)
 	}
-	bits, _ := network.Mask.Size()
-	return parseCIDR(fmt.Sprintf("%s/%d", ip, bits))
+	return prefixOf(ip, network, text)
 }
 
 func parseSloppyAddr(text string) (netip.Addr, error) {

@@ -105,6 +105,8 @@ var otherCases = []planCase{
 	{"static addresses that pods ask for", `{"type":"ipvlan","capabilities":{"ips":true},"ipam":{"type":"static"}}`, nil, nil},
 	{"static without any address", ipvlan(`{"type":"static"}`), nil, []string{"range-empty spec.config.ipam.addresses"}},
 	{"two addresses where the version has room for one", `{"cniVersion":"0.2.0","type":"ipvlan","ipam":{"type":"static","addresses":[{"address":"10.10.1.90/24"},{"address":"10.10.1.92/24"}]}}`, []string{"10.10.1.90", "10.10.1.92"}, []string{"ipam-malformed spec.config.ipam.addresses"}},
+	{"two addresses without a version", `{"type":"ipvlan","ipam":{"type":"static","addresses":[{"address":"10.10.1.90/24"},{"address":"10.10.1.92/24"}]}}`, []string{"10.10.1.90", "10.10.1.92"}, []string{"ipam-malformed spec.config.ipam.addresses"}},
+	{"one address of each family without a version", `{"type":"ipvlan","ipam":{"type":"static","addresses":[{"address":"10.10.1.90/24"},{"address":"2600:1f13:0:1::90/64"}]}}`, []string{"10.10.1.90", "2600:1f13:0:1::90"}, nil},
 	{"a list of plugins", `{"cniVersion":"0.3.1","name":"net-a","plugins":[{"type":"ipvlan","master":"eth1","ipam":{"type":"whereabouts","range":"10.10.1.64/29"}},{"type":"sbr"},{"type":"tuning","sysctl":{"net.core.somaxconn":"500"}}]}`, []string{"10.10.1.65-10.10.1.70"}, nil},
 	{"a list without a name", `{"plugins":[{"type":"ipvlan","ipam":{"type":"whereabouts","range":"10.10.1.64/29"}}]}`, []string{"10.10.1.65-10.10.1.70"}, nil},
 	{"the IPAM in the second plugin of a list", `{"plugins":[{"type":"host-device","device":"eth2"},{"type":"later","ipam":{"type":"whereabouts","range":"10.10.1.64/29"}}]}`, []string{"10.10.1.65-10.10.1.70"}, nil},
@@ -125,6 +127,7 @@ var otherCases = []planCase{
 	{"no type", `{"name":"a","ipam":{"type":"whereabouts","range":"10.10.1.64/29"}}`, nil, []string{"config-malformed spec.config"}},
 	{"no plugins", `{"name":"a","plugins":[]}`, nil, []string{"config-malformed spec.config"}},
 	{"an IPAM that is a string", `{"type":"ipvlan","ipam":"whereabouts"}`, nil, []string{"config-malformed spec.config"}},
+	{"DNS settings that are none", `{"type":"ipvlan","dns":"10.10.1.2"}`, nil, []string{"config-malformed spec.config"}},
 	{"capabilities that are a list", `{"type":"ipvlan","capabilities":["ips"]}`, nil, []string{"config-malformed spec.config"}},
 }
 
