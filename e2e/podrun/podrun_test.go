@@ -219,6 +219,7 @@ func TestStartupProbe(t *testing.T) {
 				pod.Spec.InitContainers[0].StartupProbe = &corev1.Probe{
 					ProbeHandler:     corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: test.command}},
 					FailureThreshold: test.failures,
+					TimeoutSeconds:   60,
 				}
 			}
 			c := mustStart(t, pod)
@@ -232,6 +233,17 @@ func TestStartupProbe(t *testing.T) {
 			c.Stop(time.Minute)
 		})
 	}
+}
+
+func TestProbeEndsWithItsTimeout(t *testing.T) {
+	_, image := program(t)
+	c := mustStart(t, admitted("serve"))
+	exec := corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{image, "hang"}}}
+	err := c.Probe(t.Context(), &corev1.Probe{ProbeHandler: exec, TimeoutSeconds: 1})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Probe: %v, want a deadline", err)
+	}
+	c.Stop(time.Minute)
 }
 
 func TestStartRefusesWhatItCannotPlay(t *testing.T) {

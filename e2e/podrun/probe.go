@@ -50,6 +50,9 @@ func (c *Container) Probe(ctx context.Context, probe *corev1.Probe) error {
 		return err
 	}
 	if err := cmd.Wait(); err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err() // says more than that the process was killed
+		}
 		return fmt.Errorf("%s: %w: %s", strings.Join(probe.Exec.Command, " "), err, said.tail())
 	}
 	return nil
