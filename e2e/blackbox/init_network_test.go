@@ -8,8 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"io"
-	"log"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -30,7 +29,7 @@ func (s *scene) serve(address string, h http.Handler, certificate *tls.Certifica
 	s.Helper()
 	l, err := net.Listen("tcp", address)
 	s.do(err)
-	server := &httptest.Server{Listener: l, Config: &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}}
+	server := &httptest.Server{Listener: l, Config: &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}}
 	if certificate == nil {
 		server.Start()
 	} else {

@@ -1,7 +1,11 @@
 package blackbox_test
 
 import (
+	"net"
 	"testing"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/netlab"
 )
@@ -57,4 +61,47 @@ func TestSidecarReleasesWhatItIsToldTo(t *testing.T) {
 			}, leaves: first,
 		},
 	})
+}
+
+func TestSidecarDoesNotReleaseWhatItsNeighbourHas(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	one, two := s.pod("pod-1"), s.pod("pod-2")
+	s.connect(one, two)
+	s.add(one, "net1", "10.10.1.81/24")
+	s.add(two, "net1", "10.10.1.82/24")
+	s.add(one, "net1", "10.10.1.90/32")
+	first := s.start(one, "sidecar", "IPMGR_RELEASE=true", "IPMGR_RESYNC=1h")
+	second := s.start(two, "sidecar", "IPMGR_RELEASE=true", "IPMGR_RESYNC=1h")
+	first.awaitReady()
+	second.awaitReady()
+	s.add(two, "net1", "10.10.1.90/32") // a new pod on the same worker takes over
+	second.awaitReady()
+	s.remove(one, "net1", "10.10.1.90/32")
+	first.awaitLog("address kept, another pod on this worker has it", 1)
+	s.awaitHoldings("the neighbour keeps the address", holdings{w1eth1: "10.10.1.81 10.10.1.82 10.10.1.90"})
+	first.terminate()
+	s.awaitHoldings("the first pod has gone", holdings{w1eth1: "10.10.1.82 10.10.1.90"})
+}
+
+// connect gives two pods a net1 each with the MAC of one ENI, and lets them
+// reach each other, as ipvlan does on a worker.
+func (s *scene) connect(one, two *netlab.Pod) {
+	s.Helper()
+	mac, err := net.ParseMAC(macs[w1eth1])
+	s.do(err)
+	ns := netns.None()
+	s.do(two.Do(func() (err error) {
+		ns, err = netns.Get()
+		return err
+	}))
+	defer ns.Close()
+	s.do(one.Do(func() error {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name, attrs.HardwareAddr = "net1", mac
+		return netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "net1", PeerNamespace: netlink.NsFd(ns), PeerHardwareAddr: mac})
+	}))
+	s.Cleanup(func() { s.do(one.DelLink("net1")) })
+	s.do(one.SetLink("net1", true))
+	s.do(two.SetLink("net1", true))
 }

@@ -78,7 +78,7 @@ func replaceDev() error {
 		if device.Name() == filepath.Base(terminationLog) {
 			continue
 		}
-		if err := os.Symlink(filepath.Join(old, device.Name()), filepath.Join("/dev", device.Name())); err != nil {
+		if err := os.Symlink(old+"/"+device.Name(), "/dev/"+device.Name()); err != nil {
 			return err
 		}
 	}
