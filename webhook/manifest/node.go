@@ -100,11 +100,25 @@ func index(n *yamlv3.Node, token string) (int, bool) {
 	return 0, false
 }
 
+// textKeys reports whether a map has no keys but text. Others (0, yes) are
+// written in several ways, and found by one.
+func textKeys(n *yamlv3.Node) bool {
+	for i := 0; n.Kind == yamlv3.MappingNode && i < len(n.Content); i += 2 {
+		if n.Content[i].ShortTag() != "!!str" {
+			return false
+		}
+	}
+	return true
+}
+
 // put adds a value, as the operation add does.
 func put(document *yamlv3.Node, pointer string, value *yamlv3.Node) error {
 	holder, token, err := parent(document, pointer)
 	if err != nil {
 		return err
+	}
+	if !textKeys(holder) {
+		return errPlace
 	}
 	if len(holder.Content) == 0 || value.Kind == yamlv3.MappingNode {
 		holder.Style = 0 // what is in brackets gets lines of its own
