@@ -72,7 +72,7 @@ func (r *Reconciler) make(ctx context.Context, view *snapshot, o *v1alpha1.Reser
 		return made, refusal{ReasonUnavailable, "the finalizer cannot be set"}, err
 	}
 	made, err = r.Cloud.Reserve(ctx, vpc.Request{
-		SubnetID: view.subnet.ID, CIDR: cidr, Description: "ReservedCIDR " + o.Name,
+		SubnetID: view.subnet.ID, CIDR: cidr, Description: "made by multus-ipmgr for a ReservedCIDR",
 		Tags: map[string]string{TagUID: string(o.UID), TagName: o.Name},
 	})
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/capacity"
-	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
 )
 
 // ledger remembers how the subnets fare, for conditions and metrics.
@@ -28,7 +27,7 @@ type entry struct {
 // extent is a reservation as metrics show it.
 type extent struct {
 	cidr, kind string
-	count      capacity.Count
+	count      *capacity.Count // nil if it is not known
 }
 
 func newLedger(now func() time.Time) *ledger {
@@ -53,18 +52,14 @@ func (l *ledger) of(subnetID string) *entry {
 }
 
 // synced notes that a subnet was read.
-func (l *ledger) synced(subnet vpc.Subnet, view *snapshot) {
+func (l *ledger) synced(view *snapshot) {
 	ranges := make([]extent, len(view.reservations))
 	for i, reservation := range view.reservations {
-		block, _ := subnet.Around(reservation.CIDR)
-		ranges[i] = extent{
-			cidr: reservation.CIDR.String(), kind: reservation.Type,
-			count: capacity.Of(reservation.CIDR, block, view.held),
-		}
+		ranges[i] = extent{cidr: reservation.CIDR.String(), kind: reservation.Type, count: view.count(reservation.CIDR)}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := l.of(subnet.ID)
+	e := l.of(view.subnet.ID)
 	e.read, e.ranges = view.at, ranges
 }
 

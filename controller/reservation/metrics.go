@@ -42,8 +42,10 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		number := map[string]int{"explicit": 0, "prefix": 0}
 		for _, r := range e.ranges {
 			number[r.kind]++
-			gauge(addresses, float64(r.count.Used), subnet, r.cidr, r.kind, "used")
-			gauge(addresses, float64(r.count.Free), subnet, r.cidr, r.kind, "free")
+			if r.count != nil {
+				gauge(addresses, float64(r.count.Used), subnet, r.cidr, r.kind, "used")
+				gauge(addresses, float64(r.count.Free), subnet, r.cidr, r.kind, "free")
+			}
 		}
 		for kind, n := range number {
 			gauge(ranges, float64(n), subnet, kind)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -23,15 +22,6 @@ const IndexSubnet = "spec.subnetID"
 
 // passTimeout bounds one pass over a subnet.
 const passTimeout = 5 * time.Minute
-
-// snapshot is a subnet as EC2 shows it.
-type snapshot struct {
-	subnet       vpc.Subnet
-	reservations []vpc.Reservation
-	held         []netip.Prefix // by ENIs
-	heldErr      error          // why held is not known
-	at           time.Time
-}
 
 // Reconcile makes objects and reservations of one subnet the same.
 func (r *Reconciler) Reconcile(ctx context.Context, subnetID string) (reconcile.Result, error) {
@@ -94,9 +84,7 @@ func (r *Reconciler) sync(ctx context.Context, subnet vpc.Subnet, objects []*v1a
 	}
 	claimed := r.claims(ctx, view, objects)
 	mirrored := r.mirror(ctx, view, objects)
-	if view.heldErr == nil {
-		r.ledger.synced(subnet, view)
-	}
+	r.ledger.synced(view)
 	return errors.Join(claimed, mirrored, view.heldErr)
 }
 

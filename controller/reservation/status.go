@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
-	"github.com/multus-ipmgr/multus-ipmgr/controller/capacity"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
 )
 
@@ -102,8 +101,7 @@ func showSync(s *v1alpha1.ReservedCIDRStatus, o *v1alpha1.ReservedCIDR, view *sn
 		return
 	}
 	if cidr, err := netip.ParsePrefix(o.Spec.CIDR); err == nil {
-		block, _ := view.subnet.Around(cidr)
-		count := capacity.Of(cidr, block, view.held)
+		count := view.count(cidr)
 		s.Used, s.Free = &count.Used, &count.Free
 	}
 	set(s, o, metav1.Condition{

@@ -4,10 +4,21 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
+	"github.com/multus-ipmgr/multus-ipmgr/controller/capacity"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
 )
+
+// snapshot is a subnet as EC2 shows it.
+type snapshot struct {
+	subnet       vpc.Subnet
+	reservations []vpc.Reservation
+	held         []netip.Prefix // by ENIs
+	heldErr      error          // why held is not known
+	at           time.Time
+}
 
 // madeFor returns the reservation that the controller made for o, if there is
 // one.
@@ -19,6 +30,16 @@ func (s *snapshot) madeFor(o *v1alpha1.ReservedCIDR) (vpc.Reservation, bool) {
 		return vpc.Reservation{}, false
 	}
 	return s.reservations[i], true
+}
+
+// count counts the addresses of a range, or returns nil if nobody can say who
+// holds them.
+func (s *snapshot) count(cidr netip.Prefix) *capacity.Count {
+	if s.heldErr != nil {
+		return nil
+	}
+	block, _ := s.subnet.Around(cidr)
+	return new(capacity.Of(cidr, block, s.held))
 }
 
 // forget drops a reservation that was deleted.
