@@ -53,6 +53,17 @@ func Parse(text string) (Config, error) {
 	return config, nil
 }
 
+// document is a configuration before its plugins are read.
+type document struct {
+	Name       string           `json:"name"`
+	Type       string           `json:"type"`
+	CNIVersion string           `json:"cniVersion"`
+	Plugins    *json.RawMessage `json:"plugins"`
+
+	list     bool              // of plugins
+	sections []json.RawMessage // one for each plugin, one at least
+}
+
 // judge lets CNI's own types read the text, as Multus does: they know of fields
 // that mean nothing to us.
 func (d document) judge(text string) error {
@@ -64,17 +75,6 @@ func (d document) judge(text string) error {
 		return fmt.Errorf("spec.config is no CNI configuration: %w", describe(err))
 	}
 	return nil
-}
-
-// document is a configuration before its plugins are read.
-type document struct {
-	Name       string           `json:"name"`
-	Type       string           `json:"type"`
-	CNIVersion string           `json:"cniVersion"`
-	Plugins    *json.RawMessage `json:"plugins"`
-
-	list     bool              // of plugins
-	sections []json.RawMessage // one for each plugin, one at least
 }
 
 func parseDocument(text string) (document, error) {
