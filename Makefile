@@ -8,6 +8,8 @@ MAKEFLAGS += --no-print-directory --warn-undefined-variables
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 20s
+COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+ARCHES   ?= amd64,arm64
 TESTARGS ?=
 ARGS     ?=
 
@@ -40,6 +42,13 @@ build: $(PROGRAMS:%=bin/%) ## Leave every program in bin/, static and stripped.
 $(PROGRAMS:%=bin/%): bin/%: | go
 	@echo "build: $@ $(VERSION)"
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/$*
+
+.PHONY: image
+image: go ## Build the container images and judge them, with docker or else buildah.
+#: ARCHES= are those to build for (amd64,arm64). Leaves OCI archives and bills
+#: of materials in dist/images.
+	@go run ./e2e/image --version '$(VERSION)' --commit '$(COMMIT)' --arches '$(ARCHES)' \
+	  --epoch "$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}" $(ARGS)
 
 .PHONY: generate
 generate: go ## Write again what is generated from source.
