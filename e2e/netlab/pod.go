@@ -133,24 +133,25 @@ func (p *Pod) addLink(n Net, master netlink.Link) error {
 	if err := p.SetLink(n.Name, true); err != nil || master == nil {
 		return err
 	}
-	return p.lab.awaitUp(veth.Name)
+	// The bridge goes down when its last port leaves, and up with the next.
+	return errors.Join(p.lab.awaitUp(veth.Name), p.lab.awaitUp(master.Attrs().Name))
 }
 
-// awaitUp waits until the kernel has noticed that the other end of a veth pair
-// is up, which it may do as late as a second after the fact. Until then the
-// bridge drops the pod's packets.
+// awaitUp waits until the kernel has noticed that a link of the cloud has a
+// peer that is up, which it may do as late as a second after the fact. Until
+// then packets are dropped.
 func (l *Lab) awaitUp(name string) error {
 	const patience, pause = 5 * time.Second, time.Millisecond
 	for deadline := time.Now().Add(patience); ; time.Sleep(pause) {
 		link, err := l.handle.LinkByName(name)
 		if err != nil {
-			return fmt.Errorf("find the cloud's end of a link: %w", err)
+			return fmt.Errorf("find the cloud's link %s: %w", name, err)
 		}
 		if link.Attrs().OperState == netlink.OperUp {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("the cloud's end %s of a link is %s, want up", name, link.Attrs().OperState)
+			return fmt.Errorf("the cloud's link %s is %s, want up", name, link.Attrs().OperState)
 		}
 	}
 }
