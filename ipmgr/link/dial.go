@@ -20,26 +20,19 @@ const (
 )
 
 // Dial connects like net.Dialer, but by the pod's primary interface: the first
-// excluded link that is no loopback, usually eth0.
+// excluded link that is no loopback, usually eth0. The host in address is an IP
+// address: a name would have to be looked up by the primary interface, too.
 //
 // A pod may have its default route on the Multus interface. EC2 is then to be
 // told of an address before that address can carry the call, so the socket is
 // bound to the primary interface (SO_BINDTODEVICE, which needs no capability).
+// Where that interface has no route to the destination, the kernel looks for
+// it on the link itself: somebody there must answer, as a host does that
+// proxies ARP for its pods.
 // Destinations that are local or leave by an excluded link anyway are dialled
 // as they are.
 func (l *Links) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	dialer := net.Dialer{
-		Timeout:   dialTimeout,
-		KeepAlive: dialKeepAlive,
-		Resolver:  &net.Resolver{PreferGo: true, Dial: l.dialIP},
-		Control:   l.control,
-	}
-	return dialer.DialContext(ctx, network, address)
-}
-
-// dialIP connects to a name server, whose address needs no resolving.
-func (l *Links) dialIP(ctx context.Context, network, address string) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: dialTimeout, Control: l.control}
+	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: dialKeepAlive, Control: l.control}
 	return dialer.DialContext(ctx, network, address)
 }
 
