@@ -1,6 +1,7 @@
 // Package controlplane runs a real etcd and kube-apiserver, on loopback, for
-// tests and the demo. There is no kubelet and no scheduler: pods are admitted
-// and stored, and whoever asked plays the rest.
+// tests, the demo and the lab. Unless workers are asked for, there is neither
+// scheduler nor kubelet: pods are admitted and stored, and whoever asked plays
+// the rest.
 //
 // The programs are built by e2e/tools on first use, which takes minutes on a
 // clean machine and says so; see [Prepare].
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,6 +31,8 @@ type Options struct {
 	// ControllerManager adds kube-controller-manager, so that a Deployment
 	// makes pods and a namespace its default ServiceAccount.
 	ControllerManager bool
+	// Workers makes it fit for real kubelets; nil means that there are none.
+	Workers *Workers
 	// APIServerArgs are further arguments of kube-apiserver.
 	APIServerArgs []string
 }
@@ -85,24 +89,30 @@ func start(ctx context.Context, o Options, paths map[string]string) (*ControlPla
 }
 
 func (cp *ControlPlane) start(ctx context.Context, o Options, paths map[string]string) error {
-	if err := cp.prepare(); err != nil {
+	if err := cp.prepare(o.Workers.ipsOf()); err != nil {
 		return err
 	}
 	etcdURL, err := cp.startEtcd(ctx, paths[etcd])
 	if err != nil {
 		return err
 	}
-	if err := cp.startAPIServer(ctx, paths[apiServer], etcdURL, o.APIServerArgs); err != nil {
+	if err := cp.startAPIServer(ctx, paths[apiServer], etcdURL, o); err != nil {
 		return err
 	}
-	if o.ControllerManager {
-		return cp.startControllerManager(paths[controllerManager])
+	if o.ControllerManager || o.Workers != nil {
+		if err := cp.startControllerManager(paths[controllerManager], o.Workers); err != nil {
+			return err
+		}
+	}
+	if o.Workers != nil {
+		return cp.startScheduler(paths[scheduler])
 	}
 	return nil
 }
 
-// prepare makes the directory and the keys.
-func (cp *ControlPlane) prepare() (err error) {
+// prepare makes the directory and the keys, for a server that has further
+// addresses.
+func (cp *ControlPlane) prepare(addresses []net.IP) (err error) {
 	if cp.dir == "" {
 		cp.temporary = true
 		if cp.dir, err = os.MkdirTemp("", "controlplane-"); err != nil {
@@ -115,7 +125,7 @@ func (cp *ControlPlane) prepare() (err error) {
 	if err := os.MkdirAll(cp.dir, 0o700); err != nil {
 		return err
 	}
-	cp.pki, err = newPKI(cp.dir, time.Now())
+	cp.pki, err = newPKI(cp.dir, time.Now(), addresses)
 	return err
 }
 

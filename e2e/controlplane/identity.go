@@ -38,14 +38,18 @@ func (cp *ControlPlane) KubeconfigFor(user string, groups ...string) (string, er
 }
 
 func writeKubeconfig(path string, c *rest.Config) error {
+	if err := clientcmd.WriteToFile(*kubeconfigOf(c), path); err != nil {
+		return fmt.Errorf("write the kubeconfig: %w", err)
+	}
+	return nil
+}
+
+func kubeconfigOf(c *rest.Config) *clientcmdapi.Config {
 	const name = "multus-ipmgr"
 	k := clientcmdapi.NewConfig()
 	k.Clusters[name] = &clientcmdapi.Cluster{Server: c.Host, CertificateAuthorityData: c.CAData}
 	k.AuthInfos[name] = &clientcmdapi.AuthInfo{ClientCertificateData: c.CertData, ClientKeyData: c.KeyData}
 	k.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
 	k.CurrentContext = name
-	if err := clientcmd.WriteToFile(*k, path); err != nil {
-		return fmt.Errorf("write the kubeconfig: %w", err)
-	}
-	return nil
+	return k
 }

@@ -28,8 +28,9 @@ type pki struct {
 }
 
 // newPKI makes an authority, the API server's certificate and the key that
-// signs service account tokens, and leaves them in dir.
-func newPKI(dir string, now time.Time) (*pki, error) {
+// signs service account tokens, and leaves them in dir. The server may be
+// reached at further addresses.
+func newPKI(dir string, now time.Time, addresses []net.IP) (*pki, error) {
 	p := &pki{dir: dir, now: now}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -46,16 +47,16 @@ func newPKI(dir string, now time.Time) (*pki, error) {
 		return nil, err
 	}
 	p.key, p.pem = key, block("CERTIFICATE", der)
-	return p, p.writeServer()
+	return p, p.writeServer(addresses)
 }
 
 func (p *pki) path(name string) string { return filepath.Join(p.dir, name) }
 
 // writeServer leaves the files that kube-apiserver reads.
-func (p *pki) writeServer() error {
+func (p *pki) writeServer(addresses []net.IP) error {
 	server := p.template(pkix.Name{CommonName: "kube-apiserver"})
 	server.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	server.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4(10, 96, 0, 1)}
+	server.IPAddresses = append([]net.IP{net.IPv4(127, 0, 0, 1), net.IPv4(10, 96, 0, 1)}, addresses...)
 	server.DNSNames = []string{"localhost", "kubernetes.default.svc", "kubernetes.default", "kubernetes"}
 	cert, key, err := p.sign(server)
 	if err != nil {

@@ -1,17 +1,10 @@
 package controlplane
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
-	"syscall"
-	"time"
+
+	built "github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 )
 
 // The programs' names in e2e/tools.
@@ -19,6 +12,7 @@ const (
 	etcd              = "etcd"
 	apiServer         = "kube-apiserver"
 	controllerManager = "kube-controller-manager"
+	scheduler         = "kube-scheduler"
 )
 
 // Prepare builds the programs that Start with the same options will run, where
@@ -35,47 +29,11 @@ func Prepare(ctx context.Context, o Options) error {
 // programs returns the path of each program by its name.
 func programs(ctx context.Context, o Options) (map[string]string, error) {
 	names := []string{etcd, apiServer}
-	if o.ControllerManager {
+	if o.ControllerManager || o.Workers != nil {
 		names = append(names, controllerManager)
 	}
-	dir, err := toolsDir()
-	if err != nil {
-		return nil, err
+	if o.Workers != nil {
+		names = append(names, scheduler)
 	}
-	cmd := exec.CommandContext(ctx, "go", append([]string{"run", "."}, names...)...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 20 * time.Second
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	var out, complaint bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, io.MultiWriter(o.Progress, &complaint)
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("build %s: %w\n%s", strings.Join(names, " and "), err, complaint.String())
-	}
-	paths := map[string]string{}
-	for path := range strings.Lines(out.String()) {
-		path = strings.TrimSpace(path)
-		paths[filepath.Base(path)] = path
-	}
-	return paths, nil
-}
-
-// toolsDir finds e2e/tools from the working directory: a test runs in the
-// directory of its package, the demo at the root of the repository.
-func toolsDir() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		tools := filepath.Join(dir, "e2e", "tools")
-		if _, err := os.Stat(filepath.Join(tools, "go.mod")); err == nil {
-			return tools, nil
-		}
-		if dir == filepath.Dir(dir) {
-			return "", errors.New("find e2e/tools: the working directory is outside the repository")
-		}
-		dir = filepath.Dir(dir)
-	}
+	return built.Build(ctx, o.Progress, names...)
 }

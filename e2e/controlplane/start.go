@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -33,7 +34,7 @@ func (cp *ControlPlane) startEtcd(ctx context.Context, path string) (string, err
 }
 
 // startAPIServer starts kube-apiserver and waits until it is ready.
-func (cp *ControlPlane) startAPIServer(ctx context.Context, path, etcdURL string, more []string) error {
+func (cp *ControlPlane) startAPIServer(ctx context.Context, path, etcdURL string, o Options) error {
 	address, err := freeAddress(ctx)
 	if err != nil {
 		return err
@@ -56,7 +57,11 @@ func (cp *ControlPlane) startAPIServer(ctx context.Context, path, etcdURL string
 		"--authorization-mode", "Node,RBAC", "--enable-admission-plugins", "NodeRestriction",
 		"--allow-privileged", "--profiling=false",
 	}
-	p, err := cp.launch(path, append(args, more...)...)
+	more, err := cp.serverArgs(o.Workers)
+	if err != nil {
+		return err
+	}
+	p, err := cp.launch(path, slices.Concat(args, more, o.APIServerArgs)...)
 	if err != nil {
 		return err
 	}
@@ -75,16 +80,17 @@ func (cp *ControlPlane) identify() (err error) {
 	return err
 }
 
-func (cp *ControlPlane) startControllerManager(path string) error {
+func (cp *ControlPlane) startControllerManager(path string, w *Workers) error {
 	kubeconfig, err := cp.KubeconfigFor("system:kube-controller-manager")
 	if err != nil {
 		return err
 	}
-	_, err = cp.launch(path, "--kubeconfig", kubeconfig, "--leader-elect=false", "--secure-port", "0",
+	args := []string{
+		"--kubeconfig", kubeconfig, "--leader-elect=false", "--secure-port", "0",
 		"--use-service-account-credentials", "--service-account-private-key-file", cp.pki.path("sa.key"),
 		"--root-ca-file", cp.pki.path("ca.crt"),
-		"--controllers", "daemonset-controller,deployment-controller,garbage-collector-controller,job-controller,"+
-			"namespace-controller,replicaset-controller,serviceaccount-controller,statefulset-controller")
+	}
+	_, err = cp.launch(path, append(args, controllerArgs(w)...)...)
 	return err
 }
 
