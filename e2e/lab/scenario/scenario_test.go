@@ -1,0 +1,105 @@
+//go:build lab
+
+// Package scenario_test plays the project's stories in the lab. It takes
+// minutes and needs Debian's packages user-mode-linux and runc:
+//
+//	go test -C e2e/lab -tags lab -v ./scenario
+package scenario_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/testbed"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/uml"
+)
+
+// bed is the lab that all scenarios share: it takes 20 s to start.
+var bed *testbed.Lab
+
+func TestMain(m *testing.M) {
+	uml.Main()
+	os.Exit(play(m))
+}
+
+func play(m *testing.M) int {
+	ctx := context.Background()
+	var err error
+	if bed, err = testbed.Start(ctx, testbed.Options{Dir: os.Getenv("LAB_DIR"), Progress: os.Stderr}); err != nil {
+		fmt.Fprintln(os.Stderr, "lab:", err)
+		return 1
+	}
+	code := m.Run()
+	if code != 0 {
+		keepLogs(ctx)
+	}
+	if err := bed.Stop(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "lab:", err)
+		return 1
+	}
+	return code
+}
+
+// keepLogs saves what the lab's end would take away.
+func keepLogs(ctx context.Context) {
+	dir, err := os.MkdirTemp("", "lab-logs-")
+	if err == nil {
+		err = bed.CollectLogs(ctx, dir)
+	}
+	fmt.Fprintf(os.Stderr, "lab: logs are in %s (%v)\n", dir, err)
+}
+
+// act asks the podbox at a pod's first address, from outside of the workers.
+func act(t *testing.T, pod netip.Addr, path string, query url.Values) (int, string) {
+	t.Helper()
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return bed.Network().Dial(ctx, netip.AddrPortFrom(pod, 8080))
+		},
+	}}
+	response, err := client.Get("http://" + pod.String() + path + "?" + query.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, strings.TrimSpace(string(text))
+}
+
+// ping reports whether a pod reaches an address.
+func ping(t *testing.T, pod, to netip.Addr) bool {
+	t.Helper()
+	code, text := act(t, pod, "/ping", url.Values{"to": {to.String()}})
+	switch code {
+	case http.StatusNoContent:
+		return true
+	case http.StatusGatewayTimeout:
+		return false
+	}
+	t.Fatalf("ping: %d %s", code, text)
+	return false
+}
+
+// manifests are below testdata.
+func manifest(t *testing.T, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}

@@ -1,0 +1,91 @@
+package testbed
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/image"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/node"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/uml"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
+)
+
+// assets are the files of the host that workers are made of.
+type assets struct {
+	kernel, modules, preload string
+	runc                     string
+	programs                 map[string]string // by name
+	images                   string
+}
+
+// modulesDir is where Debian's package has UML's modules.
+const modulesDir = "/usr/lib/uml/modules"
+
+// gather finds or builds the assets.
+func (l *Lab) gather(ctx context.Context) (err error) {
+	a := &l.assets
+	a.modules = modulesDir
+	if a.kernel, a.runc, err = installed(); err != nil {
+		return err
+	}
+	if a.preload, err = uml.Preload(ctx, l.options.Dir); err != nil {
+		return err
+	}
+	if a.programs, err = programs.Build(ctx, l.options.Progress, node.Programs()...); err != nil {
+		return err
+	}
+	for _, name := range []string{node.Init, "podbox"} {
+		if err := l.compile(ctx, name); err != nil {
+			return err
+		}
+	}
+	a.programs[node.Init] = l.path(node.Init)
+	return l.writeImages()
+}
+
+// installed finds what only Debian packages have.
+func installed() (kernel, runc string, err error) {
+	kernel, missing := exec.LookPath("linux.uml")
+	runc, missing2 := exec.LookPath("runc")
+	_, missing3 := os.Stat(modulesDir)
+	if err := errors.Join(missing, missing2, missing3); err != nil {
+		return "", "", fmt.Errorf("%w\nInstall it with: sudo apt-get install --no-install-recommends user-mode-linux runc", err)
+	}
+	kernel, err1 := filepath.Abs(kernel)
+	runc, err2 := filepath.Abs(runc)
+	return kernel, runc, errors.Join(err1, err2)
+}
+
+// compile builds one of this module's programs into the lab's directory.
+func (l *Lab) compile(ctx context.Context, name string) error {
+	dir, err := programs.Dir("e2e/lab")
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", l.path(name), "./"+name)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", name, err, out)
+	}
+	return nil
+}
+
+func (l *Lab) writeImages() error {
+	program, err := os.ReadFile(l.path("podbox"))
+	if err != nil {
+		return err
+	}
+	var archive bytes.Buffer
+	box := image.Image{Tag: Image, Name: "podbox", Program: program, Args: []string{"pause"}}
+	if err := image.Write(&archive, box); err != nil {
+		return err
+	}
+	l.assets.images = l.path("images.tar")
+	return os.WriteFile(l.assets.images, archive.Bytes(), 0o600)
+}
