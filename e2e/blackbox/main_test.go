@@ -29,7 +29,11 @@ const parallel = "8"
 
 func TestMain(m *testing.M) {
 	os.Exit(netlab.Run(func() int {
-		if err := enterMounts(); err != nil {
+		lab, err := netlab.New(netlab.Options{})
+		if err == nil {
+			err = errors.Join(lab.Close(), enterMounts())
+		}
+		if err != nil {
 			fmt.Println("termination messages are read from the log instead:", err)
 		}
 		return run(m)
