@@ -160,7 +160,7 @@ func TestALostAnswerHasTakenEffect(t *testing.T) {
 }
 
 func TestEC2Fails(t *testing.T) {
-	for health, want := range map[string]string{"failing": "StatusCode: 503", "refused": "connection reset"} {
+	for health, want := range map[string]string{"failing": "StatusCode: 503", "refused": "request send failed"} {
 		r := start(t)
 		set(`{"ec2":"` + health + `"}`)(r)
 		if err := assign(one, "10.10.1.80")(t.Context(), r.ec2); err == nil || !strings.Contains(err.Error(), want) {
