@@ -39,6 +39,12 @@ type NodeTerm struct {
 	Fields      []NodeRequirement `json:"matchFields"`
 }
 
+// namesNode reports whether only nodes that are named match, as in the term of
+// the DaemonSet controller.
+func (t NodeTerm) namesNode() bool {
+	return slices.ContainsFunc(t.Fields, func(r NodeRequirement) bool { return r.Operator == "In" })
+}
+
 // NodeRequirement is one requirement.
 type NodeRequirement struct {
 	Key      string   `json:"key"`
@@ -93,9 +99,8 @@ func requireZone(affinity *Affinity, zone NodeRequirement) []Operation {
 	}
 	var ops []Operation
 	for i, term := range affinity.Node.Required.Terms {
-		// A term without requirements matches nothing, and one with fields
-		// names its node: the DaemonSet controller's.
-		if len(term.Expressions) > 0 && len(term.Fields) == 0 {
+		// A term without requirements matches nothing.
+		if len(term.Expressions)+len(term.Fields) > 0 && !term.namesNode() {
 			path := fmt.Sprintf("%s/nodeSelectorTerms/%d/matchExpressions", requiredPath, i)
 			ops = append(ops, insert(path, len(term.Expressions), "-", zone))
 		}
