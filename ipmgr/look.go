@@ -55,13 +55,18 @@ func (l *loop) nextLook() (time.Time, bool) {
 }
 
 // placeable: the view at hand suffices to place the address. A refusal from a
-// view that is older than the address does not count: its ENI may be new.
+// view that is older than the address does not count: its ENI may be new. Nor
+// does an ENI that merely has the right subnet, as long as nobody asked for the
+// MAC: there may be another ENI in that subnet, and the view need not show it.
 func (l *loop) placeable(e *entry) bool {
 	if !l.seen() {
 		return false
 	}
 	if e.sought {
 		return true
+	}
+	if !l.viewedOf[e.address.MAC] {
+		return false
 	}
 	p := plan.Diff([]plan.Address{e.address}, l.view, l.policy)[0]
 	return e.tries == 0 && !p.Foreign && p.Refused == nil
@@ -109,8 +114,10 @@ func (l *loop) lookFailed(err error) {
 func (l *loop) looked(enis []plan.ENI, entries []*entry, started time.Time) {
 	l.view, l.viewedAt, l.lookErr, l.lookFail = enis, started, nil, 0
 	l.resyncAt = time.Now().Add(l.jitter(l.Settings.Resync * 4 / 3)) // mean: the interval
+	l.viewedOf = map[string]bool{}
 	for _, e := range entries {
 		e.sought = true
+		l.viewedOf[e.address.MAC] = true
 	}
 	for _, p := range plan.Diff(l.addresses(), enis, l.policy) {
 		if e := l.book[p.Address.Addr]; e.sought {

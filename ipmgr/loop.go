@@ -37,6 +37,8 @@ type loop struct {
 	ready    bool      // as published last
 	wasReady bool      // published at least once
 	counters Status    // only its counters
+	// viewedOf holds the MACs whose ENIs the view was asked for.
+	viewedOf map[string]bool
 	// releasing holds the addresses that are being unassigned.
 	releasing map[netip.Addr]bool
 

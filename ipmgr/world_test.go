@@ -59,6 +59,7 @@ type cloud struct {
 	enis     []plan.ENI
 	frozen   map[string][]netip.Addr // what IMDS shows while it lags, by ENI
 	attached error                   // fails Attached
+	byMAC    bool                    // Attached shows only the ENIs with the MACs it is asked for
 	refuse   map[string]error        // fails the assignment of an address
 	failures int                     // fails that many assignments with a transient fault
 	assigns  []time.Time             // when assignments were tried
@@ -92,7 +93,7 @@ func (c *cloud) wait(ctx context.Context) error {
 	}
 }
 
-func (c *cloud) Attached(ctx context.Context, _ []plan.Address) ([]plan.ENI, error) {
+func (c *cloud) Attached(ctx context.Context, addrs []plan.Address) ([]plan.ENI, error) {
 	if err := c.wait(ctx); err != nil {
 		return nil, err
 	}
@@ -102,6 +103,11 @@ func (c *cloud) Attached(ctx context.Context, _ []plan.Address) ([]plan.ENI, err
 		return nil, c.attached
 	}
 	enis := slices.Clone(c.enis)
+	if c.byMAC {
+		enis = slices.DeleteFunc(enis, func(e plan.ENI) bool {
+			return !slices.ContainsFunc(addrs, func(a plan.Address) bool { return a.MAC == e.MAC })
+		})
+	}
 	for i := range enis {
 		enis[i].Addresses = c.vpc.held(enis[i].ID)
 		if shown, ok := c.frozen[enis[i].ID]; ok {

@@ -1,0 +1,34 @@
+package ipmgr_test
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
+)
+
+// The view of a pod that has addresses on one ENI holds that ENI only. It must
+// not place an address of another ENI in the same subnet.
+func TestFollowLooksForTheENIOfAnInterfaceThatHadNoAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVPC()
+		c, p := newCloud(v, "eni-1"), newPod("10.10.1.81")
+		c.byMAC = true
+		c.enis = append(c.enis, plan.ENI{
+			ID: "eni-2", MAC: "02:00:00:00:00:02", DeviceIndex: 2,
+			Primary: netip.MustParseAddr("10.10.1.12"), Subnets: []netip.Prefix{netip.MustParsePrefix("10.10.1.0/24")},
+		})
+		stop := follow(t, manager(p, c, nil))
+		time.Sleep(time.Second)
+		p.add(vip, "net2", "02:00:00:00:00:02")
+		time.Sleep(time.Second)
+		wantOwner(t, v, vip, "eni-2")
+		if slices.Contains(v.history, vip+" eni-1") {
+			t.Errorf("the address was on the wrong ENI: %q", v.history)
+		}
+		_ = stop()
+	})
+}
