@@ -103,7 +103,7 @@ func status(ctx context.Context, dir string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "kubeconfig  %s\ncontrol     %s\n", s.Kubeconfig, s.Control)
+	fmt.Fprintf(out, "kubeconfig  %s\nec2         %s\ncontrol     %s\n", s.Kubeconfig, s.EC2, s.Control)
 	for _, w := range s.Workers {
 		fmt.Fprintf(out, "%-11s %-15s %-15s %s\n", w.Name, w.Address, w.Pods, w.State)
 	}

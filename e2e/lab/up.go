@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -23,8 +24,9 @@ func up(ctx context.Context, dir string, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return errUsage
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+	made := os.Mkdir(dir, 0o700) // what was there already is not ours to remove
+	if made != nil && !errors.Is(made, fs.ErrExist) {
+		return made
 	}
 	ctx, over := context.WithCancel(ctx)
 	defer over()
@@ -41,5 +43,9 @@ func up(ctx context.Context, dir string, args []string) error {
 	<-ctx.Done()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	return errors.Join(lab.Stop(ctx), door.close(), os.RemoveAll(dir))
+	err = errors.Join(lab.Stop(ctx), door.close())
+	if made == nil && err == nil {
+		err = os.RemoveAll(dir)
+	}
+	return err
 }

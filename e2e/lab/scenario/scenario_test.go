@@ -94,7 +94,20 @@ func ping(t *testing.T, pod, to netip.Addr) bool {
 	return false
 }
 
-// manifests are below testdata.
+// addresses lists the addresses of an interface, as the pod sees them.
+func addresses(t *testing.T, pod netip.Addr, name string) (list []netip.Addr) {
+	t.Helper()
+	code, text := act(t, pod, "/addresses", url.Values{"interface": {name}})
+	if code != http.StatusOK {
+		t.Fatalf("addresses of %s: %s", name, text)
+	}
+	for line := range strings.Lines(text) {
+		list = append(list, netip.MustParsePrefix(strings.TrimSpace(line)).Addr())
+	}
+	return list
+}
+
+// manifest reads a file below testdata.
 func manifest(t *testing.T, name string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", name))

@@ -50,7 +50,7 @@ func (l *Lab) startVPC(ctx context.Context) error {
 	if l.sim, err = vpcsim.New(t, vpcsim.Options{}); err != nil {
 		return err
 	}
-	l.vpc, err = l.sim.Listen(ctx, vpcsim.Addresses{Control: "127.0.0.1:0", Wire: l.path("vpc")})
+	l.vpc, err = l.sim.Listen(ctx, vpcsim.Addresses{EC2: "127.0.0.1:0", Control: "127.0.0.1:0", Wire: l.path("vpc")})
 	return err
 }
 

@@ -13,9 +13,10 @@ const ProxyName = "proxy.sock"
 
 // Status is what runs.
 type Status struct {
-	// Kubeconfig is the administrator's, Control the simulator's control API.
-	Kubeconfig, Control string
-	Workers             []WorkerStatus
+	// Kubeconfig is the administrator's, EC2 and Control are the URLs of the
+	// simulator's EC2 and control APIs.
+	Kubeconfig, EC2, Control string
+	Workers                  []WorkerStatus
 }
 
 // WorkerStatus is one worker's.
@@ -23,7 +24,7 @@ type WorkerStatus struct{ Name, Address, Pods, State string }
 
 // Status tells what runs.
 func (l *Lab) Status(ctx context.Context) Status {
-	s := Status{Kubeconfig: l.Kubeconfig(), Control: l.vpc.ControlURL}
+	s := Status{Kubeconfig: l.Kubeconfig(), EC2: l.vpc.EC2URL, Control: l.vpc.ControlURL}
 	for _, w := range l.workers {
 		s.Workers = append(s.Workers, WorkerStatus{
 			Name: w.name, Address: w.address.Addr().String(), Pods: w.pods.String(), State: l.state(ctx, w.name),

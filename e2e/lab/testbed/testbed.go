@@ -118,6 +118,9 @@ func (l *Lab) path(name string) string { return filepath.Join(l.options.Dir, nam
 // Sim returns the simulated VPC.
 func (l *Lab) Sim() *vpcsim.Sim { return l.sim }
 
+// EC2 returns the URL of the EC2 API on the host's loopback.
+func (l *Lab) EC2() string { return l.vpc.EC2URL }
+
 // Network returns the workers' first network, where a pod's first address is
 // dialled.
 func (l *Lab) Network() *mgmt.Network { return l.network.Network }

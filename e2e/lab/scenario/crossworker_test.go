@@ -1,0 +1,120 @@
+//go:build lab
+
+package scenario_test
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/testbed"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
+)
+
+// podTimeout is for a busy machine: two pods take 12 s on an idle one.
+const podTimeout = 3 * time.Minute
+
+// The article's picture: Multus gives pods addresses of the VPC's subnet, and
+// the VPC knows nothing of them. What multus-ipmgr does is done by hand here.
+func TestPodsOnDifferentWorkersMeetOnceTheirAddressesAreAssigned(t *testing.T) {
+	for _, name := range []string{"network.yaml", "pods.yaml"} {
+		if err := bed.Apply(t.Context(), manifest(t, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := ready(t, "first"), ready(t, "second")
+	if first.Worker == second.Worker {
+		t.Fatalf("both pods are on %s", first.Worker)
+	}
+	here, there := onNet1(t, first), onNet1(t, second)
+
+	if ping(t, first.Address, there) {
+		t.Errorf("%s answers though no ENI has it", there)
+	}
+	if owner, ok := bed.Sim().RoutedTo(there); ok {
+		t.Errorf("%s is routed to %s", there, owner)
+	}
+	assign(t, "eni-w2-eth1", there)
+	if ping(t, first.Address, there) {
+		t.Errorf("%s answers %s, which no ENI has", there, here)
+	}
+	assign(t, "eni-w1-eth1", here)
+	if !ping(t, first.Address, there) || !ping(t, second.Address, here) {
+		t.Errorf("no echo between %s and %s; drops: %+v", here, there, bed.Sim().DataPlane().Status().Drops)
+	}
+	unassign(t, "eni-w2-eth1", there)
+	if ping(t, first.Address, there) {
+		t.Errorf("%s still answers though its ENI has lost it", there)
+	}
+}
+
+func ready(t *testing.T, name string) testbed.Pod {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), podTimeout)
+	defer cancel()
+	pod, err := bed.AwaitPod(ctx, "default", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s on %s: %s, net1 %s", pod.Name, pod.Worker, pod.Address, pod.Networks["net1"])
+	return pod
+}
+
+// onNet1 returns a pod's address on net1, which must be as Multus said.
+func onNet1(t *testing.T, pod testbed.Pod) netip.Addr {
+	t.Helper()
+	if len(pod.Networks["net1"]) != 1 {
+		t.Fatalf("%s has networks %v", pod.Name, pod.Networks)
+	}
+	addr := pod.Networks["net1"][0]
+	if has := addresses(t, pod.Address, "net1"); !slices.Contains(has, addr) {
+		t.Fatalf("%s has %s on net1, want %s", pod.Name, has, addr)
+	}
+	return addr
+}
+
+func cloud() *ec2.Client {
+	return ec2.New(ec2.Options{
+		Region: "us-west-2", BaseEndpoint: aws.String(bed.EC2()),
+		Credentials: credentials.NewStaticCredentialsProvider(vpcsim.AccessKeyID, vpcsim.SecretAccessKey, ""),
+	})
+}
+
+func assign(t *testing.T, eni string, addr netip.Addr) {
+	t.Helper()
+	_, err := cloud().AssignPrivateIpAddresses(t.Context(), &ec2.AssignPrivateIpAddressesInput{
+		NetworkInterfaceId: &eni, PrivateIpAddresses: []string{addr.String()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	routed(t, addr, true)
+}
+
+func unassign(t *testing.T, eni string, addr netip.Addr) {
+	t.Helper()
+	_, err := cloud().UnassignPrivateIpAddresses(t.Context(), &ec2.UnassignPrivateIpAddressesInput{
+		NetworkInterfaceId: &eni, PrivateIpAddresses: []string{addr.String()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	routed(t, addr, false)
+}
+
+// routed waits for the data path, which is later than the API.
+func routed(t *testing.T, addr netip.Addr, want bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if _, ok := bed.Sim().RoutedTo(addr); ok == want {
+			return
+		}
+	}
+	t.Fatalf("%s routed: want %t", addr, want)
+}
