@@ -2,7 +2,6 @@ package ipmgr
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
@@ -103,11 +102,11 @@ func (l *loop) lookFailed(err error) {
 	}
 	l.lookErr = err
 	l.lookFail++
-	delay := l.retryDelay(l.lookFail)
-	if l.seen() && !slices.ContainsFunc(l.entries(l.addresses()), func(e *entry) bool { return e.phase == claimed || e.phase == wanted }) {
-		delay = l.pause(l.Settings.Resync, l.lookFail) // only drift is at stake: leave EC2's budget to others
-	}
-	l.lookDue = time.Now().Add(delay)
+	now := time.Now()
+	l.lookDue = now.Add(l.retryDelay(l.lookFail))
+	// While only drift is at stake, EC2's budget is left to others. An address
+	// that needs a look meanwhile does not wait for that.
+	l.resyncAt = now.Add(l.pause(l.Settings.Resync, l.lookFail))
 }
 
 // looked compares each address with a fresh view.

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 )
 
@@ -28,6 +29,26 @@ func TestFollowLooksForTheENIOfAnInterfaceThatHadNoAddress(t *testing.T) {
 		wantOwner(t, v, vip, "eni-2")
 		if slices.Contains(v.history, vip+" eni-1") {
 			t.Errorf("the address was on the wrong ENI: %q", v.history)
+		}
+		_ = stop()
+	})
+}
+
+func TestFollowVerifiesANewAddressSoonAfterALongOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVPC()
+		c, p := newCloud(v, "eni-1"), newPod("10.10.1.81")
+		m := manager(p, c, nil)
+		stop := follow(t, m)
+		time.Sleep(time.Second)
+		c.change(func() { c.attached = &fault.Error{Code: "Unreachable"} })
+		time.Sleep(time.Hour + 10*time.Second)
+		c.change(func() { c.attached = nil })
+		time.Sleep(time.Second)
+		p.add(vip, "net1", "02:00:00:00:00:01")
+		time.Sleep(20 * time.Second)
+		if err := m.Status().Err; err != nil {
+			t.Errorf("20 s after the address appeared: %v", err)
 		}
 		_ = stop()
 	})
