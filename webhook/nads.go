@@ -62,9 +62,10 @@ func (h *nadHandler) handle(ctx context.Context, req *request[attachment]) respo
 	}
 	ns, err := h.cluster.Namespace(ctx, req.Namespace, false)
 	if err != nil {
+		// Checks are advice. A refusal would stand, whatever failurePolicy says.
 		h.metrics.judged(failed, nil)
 		h.log.LogAttrs(ctx, slog.LevelError, "network not checked", slog.String(keyNamespace, req.Namespace), slog.String(keyName, req.Object.Metadata.Name), slog.Any(keyError, err))
-		return refuse(req.UID, http.StatusInternalServerError, "InternalError", err)
+		return response{UID: req.UID, Allowed: true, Warnings: []string{fmt.Sprintf("the addresses were not checked: %v", err)}}
 	}
 	how := h.policy.ValidationIn(ns)
 	if how == inject.Off || req.Object.Metadata.DeletionTimestamp != "" {
