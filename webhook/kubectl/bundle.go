@@ -136,7 +136,7 @@ func parseReservedCIDR(raw json.RawMessage) (nad.Reservation, error) {
 	return nad.ParseReservation(s.CIDR, s.Type, s.SubnetID, s.SubnetCIDR, s.AvailabilityZone)
 }
 
-// plan looks up a NAD of the files.
+// network looks up a NAD of the files.
 func (b *bundle) network(namespace, name string) (nad.Network, bool) {
 	network, found := b.networks[namespace+"/"+name]
 	return network, found

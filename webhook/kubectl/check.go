@@ -101,7 +101,15 @@ func (o *checkOptions) surroundings(ctx context.Context, b *bundle) ([]nad.Netwo
 
 // check reports on all objects in the order of the files.
 func (b *bundle) check(others []nad.Network) nad.Report {
-	others = slices.AppendSeq(others, maps.Values(b.networks))
+	known := maps.Clone(b.networks)
+	for _, network := range others {
+		known[network.Object] = network
+	}
+	find := func(namespace, name string) (nad.Network, bool) {
+		network, found := known[namespace+"/"+name]
+		return network, found
+	}
+	others = slices.Collect(maps.Values(known))
 	slices.SortFunc(others, func(a, b nad.Network) int { return strings.Compare(a.Object, b.Object) })
 	checker := nad.NewChecker(b.reservations, others)
 	report := nad.Report{Ranges: []nad.ObjectRange{}, Findings: slices.Concat([]nad.Finding{}, b.findings)}
@@ -113,14 +121,14 @@ func (b *bundle) check(others []nad.Network) nad.Report {
 			continue
 		}
 		if template, ok := o.Template(); ok {
-			report.Findings = append(report.Findings, b.checkPod(checker, o, template)...)
+			report.Findings = append(report.Findings, checkPod(checker, find, o, template)...)
 		}
 	}
 	return report
 }
 
 // checkPod checks the static addresses of a pod or of a workload's pods.
-func (b *bundle) checkPod(checker nad.Checker, o object, template manifest.Template) []nad.Finding {
+func checkPod(checker nad.Checker, find inject.FindNAD, o object, template manifest.Template) []nad.Finding {
 	var pod inject.Pod
 	if err := manifest.Decode(template.Raw, &pod); err != nil {
 		return nil // "inject" and the API server tell
@@ -129,7 +137,7 @@ func (b *bundle) checkPod(checker nad.Checker, o object, template manifest.Templ
 	if err != nil {
 		return []nad.Finding{nad.BadAnnotation(o.id(), template.Field, err)}
 	}
-	findings := checker.Pod(o.id(), selections, b.network)
+	findings := checker.Pod(o.id(), selections, find)
 	for i := range findings {
 		findings[i].Field = template.Field + findings[i].Field
 	}

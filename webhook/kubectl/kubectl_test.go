@@ -219,6 +219,26 @@ func TestTheClusterTellsWhatIsReserved(t *testing.T) {
 	}
 }
 
+func TestTheClustersNetworksSayWhatPodsAskFor(t *testing.T) {
+	const bridge = `{"apiVersion":"k8s.cni.cncf.io/v1","kind":"NetworkAttachmentDefinition","metadata":{"name":"inner","namespace":"default"},"spec":{"config":"{\"type\":\"bridge\",\"capabilities\":{\"ips\":true},\"ipam\":{\"type\":\"static\"}}"}}`
+	const pod = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","annotations":{"k8s.v1.cni.cncf.io/networks":"[{\"name\":\"inner\",\"ips\":[\"192.168.0.5/24\"]}]"}}}`
+	for _, c := range []struct {
+		name string
+		nads []string
+		code int
+	}{
+		{"a network whose addresses do not belong to ENIs", []string{bridge}, 0},
+		{"a network that does not exist", []string{}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := run(t, t.TempDir(), pod, "check", "-f", "-", "--kubeconfig", cluster(t, []string{reservedA}, c.nads))
+			if got.code != c.code || strings.Contains(got.out, "not-reserved") != (c.code == 1) {
+				t.Errorf("exit %d, want %d; stdout %q, stderr %q", got.code, c.code, got.out, got.err)
+			}
+		})
+	}
+}
+
 func TestAClusterThatCannotBeReadIsAnError(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "broken", http.StatusForbidden)
