@@ -135,6 +135,9 @@ func (l *loop) compare(e *entry, p plan.Placement, started time.Time) {
 	case p.Fixed:
 		e.eni, e.fixed = p.ENI, true
 		l.hold(e)
+	case e.phase == refused && fault.CodeOf(e.err) == fault.CodeNoENI && p.Refused == nil:
+		e.enter(wanted) // its ENI has come, or has come back
+		e.due = e.since
 	case e.phase == foreign, p.Refused != nil && (e.phase == held || e.phase == claimed):
 		e.enter(wanted) // the worker's ENIs have changed
 	case fresh && p.ENI.ID != e.eni.ID && (e.phase == held || e.phase == claimed):

@@ -9,6 +9,7 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
 
 // The view of a pod that has addresses on one ENI holds that ENI only. It must
@@ -50,6 +51,27 @@ func TestFollowVerifiesANewAddressSoonAfterALongOutage(t *testing.T) {
 		if err := m.Status().Err; err != nil {
 			t.Errorf("20 s after the address appeared: %v", err)
 		}
+		_ = stop()
+	})
+}
+
+func TestFollowClaimsAgainOnceADetachedENIIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVPC()
+		c, p := newCloud(v, "eni-1"), newPod("10.10.1.81")
+		m := manager(p, c, nil)
+		stop := follow(t, m)
+		time.Sleep(time.Second)
+		var detached []plan.ENI
+		c.change(func() { detached, c.enis = c.enis, nil })
+		v.set("10.10.1.81", "")
+		time.Sleep(time.Hour + 10*time.Second)
+		if err := m.Status().Err; fault.CodeOf(err) != fault.CodeNoENI {
+			t.Errorf("status %v without an ENI, want %s", err, fault.CodeNoENI)
+		}
+		c.change(func() { c.enis = detached })
+		time.Sleep(2 * spec.Default().Resync)
+		wantOwner(t, v, "10.10.1.81", "eni-1")
 		_ = stop()
 	})
 }
