@@ -47,17 +47,19 @@ func listen(ctx context.Context, status func() error) error {
 	if err != nil {
 		return fmt.Errorf("is a second ipmgr running in this pod? %w", err)
 	}
+	defer func() { _ = listener.Close() }() // at the latest when listen returns
 	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
 	defer stop()
 	for {
 		conn, err := listener.Accept()
-		if ctx.Err() != nil {
+		switch {
+		case err == nil:
+			answer(conn, status())
+		case ctx.Err() != nil:
 			return nil
+		default:
+			return err
 		}
-		if err != nil {
-			return errors.Join(err, listener.Close())
-		}
-		answer(conn, status())
 	}
 }
 

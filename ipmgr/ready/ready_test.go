@@ -3,7 +3,6 @@ package ready_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -53,12 +52,13 @@ func serve(t *testing.T, log *slog.Logger, status func() error) (stop func()) {
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// answer asks until somebody answers.
+// answer asks until somebody answers. The kernel may let a server's socket
+// outlive it for a moment, and then resets who asks.
 func answer(t *testing.T) error {
 	t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		err := ready.Ask(t.Context())
-		if err == nil || !strings.Contains(err.Error(), "no ipmgr sidecar answers") {
+		if err == nil || !strings.Contains(err.Error(), "no ipmgr sidecar answers") && !strings.Contains(err.Error(), "did not answer") {
 			return err
 		}
 		if time.Now().After(deadline) {
@@ -110,8 +110,20 @@ func TestAskFollowsTheStatus(t *testing.T) {
 }
 
 func TestAskWithoutServerSaysThatNobodyAnswers(t *testing.T) {
-	if err := ready.Ask(t.Context()); err == nil || !strings.Contains(err.Error(), "no ipmgr sidecar answers in this pod") {
-		t.Errorf("Ask: %v", err)
+	deserted(t)
+}
+
+// deserted waits until the kernel has removed the socket of an earlier server.
+func deserted(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		err := ready.Ask(t.Context())
+		if err != nil && strings.Contains(err.Error(), "no ipmgr sidecar answers in this pod") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("Ask: %v, want that nobody answers", err)
+		}
 	}
 }
 
@@ -121,12 +133,11 @@ func TestAskAfterTheServerEndedSaysThatNobodyAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
-	if err := ready.Ask(t.Context()); err == nil || !strings.Contains(err.Error(), "no ipmgr sidecar answers in this pod") {
-		t.Errorf("Ask: %v", err)
-	}
+	deserted(t)
 }
 
 func TestAskDoesNotTakeAnEmptyAnswerForReadiness(t *testing.T) {
+	deserted(t)
 	l, err := net.Listen("unix", "@multus-ipmgr")
 	if err != nil {
 		t.Fatal(err)
@@ -207,12 +218,7 @@ func TestAProberThatLeavesDoesNoHarm(t *testing.T) {
 		}
 		_ = conn.Close()
 	}
-	conn, err := net.Dial("unix", "@multus-ipmgr")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if text, err := io.ReadAll(conn); err != nil || string(text) != "ready" {
-		t.Errorf("read %q, %v", text, err)
+	if err := ready.Ask(t.Context()); err != nil {
+		t.Errorf("Ask: %v", err)
 	}
 }
