@@ -23,7 +23,7 @@ func (l *loop) claim(ctx context.Context) {
 			e.enter(wanted)
 			e.sought = false
 		}
-		if e.phase == wanted && !now.Before(e.due) && !l.releasing[addr] && l.placeable(e) {
+		if e.phase == wanted && !now.Before(e.due) && l.releasing[addr] == nil && l.placeable(e) {
 			due[addr] = true
 		}
 	}

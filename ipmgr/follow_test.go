@@ -311,3 +311,20 @@ func TestFollowLooksLessOftenWhileTheCloudRefusesToBeLookedAt(t *testing.T) {
 		_ = stop()
 	})
 }
+
+// The application of a pod that ends is gone before the sidecar is: its last
+// floating address leaves, and SIGTERM comes while it is being released.
+func TestFollowEndsTheReleasesUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVPC()
+		c, p := newCloud(v, "eni-1"), newPod("10.10.1.81", vip)
+		stop := follow(t, manager(p, c, func(s *spec.Settings) { s.Release = true }))
+		time.Sleep(time.Second)
+		p.remove(vip)
+		time.Sleep(c.latency / 2)
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		wantOwner(t, v, vip, "")
+	})
+}

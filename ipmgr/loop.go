@@ -40,7 +40,7 @@ type loop struct {
 	// viewedOf holds the MACs whose ENIs the view was asked for.
 	viewedOf map[string]bool
 	// releasing holds the addresses that are being unassigned.
-	releasing map[netip.Addr]bool
+	releasing map[netip.Addr]*entry
 
 	work    sync.WaitGroup
 	settled chan func()
@@ -54,7 +54,7 @@ func newLoop(m *Manager, mode spec.Mode) *loop {
 		book:    map[netip.Addr]*entry{},
 		settled: make(chan func()),
 
-		releasing: map[netip.Addr]bool{},
+		releasing: map[netip.Addr]*entry{},
 	}
 }
 
@@ -132,7 +132,7 @@ func (l *loop) untilNext(unsubscribed bool) time.Duration {
 		sooner(now.Add(kernelDelay))
 	}
 	for addr, e := range l.book {
-		if e.phase == wanted && !l.releasing[addr] && l.placeable(e) || e.phase == refused && l.mode == spec.Sidecar {
+		if e.phase == wanted && l.releasing[addr] == nil && l.placeable(e) || e.phase == refused && l.mode == spec.Sidecar {
 			sooner(e.due)
 		}
 	}

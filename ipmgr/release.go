@@ -29,20 +29,12 @@ func (l *loop) releaseGone(ctx context.Context, gone []*entry) {
 		if !e.ours() {
 			continue
 		}
-		l.releasing[e.address.Addr] = true
+		l.releasing[e.address.Addr] = e
 		l.start(ctx, func(ctx context.Context) func() {
-			taken := l.Links.HeldByNeighbour(ctx, e.address.Interface, e.address.Addr)
-			var err error
-			if !taken {
-				err = l.unassign(ctx, e.eni, []netip.Addr{e.address.Addr})
-			}
+			taken, err := l.giveBack(ctx, e)
 			return func() {
 				delete(l.releasing, e.address.Addr)
-				if taken {
-					l.Log.Info("address kept, another pod on this worker has it", "address", e.address.Addr, "eni", e.eni.ID)
-					return
-				}
-				if l.released(e.eni, []netip.Addr{e.address.Addr}, err) {
+				if l.gaveBack(e, taken, err) {
 					l.counters.Releases++
 				}
 			}
@@ -50,10 +42,35 @@ func (l *loop) releaseGone(ctx context.Context, gone []*entry) {
 	}
 }
 
-// releaseAll unassigns everything at the end, one call per ENI and family.
+// giveBack unassigns an address that left the pod. It is not when a pod on the
+// same worker has taken it.
+func (l *loop) giveBack(ctx context.Context, e *entry) (taken bool, err error) {
+	if l.Links.HeldByNeighbour(ctx, e.address.Interface, e.address.Addr) {
+		return true, nil
+	}
+	return false, l.unassign(ctx, e.eni, []netip.Addr{e.address.Addr})
+}
+
+// gaveBack reports the outcome of giveBack, and whether the address was released.
+func (l *loop) gaveBack(e *entry, taken bool, err error) bool {
+	if taken {
+		l.Log.Info("address kept, another pod on this worker has it", "address", e.address.Addr, "eni", e.eni.ID)
+		return false
+	}
+	return l.released(e.eni, []netip.Addr{e.address.Addr}, err)
+}
+
+// releaseAll unassigns everything at the end, one call per ENI and family, and
+// once more what was being released when the end came: that was broken off.
 func (l *loop) releaseAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
 	defer cancel()
+	for _, e := range l.releasing {
+		l.work.Go(func() {
+			taken, err := l.giveBack(ctx, e)
+			l.gaveBack(e, taken, err)
+		})
+	}
 	var held []plan.Placement
 	for _, addr := range slices.SortedFunc(maps.Keys(l.book), netip.Addr.Compare) {
 		if e := l.book[addr]; e.ours() {
