@@ -93,17 +93,26 @@ func (l *loop) assign(ctx context.Context, step plan.Step) {
 		e.enter(claiming)
 		entries = append(entries, e)
 	}
-	l.start(ctx, func(ctx context.Context) func() {
-		errs := l.ENIs.Assign(ctx, step)
+	l.start(ctx, func(call context.Context) func() {
+		errs := l.ENIs.Assign(call, step)
 		return func() {
 			for _, e := range entries {
-				// The address may have left, or left and come back, meanwhile.
-				if l.book[e.address.Addr] == e {
-					l.assigned(e, errs[e.address.Addr])
-				}
+				l.answered(ctx, e, errs[e.address.Addr])
 			}
 		}
 	})
+}
+
+// answered takes EC2's answer. The address may have left meanwhile, or left and
+// come back: then it is no news of the entry that the book has now.
+func (l *loop) answered(ctx context.Context, e *entry, err error) {
+	switch now := l.book[e.address.Addr]; {
+	case now == e:
+		l.assigned(e, err)
+	case now == nil && !fault.IsPermanent(err): // without an answer it may be there too
+		e.enter(claimed)
+		l.releaseGone(ctx, []*entry{e})
+	}
 }
 
 func (l *loop) assigned(e *entry, err error) {

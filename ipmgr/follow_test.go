@@ -328,3 +328,20 @@ func TestFollowEndsTheReleasesUnderWay(t *testing.T) {
 		wantOwner(t, v, vip, "")
 	})
 }
+
+func TestFollowReleasesAnAddressThatLeftWhileItWasClaimed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVPC()
+		c, p := newCloud(v, "eni-1"), newPod("10.10.1.81")
+		stop := follow(t, manager(p, c, func(s *spec.Settings) { s.Release = true }))
+		time.Sleep(time.Second)
+		c.change(func() { c.latency = 100 * time.Millisecond })
+		p.add(vip, "net1", "02:00:00:00:00:01")
+		time.Sleep(time.Millisecond)
+		c.change(func() { c.latency = 10 * time.Millisecond }) // the release overtakes the claim
+		p.remove(vip)
+		time.Sleep(time.Second)
+		wantOwner(t, v, vip, "")
+		_ = stop()
+	})
+}

@@ -26,7 +26,7 @@ func (l *loop) releaseGone(ctx context.Context, gone []*entry) {
 		return
 	}
 	for _, e := range gone {
-		if !e.ours() {
+		if !e.ours() || e.phase == claiming { // the claim under way would overtake its release: see answered
 			continue
 		}
 		l.releasing[e.address.Addr] = e
