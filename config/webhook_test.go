@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"testing"
 
@@ -46,6 +47,24 @@ func TestWebhookManifestsAreWhatKubernetesKnows(t *testing.T) {
 		if len(decode(t, data)) == 0 {
 			t.Errorf("%s is empty", file)
 		}
+	}
+}
+
+func TestManifestsNameImagesOfOneRelease(t *testing.T) {
+	var images []string
+	for _, file := range []string{"webhook/deployment.yaml", "controller/deployment.yaml"} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range regexp.MustCompile(`(?m)image[:=] ?(\S+)$`).FindAllSubmatch(data, -1) {
+			images = append(images, string(match[1]))
+		}
+	}
+	const release = "v0.1.0"
+	want := []string{"multus-ipmgr/webhook:" + release, "multus-ipmgr/ipmgr:" + release, "multus-ipmgr/controller:" + release}
+	if diff := cmp.Diff(want, images); diff != "" {
+		t.Errorf("images (-want +got):\n%s", diff)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 // defaultImage is the image of the installation's own manifests.
-const defaultImage = "ghcr.io/multus-ipmgr/ipmgr:latest"
+const defaultImage = "multus-ipmgr/ipmgr:v0.1.0"
 
 const aboutInject = `kubectl ipmgr inject prints manifests as the webhook would change them: pods,
 and what workloads make pods of. Networks, namespaces and ReservedCIDRs are

@@ -255,6 +255,19 @@ func TestAClusterThatCannotBeReadIsAnError(t *testing.T) {
 	}
 }
 
+func TestTheImageIsThatOfTheManifests(t *testing.T) {
+	manifest, err := os.ReadFile("../../config/webhook/deployment.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(manifest), "--image=")
+	image, _, _ := strings.Cut(rest, "\n")
+	const pod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  annotations:\n    k8s.v1.cni.cncf.io/networks: x\nspec:\n  containers: []\n"
+	if got := run(t, t.TempDir(), pod, "inject", "-f", "-"); image == "" || !strings.Contains(got.out, "image: "+image+"\n") {
+		t.Errorf("want image %q; stdout %q, stderr %q", image, got.out, got.err)
+	}
+}
+
 // broken is an output that takes nothing.
 type broken struct{}
 
