@@ -83,7 +83,7 @@ func check(ctx context.Context, arguments []string, streams Streams) (int, error
 
 // surroundings completes what is reserved, and returns the cluster's NADs that
 // are not among the files. The cluster is asked only if it was named, or if
-// nothing else says what is reserved.
+// nothing else says what is reserved; --reserved goes before what it says.
 func (o *checkOptions) surroundings(ctx context.Context, b *bundle) ([]nad.Network, error) {
 	b.reservations = append(b.reservations, o.reserved...)
 	if !o.named() && len(b.reservations) > 0 {
@@ -93,8 +93,8 @@ func (o *checkOptions) surroundings(ctx context.Context, b *bundle) ([]nad.Netwo
 	if errors.Is(err, errNoCluster) && !o.named() {
 		return nil, nil // the report says that nothing is reserved
 	}
-	if len(b.reservations) == 0 {
-		b.reservations = reservations
+	if len(o.reserved) == 0 {
+		b.reservations = append(b.reservations, reservations...)
 	}
 	return slices.DeleteFunc(networks, func(p nad.Network) bool { return b.networks[p.Object].Object != "" }), err
 }

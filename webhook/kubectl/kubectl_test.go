@@ -219,6 +219,14 @@ func TestTheClusterTellsWhatIsReserved(t *testing.T) {
 	}
 }
 
+func TestReservationsOfFilesJoinThoseOfTheNamedCluster(t *testing.T) {
+	files := nadY + "\n---\n" + reservedB // which together with the cluster's covers the NAD
+	got := run(t, t.TempDir(), files, "check", "-f", "-", "--kubeconfig", cluster(t, []string{reservedA}, []string{}))
+	if got.code != 0 || !strings.Contains(got.out, "errors: 0") {
+		t.Errorf("exit %d, stdout %q, stderr %q", got.code, got.out, got.err)
+	}
+}
+
 func TestTheClustersNetworksSayWhatPodsAskFor(t *testing.T) {
 	const bridge = `{"apiVersion":"k8s.cni.cncf.io/v1","kind":"NetworkAttachmentDefinition","metadata":{"name":"inner","namespace":"default"},"spec":{"config":"{\"type\":\"bridge\",\"capabilities\":{\"ips\":true},\"ipam\":{\"type\":\"static\"}}"}}`
 	const pod = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","annotations":{"k8s.v1.cni.cncf.io/networks":"[{\"name\":\"inner\",\"ips\":[\"192.168.0.5/24\"]}]"}}}`
