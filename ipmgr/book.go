@@ -35,7 +35,8 @@ type entry struct {
 	asked   bool      // suspect: the question for the owner is in flight
 	fixed   bool      // there without an assignment of ours: never released
 	tries   int       // failures in a row
-	losses  int       // times it was lost to another ENI, forgotten after a long hold
+	losses  int       // times it was lost, forgotten after a long hold
+	taken   int       // of the losses, those to another ENI
 	err     error     // the last failure
 }
 

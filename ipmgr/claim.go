@@ -156,24 +156,33 @@ func (l *loop) investigate(ctx context.Context) {
 // lost wants the address back: at once the first time, which mends a floating
 // address that a standby took for a moment, and then ever more slowly, because
 // two pods that both have the address on a link would take it from each other
-// for ever.
+// for ever. Without an owner nobody took it, or EC2 did not tell who.
 func (l *loop) lost(e *entry, owner string, err error) {
 	if err == nil && owner == e.eni.ID {
 		e.enter(held)
 		return
 	}
 	if time.Since(e.heldAt) > forgetLosses*l.Settings.Resync {
-		e.losses = 0
+		e.losses, e.taken = 0, 0
 	}
 	e.losses++
 	l.counters.Losses++
+	if owner != "" {
+		e.taken++
+	}
 	e.enter(wanted)
 	e.due = e.since
+	log := l.Log.With("address", e.address.Addr, "interface", e.address.Interface, "eni", e.eni.ID, "owner", owner)
 	if e.losses == 1 {
-		l.Log.Warn("address was lost, claiming it again", "address", e.address.Addr, "interface", e.address.Interface, "eni", e.eni.ID, "owner", owner)
+		log.Warn("address was lost, claiming it again")
 		return
 	}
 	wait := l.pause(l.Settings.Resync, e.losses)
 	e.due = e.since.Add(wait)
-	l.Log.Error("two pods claim this address: remove it from one of them", "address", e.address.Addr, "interface", e.address.Interface, "eni", e.eni.ID, "owner", owner, "losses", e.losses, "next_try", wait.Round(time.Millisecond).String())
+	log = log.With("losses", e.losses, "next_try", wait.Round(time.Millisecond).String())
+	if owner == "" {
+		log.Warn("address was lost, claiming it again")
+		return
+	}
+	log.Error("two pods claim this address: remove it from one of them")
 }

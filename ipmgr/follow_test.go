@@ -1,6 +1,7 @@
 package ipmgr_test
 
 import (
+	"log/slog"
 	"net/netip"
 	"strings"
 	"testing"
@@ -343,5 +344,29 @@ func TestFollowReleasesAnAddressThatLeftWhileItWasClaimed(t *testing.T) {
 		time.Sleep(time.Second)
 		wantOwner(t, v, vip, "")
 		_ = stop()
+	})
+}
+
+func TestFollowBlamesNoPodForAnAddressThatNobodyTook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVPC()
+		c, p := newCloud(v, "eni-1"), newPod("10.10.1.81")
+		m := manager(p, c, nil)
+		var log strings.Builder
+		m.Log = slog.New(slog.NewTextHandler(&log, nil))
+		stop := follow(t, m)
+		for range 2 {
+			time.Sleep(2 * time.Minute)
+			v.set("10.10.1.81", "") // somebody unassigns it
+		}
+		time.Sleep(2 * time.Minute)
+		wantOwner(t, v, "10.10.1.81", "eni-1")
+		_ = stop()
+		if got := m.Status().Addresses[0].Contests; got != 0 {
+			t.Errorf("%d contests", got)
+		}
+		if strings.Contains(log.String(), "two pods") || strings.Count(log.String(), "address was lost") != 2 {
+			t.Errorf("log:\n%s", log.String())
+		}
 	})
 }

@@ -18,7 +18,7 @@ type Status struct {
 	Addresses []AddressStatus // ordered by address
 	Claims    int             // assignments that EC2 accepted
 	Failures  int             // assignments that failed, each try counted
-	Losses    int             // times another ENI was found to hold an address of the pod
+	Losses    int             // times an address of the pod was found to be gone from its ENI
 	Releases  int             // addresses given back
 }
 
@@ -28,7 +28,7 @@ type AddressStatus struct {
 	Interface string
 	ENI       string // empty until it is known
 	State     string // wanted, claiming, claimed, held, suspect, refused or foreign
-	Losses    int    // times another ENI was found to hold it
+	Contests  int    // times another ENI was found to hold it
 }
 
 // Status returns the latest status. Before the first look it is an error.
@@ -45,7 +45,7 @@ func (l *loop) publish() {
 	s := l.counters
 	s.Err = fault.NewList(l.missing())
 	for _, e := range l.book {
-		s.Addresses = append(s.Addresses, AddressStatus{Addr: e.address.Addr, Interface: e.address.Interface, ENI: e.eni.ID, State: string(e.phase), Losses: e.losses})
+		s.Addresses = append(s.Addresses, AddressStatus{Addr: e.address.Addr, Interface: e.address.Interface, ENI: e.eni.ID, State: string(e.phase), Contests: e.taken})
 	}
 	slices.SortFunc(s.Addresses, func(a, b AddressStatus) int { return a.Addr.Compare(b.Addr) })
 	l.status.Store(&s)

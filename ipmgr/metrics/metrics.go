@@ -50,7 +50,7 @@ func (m *Metrics) Write(w io.Writer) {
 	for _, a := range s.Addresses {
 		labels := fmt.Sprintf("{address=%q,interface=%q,eni=%q", a.Addr, a.Interface, a.ENI)
 		metrics.WriteGaugeUint64(w, fmt.Sprintf("multus_ipmgr_address%s,state=%q}", labels, a.State), 1)
-		metrics.WriteGaugeUint64(w, "multus_ipmgr_address_contested"+labels+"}", uint64(max(a.Losses, 0)))
+		metrics.WriteGaugeUint64(w, "multus_ipmgr_address_contested"+labels+"}", uint64(max(a.Contests, 0)))
 	}
 	metrics.WriteCounterUint64(w, "multus_ipmgr_assigned_total", uint64(max(s.Claims, 0)))
 	metrics.WriteCounterUint64(w, "multus_ipmgr_assign_failures_total", uint64(max(s.Failures, 0)))

@@ -36,7 +36,7 @@ func rendered(m *metrics.Metrics) []string {
 func TestWriteShowsTheStatus(t *testing.T) {
 	status := ipmgr.Status{
 		Addresses: []ipmgr.AddressStatus{
-			{Addr: netip.MustParseAddr("10.10.1.81"), Interface: "net1", ENI: "eni-1", State: "held", Losses: 2},
+			{Addr: netip.MustParseAddr("10.10.1.81"), Interface: "net1", ENI: "eni-1", State: "held", Contests: 2},
 			{Addr: netip.MustParseAddr("2600:1f13::81"), Interface: "net1", State: "wanted"},
 		},
 		Claims: 3, Failures: 4, Losses: 5, Releases: 6,
