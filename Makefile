@@ -69,6 +69,10 @@ test: go compiler control-plane ## Run all tests, with the race detector, in ran
 	@go test -race -shuffle=on $(TESTARGS) ./...
 	@go -C e2e/tools test -shuffle=on ./...
 
+.PHONY: chart-test
+chart-test: go ## Render the Helm chart in a matrix of values and judge what comes out.
+	@helm=$$($(TOOLS) helm); HELM=$$helm go test -count=1 -shuffle=on $(TESTARGS) ./e2e/chart/...
+
 .PHONY: fuzz
 fuzz: go ## Fuzz every parser for FUZZTIME (20s).
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file target; do \

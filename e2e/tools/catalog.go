@@ -66,6 +66,10 @@ var catalog = programs{
 		module: "lint", pkg: "github.com/golangci/golangci-lint/v2/cmd/golangci-lint",
 		from: "github.com/golangci/golangci-lint/v2", stamp: []string{"main.version=VERSION"}, minutes: 6,
 	},
+	"helm": {
+		module: "helm", pkg: "helm.sh/helm/v4/cmd/helm", from: "helm.sh/helm/v4",
+		stamp: []string{"helm.sh/helm/v4/internal/version.version=VERSION"}, minutes: 6,
+	},
 	"govulncheck": {
 		module: "lint", pkg: "golang.org/x/vuln/cmd/govulncheck", from: "golang.org/x/vuln", minutes: 1,
 	},

@@ -1,0 +1,145 @@
+{{/*
+Names do not depend on the release: one installation serves a cluster, and the
+configurations' name must sort before "pod-identity-webhook".
+*/}}
+
+{{/* ipmgr.selector (root, component) are the labels that never change. */}}
+{{- define "ipmgr.selector" -}}
+app.kubernetes.io/name: multus-ipmgr
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{/* ipmgr.labels (root, component) */}}
+{{- define "ipmgr.labels" -}}
+{{ include "ipmgr.selector" . }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* ipmgr.image (root, image) is the reference to an image. */}}
+{{- define "ipmgr.image" -}}
+{{- $i := get .root.Values.images .image -}}
+{{- with .root.Values.images.registry }}{{ . }}/{{ end -}}
+{{ $i.repository }}:{{ $i.tag | default .root.Chart.AppVersion }}{{ with $i.digest }}@{{ . }}{{ end -}}
+{{- end }}
+
+{{/* ipmgr.secret is the Secret of the serving certificate. */}}
+{{- define "ipmgr.secret" -}}
+{{ .Values.certificate.secretName | default "multus-ipmgr-webhook" }}
+{{- end }}
+
+{{/* ipmgr.injectCA has cert-manager fill in the authority. */}}
+{{- define "ipmgr.injectCA" -}}
+{{- if .Values.certificate.certManager.enabled -}}
+annotations:
+  cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/multus-ipmgr-webhook
+{{- end }}
+{{- end }}
+
+{{/* ipmgr.client (root, path) says where the API server finds the webhook. */}}
+{{- define "ipmgr.client" -}}
+service: {namespace: {{ .root.Release.Namespace }}, name: multus-ipmgr-webhook, path: {{ .path }}, port: 443}
+{{- if not .root.Values.certificate.certManager.enabled }}
+caBundle: {{ .root.Values.certificate.caBundle | b64enc }}
+{{- end }}
+{{- end }}
+
+{{/* ipmgr.scheduling (root, component) is where pods of a component run. */}}
+{{- define "ipmgr.scheduling" -}}
+{{- $v := get .root.Values .component -}}
+securityContext:
+  runAsNonRoot: true
+  seccompProfile: {type: RuntimeDefault}
+{{- with $v.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .root.Values.images.pullSecrets }}
+imagePullSecrets:
+{{- range . }}
+- name: {{ . }}
+{{- end }}
+{{- end }}
+{{- with $v.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $v.tolerations }}
+tolerations: {{- toYaml . | nindent 0 }}
+{{- end }}
+{{- with $v.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if $v.topologySpread }}
+topologySpreadConstraints:
+{{- $context := . }}
+{{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+- maxSkew: 1
+  topologyKey: {{ . }}
+  whenUnsatisfiable: ScheduleAnyway
+  labelSelector:
+    matchLabels: {{- include "ipmgr.selector" $context | nindent 6 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* ipmgr.container is what the containers of both programs have in common. */}}
+{{- define "ipmgr.container" -}}
+{{- $v := get .root.Values .component -}}
+image: {{ include "ipmgr.image" (dict "root" .root "image" .component) }}
+{{- with .root.Values.images.pullPolicy }}
+imagePullPolicy: {{ . }}
+{{- end }}
+livenessProbe:
+  httpGet: {path: /healthz, port: ops}
+resources: {{- toYaml $v.resources | nindent 2 }}
+securityContext:
+  runAsUser: 65532
+  runAsGroup: 65532
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+terminationMessagePolicy: FallbackToLogsOnError
+{{- end }}
+
+{{/* ipmgr.podMetadata (root, component) */}}
+{{- define "ipmgr.podMetadata" -}}
+{{- $v := get .root.Values .component -}}
+labels:
+  {{- include "ipmgr.labels" . | nindent 2 }}
+  {{- with $v.podLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with $v.podAnnotations }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* ipmgr.pdb (root, component) */}}
+{{- define "ipmgr.pdb" -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: multus-ipmgr-{{ .component }}
+  namespace: {{ .root.Release.Namespace }}
+  labels: {{- include "ipmgr.labels" . | nindent 4 }}
+spec:
+  minAvailable: 1
+  selector:
+    matchLabels: {{- include "ipmgr.selector" . | nindent 6 }}
+{{- end }}
+
+{{/* ipmgr.resourceList writes "cpu=10m,memory=16Mi". */}}
+{{- define "ipmgr.resourceList" -}}
+{{- $items := list }}
+{{- range $name, $value := . }}{{ if $value }}{{ $items = append $items (printf "%s=%v" $name $value) }}{{ end }}{{ end -}}
+{{ join "," $items }}
+{{- end }}
+
+{{/* ipmgr.protected lists the namespaces that are never touched. */}}
+{{- define "ipmgr.protected" -}}
+{{ concat (list "kube-system" .Release.Namespace) .Values.webhook.excludedNamespaces | uniq | toJson }}
+{{- end }}
