@@ -30,9 +30,11 @@ const (
 // Serve answers until ctx ends. Status is nil when the pod is ready, and
 // otherwise says what is missing.
 func Serve(ctx context.Context, log *slog.Logger, status func() error) {
+	known := ""
 	for ctx.Err() == nil {
-		if err := listen(ctx, status); err != nil {
+		if err := listen(ctx, status); err != nil && err.Error() != known {
 			log.Error("readiness cannot be served, will be retried", "error", err)
+			known = err.Error()
 		}
 		select {
 		case <-time.After(rebind):

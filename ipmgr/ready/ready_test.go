@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -204,6 +205,24 @@ func TestSecondServerSaysSoAndTakesOverWhenTheFirstEnds(t *testing.T) {
 	if err := answer(t); err == nil || err.Error() != "the second" {
 		t.Errorf("Ask: %v, want the second server's answer", err)
 	}
+}
+
+func TestSecondServerSaysSoOnce(t *testing.T) {
+	deserted(t)
+	first, err := net.Listen("unix", "@multus-ipmgr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		ready.Serve(ctx, slog.New(slog.NewTextHandler(&log, nil)), func() error { return nil })
+		if got := strings.Count(log.String(), "will be retried"); got != 1 {
+			t.Errorf("logged %d times in a minute:\n%s", got, log.String())
+		}
+	})
 }
 
 func TestAProberThatLeavesDoesNoHarm(t *testing.T) {
