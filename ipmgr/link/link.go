@@ -91,12 +91,21 @@ func usable(a netlink.Addr) bool {
 // CAP_NET_ADMIN. Subscribe first, then list.
 func (l *Links) Changes(ctx context.Context) (<-chan struct{}, error) {
 	updates := make(chan netlink.AddrUpdate)
+	ctx, cancel := context.WithCancel(ctx)
 	if err := netlink.AddrSubscribeWithOptions(updates, ctx.Done(), netlink.AddrSubscribeOptions{}); err != nil {
+		cancel()
 		return nil, fmt.Errorf("subscribing to address changes: %w", err)
 	}
+	return relay(updates, cancel), nil
+}
+
+// relay turns updates into wake-ups. A subscription that ends by itself keeps
+// its socket until it is told to end, so end is called then too.
+func relay(updates <-chan netlink.AddrUpdate, end func()) <-chan struct{} {
 	wake := make(chan struct{}, 1)
 	go func() {
 		defer close(wake)
+		defer end()
 		for range updates {
 			select {
 			case wake <- struct{}{}:
@@ -104,5 +113,5 @@ func (l *Links) Changes(ctx context.Context) (<-chan struct{}, error) {
 			}
 		}
 	}()
-	return wake, nil
+	return wake
 }
