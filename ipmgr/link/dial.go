@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"syscall"
 	"time"
 
@@ -29,8 +28,8 @@ const (
 // Where that interface has no route to the destination, the kernel looks for
 // it on the link itself: somebody there must answer, as a host does that
 // proxies ARP for its pods.
-// Destinations that are local or leave by an excluded link anyway are dialled
-// as they are.
+// Destinations that are local or leave by that link anyway are dialled as they
+// are.
 func (l *Links) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: dialKeepAlive, Control: l.control}
 	return dialer.DialContext(ctx, network, address)
@@ -61,10 +60,11 @@ func (l *Links) egress(addr netip.Addr) string {
 		return ""
 	}
 	out, err := netlink.LinkByIndex(routes[0].LinkIndex)
-	if err == nil && (out.Attrs().Flags&net.FlagLoopback != 0 || slices.Contains(l.exclude, out.Attrs().Name)) {
+	primary := l.primary()
+	if err == nil && (out.Attrs().Flags&net.FlagLoopback != 0 || out.Attrs().Name == primary) {
 		return ""
 	}
-	return l.primary()
+	return primary
 }
 
 // primary names the pod's primary interface, or "" when it has none.

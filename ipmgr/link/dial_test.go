@@ -166,6 +166,12 @@ func TestDialTakesTheFirstExcludedLinkThatExists(t *testing.T) {
 	wantSource(t, pod, link.New([]string{"lo", "ens9", "eth0"}), listen(t, net.JoinHostPort(outside, "0")), "10.10.12.21")
 }
 
+func TestDialLeavesByThePrimaryInterfaceAlsoWhereNet1IsExcluded(t *testing.T) {
+	lab := newCloud(t)
+	pod := throughNet1(t, lab)
+	wantSource(t, pod, link.New([]string{"lo", "eth0", "net1"}), listen(t, net.JoinHostPort(outside, "0")), "10.10.12.21")
+}
+
 func TestDialFailsWhenNobodyListens(t *testing.T) {
 	lab := newCloud(t)
 	pod := throughNet1(t, lab)
