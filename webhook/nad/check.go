@@ -9,6 +9,7 @@ import (
 // Checker checks objects against what is known of the VPC and of other NADs.
 // It may be used by several goroutines.
 type Checker struct {
+	known            bool // something is known of reservations
 	reservations     []Reservation
 	subnets          []subnet
 	explicit, prefix []Range // addresses of the reservations of each type
@@ -16,9 +17,16 @@ type Checker struct {
 }
 
 // NewChecker returns a checker that knows the reservations, and the
-// networks that may overlap. The object that is checked may be among them.
+// networks that may overlap. The object that is checked may be among them. The
+// zero Reservation stands for one that covers nothing.
 func NewChecker(reservations []Reservation, others []Network) Checker {
+	known := len(reservations) > 0
+	void := func(r Reservation) bool { return !r.CIDR.IsValid() }
+	if slices.ContainsFunc(reservations, void) { // which are the caller's
+		reservations = slices.DeleteFunc(slices.Clone(reservations), void)
+	}
 	return Checker{
+		known:        known,
 		reservations: reservations,
 		subnets:      subnets(reservations),
 		explicit:     ofType(reservations, Explicit),

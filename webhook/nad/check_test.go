@@ -101,6 +101,32 @@ func TestNADsAreCheckedAgainstReservations(t *testing.T) {
 	}
 }
 
+func TestAReservationThatIsNoneCoversNothing(t *testing.T) {
+	given := []nad.Reservation{{}, reservation("10.10.1.64/27", nad.Explicit, "subnet-a", "10.10.1.0/24")}
+	for _, c := range []struct {
+		name, ranges string
+		known        []nad.Reservation
+		want         []nad.Rule
+	}{
+		{"beside one that covers the range", `"range":"10.10.1.70-10.10.1.79/24"`, given, nil},
+		{"beside one that does not", `"range":"10.10.1.100-10.10.1.109/24"`, given, []nad.Rule{nad.NotReserved}},
+		{"alone: something is known", `"range":"10.10.1.70-10.10.1.79/24"`, given[:1], []nad.Rule{nad.NotReserved}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var rules []nad.Rule
+			for _, f := range nad.NewChecker(c.known, nil).NAD(nad.Definition{Name: "a", Config: with(c.ranges)}).Findings {
+				rules = append(rules, f.Rule)
+			}
+			if diff := cmp.Diff(c.want, rules); diff != "" {
+				t.Errorf("rules (-want +got):\n%s", diff)
+			}
+		})
+	}
+	if given[0].CIDR.IsValid() || !given[1].CIDR.IsValid() {
+		t.Error("the caller's reservations are changed")
+	}
+}
+
 func TestNADsAreComparedWithOthers(t *testing.T) {
 	for _, c := range []struct {
 		name, config, other string

@@ -12,7 +12,7 @@ const mostCommands = 8
 
 // addresses checks that EC2 leaves the addresses to pods.
 func (c Checker) addresses(found *findings, kind string, p Pool) {
-	if len(c.reservations) == 0 {
+	if !c.known {
 		return
 	}
 	kept := c.awsReserved(found, kind, p)
@@ -133,7 +133,7 @@ func (c Checker) prefixReserved(found *findings, p Pool) []Range {
 // nothingKnown says that nothing was checked, rather than to let silence pass
 // for success.
 func (c Checker) nothingKnown(found *findings, field string) {
-	if len(c.reservations) == 0 {
+	if !c.known {
 		found.add(NoReservation, field, "no subnet CIDR reservation is known, so it is not checked whether EC2 leaves the addresses to pods; reserve them (aws ec2 create-subnet-cidr-reservation) and list the reservations as ReservedCIDR objects")
 	}
 }
