@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -60,17 +61,31 @@ func reduceNAD(u *unstructured.Unstructured) nad.Network {
 }
 
 // reduceReservation reads a ReservedCIDR. One that the CRD's schema should have
-// refused is the zero Reservation.
+// refused, or that asks for a reservation that EC2 does not hold, is the zero
+// Reservation, which covers nothing.
 func reduceReservation(u *unstructured.Unstructured) nad.Reservation {
 	text := func(field string) string {
 		value, _, _ := unstructured.NestedString(u.Object, "spec", field)
 		return value
 	}
 	r, err := nad.ParseReservation(text("cidr"), text("type"), text("subnetID"), text("subnetCIDR"), text("availabilityZone"))
-	if err != nil {
+	if err != nil || unmade(u) {
 		return nad.Reservation{}
 	}
 	return r
+}
+
+// unmade reports whether the controller says that EC2 does not hold the
+// reservation that a ReservedCIDR asks for. Until it says so, the object counts.
+func unmade(u *unstructured.Unstructured) bool {
+	if create, _, _ := unstructured.NestedBool(u.Object, "spec", "create"); !create {
+		return false
+	}
+	conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
+	return slices.ContainsFunc(conditions, func(condition any) bool {
+		c, _ := condition.(map[string]any)
+		return c["type"] == "Reserved" && c["status"] == "False"
+	})
 }
 
 // own keeps what is ours of labels or annotations: others may be long.

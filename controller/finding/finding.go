@@ -8,10 +8,10 @@ package finding
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
@@ -27,9 +27,9 @@ type verdicts map[types.NamespacedName][]nad.Finding
 func judge(reserved []v1alpha1.ReservedCIDR, known bool, definitions []nad.Definition) verdicts {
 	list := reservations(reserved)
 	if known && len(list) == 0 {
-		// Package nad takes no reservation for "not known yet". This one is of an
-		// address that nobody has.
-		list = []nad.Reservation{{CIDR: netip.PrefixFrom(netip.IPv4Unspecified(), 32), Type: nad.Explicit}}
+		// Package nad takes no reservation for "not known yet". This one covers
+		// nothing.
+		list = []nad.Reservation{{}}
 	}
 	checker := nad.NewChecker(list, nil) // NADs do not break each other by this
 	found := verdicts{}
@@ -57,16 +57,26 @@ func reasonOf(rule nad.Rule) string {
 	}
 }
 
-// reservations converts what can be read; the API server lets nothing else in.
+// reservations converts what can be read, and the API server lets nothing else
+// in, but for what is not reserved after all.
 func reservations(objects []v1alpha1.ReservedCIDR) []nad.Reservation {
 	var list []nad.Reservation
 	for i := range objects {
 		s := &objects[i].Spec
+		if unmade(&objects[i]) {
+			continue
+		}
 		if r, err := nad.ParseReservation(s.CIDR, string(s.Type), s.SubnetID, s.SubnetCIDR, s.AvailabilityZone); err == nil {
 			list = append(list, r)
 		}
 	}
 	return list
+}
+
+// unmade reports whether EC2 does not hold the reservation that an object asks
+// for. Until the controller says so, the object counts.
+func unmade(o *v1alpha1.ReservedCIDR) bool {
+	return o.Spec.Create && meta.IsStatusConditionFalse(o.Status.Conditions, v1alpha1.ConditionReserved)
 }
 
 // differences returns the NADs whose verdict is another than before, in order,

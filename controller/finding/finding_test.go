@@ -6,7 +6,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
@@ -14,6 +16,14 @@ import (
 
 func reserve(cidr string, kind v1alpha1.ReservationType) v1alpha1.ReservedCIDR {
 	return v1alpha1.ReservedCIDR{Spec: v1alpha1.ReservedCIDRSpec{CIDR: cidr, Type: kind, SubnetID: "subnet-a", SubnetCIDR: "10.0.1.0/24"}}
+}
+
+// asked is an object with create, and what the controller says of it.
+func asked(status metav1.ConditionStatus) v1alpha1.ReservedCIDR {
+	o := reserve("10.0.1.64/26", v1alpha1.Explicit)
+	o.Spec.Create = true
+	o.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReserved, Status: status}}
+	return o
 }
 
 // network hands out the addresses of a range.
@@ -40,6 +50,8 @@ func TestJudge(t *testing.T) {
 		{"it turns out to hold the router", []v1alpha1.ReservedCIDR{reserve("10.0.1.0/26", v1alpha1.Explicit)}, true, network("pods", "ipvlan", "10.0.1.1", "10.0.1.9"), []nad.Rule{nad.AWSReserved}},
 		{"nothing was ever reserved", nil, false, pods, nil},
 		{"the last reservation is gone", nil, true, pods, []nad.Rule{nad.NotReserved}},
+		{"the reservation that was asked for exists", []v1alpha1.ReservedCIDR{asked(metav1.ConditionTrue)}, true, pods, nil},
+		{"EC2 refuses the reservation that was asked for", []v1alpha1.ReservedCIDR{asked(metav1.ConditionFalse)}, true, pods, []nad.Rule{nad.NotReserved}},
 		{"the NAD is none of ours", nil, true, unmanaged, nil},
 		{"the plugin is none of ours", nil, true, network("pods", "bridge", "10.0.1.70", "10.0.1.80"), nil},
 		{"what else is wrong with it is not our concern", []v1alpha1.ReservedCIDR{reserve("10.0.1.64/26", v1alpha1.Explicit)}, true, network("pods", "macvlan", "10.0.1.70", "10.0.1.80"), nil},
@@ -62,6 +74,32 @@ func TestJudge(t *testing.T) {
 				t.Errorf("verdicts without findings: %v", found)
 			}
 		})
+	}
+}
+
+func TestOfAStatusOnlyARefusalIsLookedAt(t *testing.T) {
+	made, refused, figures := asked(metav1.ConditionTrue), asked(metav1.ConditionFalse), asked(metav1.ConditionTrue)
+	figures.Status.Used = new(int64(7))
+	changed := made
+	changed.Generation++
+	for _, c := range []struct {
+		name     string
+		old, now v1alpha1.ReservedCIDR
+		want     bool
+	}{
+		{"the reservation cannot be made", made, refused, true},
+		{"the reservation is made after all", refused, made, true},
+		{"the spec is another", made, changed, true},
+		{"the figures are others", made, figures, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := grounds().Update(event.TypedUpdateEvent[*v1alpha1.ReservedCIDR]{ObjectOld: &c.old, ObjectNew: &c.now}); got != c.want {
+				t.Errorf("looked at: %t, want %t", got, c.want)
+			}
+		})
+	}
+	if !grounds().Create(event.TypedCreateEvent[*v1alpha1.ReservedCIDR]{Object: &made}) || !grounds().Delete(event.TypedDeleteEvent[*v1alpha1.ReservedCIDR]{Object: &made}) {
+		t.Error("objects that come and go are not looked at")
 	}
 }
 

@@ -27,10 +27,8 @@ func (w *Watcher) Setup(manager ctrl.Manager) error {
 	if err != nil {
 		return err
 	}
-	// What a status says of a reservation breaks no NAD.
-	specs := predicate.TypedGenerationChangedPredicate[*v1alpha1.ReservedCIDR]{}
 	for _, s := range []source.TypedSource[string]{
-		source.TypedKind(manager.GetCache(), &v1alpha1.ReservedCIDR{}, soon[*v1alpha1.ReservedCIDR](), specs),
+		source.TypedKind(manager.GetCache(), &v1alpha1.ReservedCIDR{}, soon[*v1alpha1.ReservedCIDR](), grounds()),
 		source.TypedKind(manager.GetCache(), &nadv1.NetworkAttachmentDefinition{}, soon[*nadv1.NetworkAttachmentDefinition]()),
 	} {
 		if err := c.Watch(s); err != nil {
@@ -38,6 +36,16 @@ func (w *Watcher) Setup(manager ctrl.Manager) error {
 		}
 	}
 	return nil
+}
+
+// grounds passes on what may break a NAD: of a status, only that a reservation
+// could not be made.
+func grounds() predicate.TypedPredicate[*v1alpha1.ReservedCIDR] {
+	return predicate.TypedFuncs[*v1alpha1.ReservedCIDR]{
+		UpdateFunc: func(e event.TypedUpdateEvent[*v1alpha1.ReservedCIDR]) bool {
+			return e.ObjectOld.Generation != e.ObjectNew.Generation || unmade(e.ObjectOld) != unmade(e.ObjectNew)
+		},
+	}
 }
 
 // soon has everything checked a moment after a change.

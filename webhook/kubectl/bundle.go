@@ -118,7 +118,9 @@ func parseNAD(namespace, name string, raw json.RawMessage) (nad.Network, error) 
 	return nad.Read(d), nil
 }
 
-// parseReservedCIDR reads a ReservedCIDR's manifest.
+// parseReservedCIDR reads a ReservedCIDR's manifest. One that asks for a
+// reservation that EC2 does not hold is the zero Reservation, which covers
+// nothing.
 func parseReservedCIDR(raw json.RawMessage) (nad.Reservation, error) {
 	var fields struct {
 		Spec struct {
@@ -127,12 +129,24 @@ func parseReservedCIDR(raw json.RawMessage) (nad.Reservation, error) {
 			SubnetID         string `json:"subnetID"`
 			SubnetCIDR       string `json:"subnetCIDR"`
 			AvailabilityZone string `json:"availabilityZone"`
+			Create           bool   `json:"create"`
 		} `json:"spec"`
+		Status struct {
+			Conditions []struct {
+				Type   string `json:"type"`
+				Status string `json:"status"`
+			} `json:"conditions"`
+		} `json:"status"`
 	}
 	if err := manifest.Decode(raw, &fields); err != nil {
 		return nad.Reservation{}, fmt.Errorf("cannot be read: %w", err)
 	}
 	s := fields.Spec
+	for _, c := range fields.Status.Conditions {
+		if s.Create && c.Type == "Reserved" && c.Status == "False" {
+			return nad.Reservation{}, nil
+		}
+	}
 	return nad.ParseReservation(s.CIDR, s.Type, s.SubnetID, s.SubnetCIDR, s.AvailabilityZone)
 }
 

@@ -182,6 +182,7 @@ func cluster(t *testing.T, reserved, nads []string) string {
 const (
 	reservedA = `{"apiVersion":"multus-ipmgr.io/v1alpha1","kind":"ReservedCIDR","metadata":{"name":"a"},"spec":{"cidr":"10.10.1.64/26","type":"explicit","subnetID":"subnet-a","subnetCIDR":"10.10.1.0/24"}}`
 	reservedB = `{"apiVersion":"multus-ipmgr.io/v1alpha1","kind":"ReservedCIDR","metadata":{"name":"b"},"spec":{"cidr":"10.10.1.128/26","type":"explicit","subnetID":"subnet-a","subnetCIDR":"10.10.1.0/24"}}`
+	refusedB  = `{"apiVersion":"multus-ipmgr.io/v1alpha1","kind":"ReservedCIDR","metadata":{"name":"b"},"spec":{"cidr":"10.10.1.128/26","type":"explicit","subnetID":"subnet-a","subnetCIDR":"10.10.1.0/24","create":true},"status":{"conditions":[{"type":"Reserved","status":"False","reason":"Overlap"}]}}`
 	nadX      = `{"apiVersion":"k8s.cni.cncf.io/v1","kind":"NetworkAttachmentDefinition","metadata":{"name":"x","namespace":"other"},"spec":{"config":"{\"type\":\"ipvlan\",\"ipam\":{\"type\":\"whereabouts\",\"range\":\"10.10.1.120-10.10.1.125/24\"}}"}}`
 	nadY      = `{"apiVersion":"k8s.cni.cncf.io/v1","kind":"NetworkAttachmentDefinition","metadata":{"name":"y","namespace":"default"},"spec":{"config":"{\"type\":\"ipvlan\",\"ipam\":{\"type\":\"whereabouts\",\"range\":\"10.10.1.100-10.10.1.130/24\"}}"}}`
 )
@@ -196,6 +197,7 @@ func TestTheClusterTellsWhatIsReserved(t *testing.T) {
 	}{
 		{"reservations on two pages, and a NAD that overlaps", []string{reservedA, reservedB}, []string{nadY, nadX}, nil, 0, []string{"range-overlap"}},
 		{"one reservation does not suffice", []string{reservedA}, []string{}, nil, 1, []string{"not-reserved"}},
+		{"EC2 refuses a reservation that was asked for", []string{reservedA, refusedB}, []string{}, nil, 1, []string{"not-reserved"}},
 		{"the cluster does not know the resources", nil, nil, nil, 0, []string{"no-reservation"}},
 		{"--reserved goes before the cluster's, whose NADs still count", []string{}, []string{nadX}, []string{"--reserved", "10.10.1.0/24"}, 0, []string{"range-overlap"}},
 	} {
