@@ -31,7 +31,7 @@ type door struct {
 // openDoor listens on a socket; over is what down does. A socket on which
 // nobody listens any more is replaced.
 func openDoor(ctx context.Context, path string, over func()) (*door, error) {
-	if conn, err := net.Dial("unix", path); err == nil {
+	if conn, err := new(net.Dialer).DialContext(ctx, "unix", path); err == nil {
 		return nil, errors.Join(errors.New("a lab is running there already: "+filepath.Dir(path)), conn.Close())
 	}
 	_ = os.Remove(path)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -56,7 +57,7 @@ func startServices(c guest.Config) error {
 func reap() error {
 	for {
 		_, err := unix.Wait4(-1, nil, 0, nil)
-		if err == unix.ECHILD { //nolint:errorlint // an errno of the call itself
+		if errors.Is(err, unix.ECHILD) {
 			return err
 		}
 	}
@@ -65,12 +66,12 @@ func reap() error {
 func powerOff() {
 	unix.Sync()
 	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
-	os.Exit(1) // not the first process: it powers off as the last one left
+	os.Exit(1) //nolint:revive // not the first process, which powers off when no other is left
 }
 
 // mark tells the console how long the kernel has run.
 func mark(what string) {
 	var now unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) // zero is as good as a guess
-	fmt.Printf("guestinit: %6.2f s: %s\n", float64(now.Nano())/1e9, what)
+	fmt.Fprintf(os.Stdout, "guestinit: %6.2f s: %s\n", float64(now.Nano())/1e9, what)
 }

@@ -12,7 +12,7 @@ import (
 // writeFiles leaves files and links, and hides files by others.
 func writeFiles(c guest.Config) error {
 	for path, content := range c.Files {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(path), worldReadable); err != nil {
 			return err
 		}
 		_ = os.Remove(path)                                                // a link of the host, such as resolv.conf, is not followed
@@ -21,7 +21,7 @@ func writeFiles(c guest.Config) error {
 		}
 	}
 	for path, target := range c.Links {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(path), worldReadable); err != nil {
 			return err
 		}
 		_ = os.Remove(path)

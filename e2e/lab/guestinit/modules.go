@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -30,8 +31,8 @@ func loadModules(c guest.Config) error {
 		if !ok {
 			return fmt.Errorf("%s has no module %s", dir, name)
 		}
-		for i := len(files) - 1; i >= 0; i-- { // the module itself is the first
-			if err := loadModule(filepath.Join(dir, files[i])); err != nil {
+		for _, file := range slices.Backward(files) { // the module itself is the first
+			if err := loadModule(filepath.Join(dir, file)); err != nil {
 				return err
 			}
 		}

@@ -11,6 +11,10 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/guest"
 )
 
+// worldReadable is the mode of directories and of bound programs: pods have
+// other users than root.
+const worldReadable = 0o755
+
 // newRoot is where the worker's root is made.
 const newRoot = "/mnt/root"
 
@@ -38,7 +42,7 @@ func makeRoot(c guest.Config) error {
 		return err
 	}
 	for _, dir := range []string{"/mnt/up", "/mnt/work", newRoot} {
-		if err := os.Mkdir(dir, 0o755); err != nil {
+		if err := os.Mkdir(dir, worldReadable); err != nil {
 			return err
 		}
 	}
@@ -47,7 +51,7 @@ func makeRoot(c guest.Config) error {
 		return err
 	}
 	for _, dir := range []string{"/proc", "/sys", "/dev", "/run", "/tmp", "/var/lib", "/var/log", "/oldroot", guest.Programs} {
-		if err := os.MkdirAll(newRoot+dir, 0o755); err != nil {
+		if err := os.MkdirAll(newRoot+dir, worldReadable); err != nil {
 			return err
 		}
 	}
@@ -82,10 +86,10 @@ func bindFiles(binds map[string]string) error {
 
 // cover mounts a file upon a file, which it makes if need be.
 func cover(source, target string) error {
-	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(target), worldReadable); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(target, os.O_CREATE|os.O_RDONLY, 0o755)
+	f, err := os.OpenFile(target, os.O_CREATE|os.O_RDONLY, worldReadable)
 	if err != nil {
 		return err
 	}
@@ -108,7 +112,7 @@ func enterRoot(guest.Config) error {
 		return err
 	}
 	for _, dir := range []string{"/dev/pts", "/dev/shm"} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := os.MkdirAll(dir, worldReadable); err != nil {
 			return err
 		}
 	}

@@ -62,7 +62,7 @@ func await(socket string, over <-chan error) error {
 		return nil
 	}
 	for deadline := time.Now().Add(socketTimeout); time.Now().Before(deadline); {
-		conn, err := net.Dial("unix", socket)
+		conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
 		if err == nil {
 			return conn.Close()
 		}

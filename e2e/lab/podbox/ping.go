@@ -22,7 +22,7 @@ func ping(to netip.Addr, timeout time.Duration) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	message := icmp.Message{Type: request, Body: &icmp.Echo{Seq: 1, Data: []byte("multus-ipmgr lab")}}
 	frame, err := message.Marshal(nil)
 	if err != nil {

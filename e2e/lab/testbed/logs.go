@@ -37,7 +37,7 @@ func (l *Lab) CollectLogs(ctx context.Context, dir string) error {
 		errs = append(errs, err)
 		for _, f := range files {
 			text, err := os.ReadFile(f)
-			errs = append(errs, err, os.WriteFile(filepath.Join(dir, filepath.Base(f)), text, 0o600))
+			errs = append(errs, err, os.WriteFile(filepath.Join(dir, filepath.Base(f)), text, 0o600)) //nolint:gosec // names of our own files
 		}
 	}
 	return errors.Join(errs...)

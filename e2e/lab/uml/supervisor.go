@@ -35,11 +35,11 @@ func Main() {
 func supervise(hold io.Reader, command []string) int {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP) // who ends before its group leaves the group
 	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})  // a panic is an abort; its core is of no use
-	cmd := exec.Command(command[0], command[1:]...)
+	cmd := exec.Command(command[0], command[1:]...)                //nolint:gosec // what its parent wants
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
-		_, _ = io.WriteString(os.Stderr, err.Error()+"\n")
+		_, _ = os.Stderr.WriteString(err.Error() + "\n")
 		return exitNoStart
 	}
 	group := -cmd.Process.Pid

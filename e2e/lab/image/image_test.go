@@ -1,0 +1,75 @@
+package image_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/image"
+)
+
+// files reads a tar.
+func files(t *testing.T, archive []byte) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for r := tar.NewReader(bytes.NewReader(archive)); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return found
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[h.Name] = string(text)
+	}
+}
+
+func TestAnArchiveHoldsWhatItsListNames(t *testing.T) {
+	var archive bytes.Buffer
+	box := image.Image{Tag: "docker.io/lab/box:1", Name: "box", Program: []byte("program"), Args: []string{"pause"}}
+	if err := image.Write(&archive, box); err != nil {
+		t.Fatal(err)
+	}
+	found := files(t, archive.Bytes())
+	var list []struct {
+		Config           string
+		RepoTags, Layers []string
+	}
+	if err := json.Unmarshal([]byte(found["manifest.json"]), &list); err != nil {
+		t.Fatal(err)
+	}
+	if len(list) != 1 || len(list[0].Layers) != 1 {
+		t.Fatalf("list %+v", list)
+	}
+	layer := found[list[0].Layers[0]]
+	if diff := cmp.Diff(map[string]string{"box": "program"}, files(t, []byte(layer))); diff != "" {
+		t.Errorf("layer (-want +got):\n%s", diff)
+	}
+	var config struct {
+		OS     string
+		Config struct{ Entrypoint, Cmd []string }
+		RootFS struct {
+			DiffIDs []string `json:"diff_ids"`
+		}
+	}
+	if err := json.Unmarshal([]byte(found[list[0].Config]), &config); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte(layer))
+	got := append([]string{config.OS, list[0].RepoTags[0], config.RootFS.DiffIDs[0]}, append(config.Config.Entrypoint, config.Config.Cmd...)...)
+	want := []string{"linux", "docker.io/lab/box:1", "sha256:" + hex.EncodeToString(sum[:]), "/box", "pause"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("image (-want +got):\n%s", diff)
+	}
+}
