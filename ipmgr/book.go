@@ -48,6 +48,9 @@ func (e *entry) enter(p phase) { e.phase, e.since = p, time.Now() }
 func (l *loop) list(ctx context.Context) {
 	present, err := l.Links.Addresses(ctx)
 	if err != nil {
+		if l.listErr == nil {
+			l.Log.Error("the kernel does not list the pod's addresses, will be retried", "error", err)
+		}
 		l.listErr = &fault.Error{Code: fault.CodeKernel, Err: err, Advice: "check the security profile of the container: it must allow netlink sockets"}
 		return
 	}

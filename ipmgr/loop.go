@@ -34,6 +34,8 @@ type loop struct {
 	lookErr  error     // why the last look failed
 	lookFail int       // failed looks in a row
 	listErr  error     // why the kernel did not list the addresses
+	deaf     bool      // the kernel refused to tell of changes
+	askedAt  time.Time // when it was asked to
 	ready    bool      // as published last
 	wasReady bool      // published at least once
 	counters Status    // only its counters
@@ -91,12 +93,15 @@ func (l *loop) turn(ctx context.Context) {
 // subscribe keeps the subscription that there is, or makes a new one. Without
 // one the loop still turns, by its timer.
 func (l *loop) subscribe(ctx context.Context, changes <-chan struct{}) <-chan struct{} {
-	if changes != nil {
+	if changes != nil || time.Since(l.askedAt) < kernelDelay {
 		return changes
 	}
+	l.askedAt = time.Now()
 	changes, err := l.Links.Changes(ctx)
-	if err != nil {
-		l.listErr = &fault.Error{Code: fault.CodeKernel, Err: err, Advice: "check the security profile of the container: it must allow netlink sockets"}
+	if err != nil && !l.deaf {
+		l.Log.Warn("the kernel does not tell of changes, addresses are listed all the time", "error", err)
+	}
+	if l.deaf = err != nil; l.deaf {
 		return nil
 	}
 	return changes
