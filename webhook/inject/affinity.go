@@ -80,7 +80,24 @@ func keepInZone(pod Pod, l location) ([]Operation, string) {
 		}
 		return nil, fmt.Sprintf("nodeSelector asks for zone %s, and the addresses of the pod's networks are in %s: they will not route", zone, strings.Join(l.zones, ", "))
 	}
-	return requireZone(pod.Spec.Affinity, NodeRequirement{Key: zoneLabel, Operator: "In", Values: l.zones}), ""
+	warning := ""
+	if pod.Spec.Affinity.elsewhere(l.zones) {
+		warning = fmt.Sprintf("node affinity asks for other zones than %s, where the addresses of the pod's networks are: the pod will not be scheduled", strings.Join(l.zones, ", "))
+	}
+	return requireZone(pod.Spec.Affinity, NodeRequirement{Key: zoneLabel, Operator: "In", Values: l.zones}), warning
+}
+
+// elsewhere reports whether no required term leaves any of the zones.
+func (a *Affinity) elsewhere(zones []string) bool {
+	if a == nil || a.Node == nil || a.Node.Required == nil || len(a.Node.Required.Terms) == 0 {
+		return false
+	}
+	among := func(zone string) bool { return slices.Contains(zones, zone) }
+	other := func(r NodeRequirement) bool {
+		return r.Key == zoneLabel && r.Operator == "In" && !slices.ContainsFunc(r.Values, among)
+	}
+	leaves := func(t NodeTerm) bool { return !slices.ContainsFunc(t.Expressions, other) }
+	return !slices.ContainsFunc(a.Node.Required.Terms, leaves)
 }
 
 // requireZone merges a requirement into the pod's affinity. Terms are
