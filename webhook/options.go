@@ -128,20 +128,11 @@ func (p *optionParser) value(name, usage string, parse func(string) error) {
 }
 
 func (p *optionParser) environment(text string) error {
-	name, value, ok := strings.Cut(text, "=")
-	switch {
-	case !ok || name == "":
-		return errors.New("want NAME=VALUE")
-	case slices.Contains([]string{spec.EnvInterfaces, spec.EnvHostIP, "POD_NAME", "POD_NAMESPACE"}, name):
-		return errors.New("is filled in for each pod")
-	case slices.ContainsFunc(p.options.Policy.Env, func(e corev1.EnvVar) bool { return e.Name == name }):
-		return errors.New("is given twice")
-	case strings.HasPrefix(name, "IPMGR_"):
+	setting, err := p.options.Policy.AddEnv(text)
+	if setting {
 		p.settings = append(p.settings, text)
-	default:
-		p.options.Policy.Env = append(p.options.Policy.Env, corev1.EnvVar{Name: name, Value: value})
 	}
-	return nil
+	return err
 }
 
 // check validates what concerns more than one flag, and reports all mistakes.

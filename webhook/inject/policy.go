@@ -1,6 +1,10 @@
 package inject
 
 import (
+	"errors"
+	"slices"
+	"strings"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -42,6 +46,24 @@ type Policy struct {
 	FreeZones bool
 	// Protected namespaces are left alone whatever their labels say.
 	Protected []string
+}
+
+// AddEnv adds an entry NAME=VALUE for all injected containers to Env. It reports
+// true instead if the entry is one of ipmgr's settings, which package spec reads.
+func (p *Policy) AddEnv(entry string) (setting bool, _ error) {
+	name, value, ok := strings.Cut(entry, "=")
+	switch {
+	case !ok || name == "":
+		return false, errors.New("want NAME=VALUE")
+	case slices.Contains([]string{spec.EnvInterfaces, spec.EnvHostIP, "POD_NAME", "POD_NAMESPACE"}, name):
+		return false, errors.New("is filled in for each pod")
+	case slices.ContainsFunc(p.Env, func(e corev1.EnvVar) bool { return e.Name == name }):
+		return false, errors.New("is given twice")
+	case strings.HasPrefix(name, "IPMGR_"):
+		return true, nil
+	}
+	p.Env = append(p.Env, corev1.EnvVar{Name: name, Value: value})
+	return false, nil
 }
 
 // WebIdentity gives the injected container, and no other one of the pod, AWS

@@ -2,13 +2,10 @@ package kubectl
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
@@ -58,16 +55,11 @@ func parseInject(arguments []string, version string, streams Streams) (*injectOp
 }
 
 func (o *injectOptions) environment(text string) error {
-	name, value, ok := strings.Cut(text, "=")
-	switch {
-	case !ok || name == "":
-		return errors.New("want NAME=VALUE")
-	case strings.HasPrefix(name, "IPMGR_"):
+	setting, err := o.policy.AddEnv(text)
+	if setting {
 		o.settings = append(o.settings, text)
-	default:
-		o.policy.Env = append(o.policy.Env, corev1.EnvVar{Name: name, Value: value})
 	}
-	return nil
+	return err
 }
 
 // injectFiles is the command "inject".

@@ -130,6 +130,8 @@ func TestMistakesInFlagsAreTold(t *testing.T) {
 		{"check -f - --context prod", "reading the kubeconfig"},
 		{"inject -f a --sidecar-style side", "want \"native\" or \"container\""},
 		{"inject -f a --env X", "want NAME=VALUE"},
+		{"inject -f a --env POD_NAME=p", "is filled in for each pod"},
+		{"inject -f a --env A=1 --env A=2", "is given twice"},
 		{"inject -f a --env IPMGR_TIMEOUT=soon", "IPMGR_TIMEOUT"},
 	} {
 		t.Run(c.line, func(t *testing.T) {
