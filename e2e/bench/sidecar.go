@@ -17,7 +17,10 @@ import (
 )
 
 const (
-	moves    = 40
+	moves = 40
+	// floats is how many addresses move: what was assigned stays on the ENI,
+	// which has room for 30.
+	floats   = 20
 	moveGap  = 150 * time.Millisecond
 	restTime = 20 * time.Second
 	// settleTime lets connections that fall idle be closed before it is at rest.
@@ -61,7 +64,7 @@ func floating(ctx context.Context, b *bench) error {
 	defer stop(cmd)
 	var delays []time.Duration
 	for i := range moves {
-		vip := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 10, 1, byte(100 + i)}), 32)
+		vip := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 10, 1, byte(100 + i%floats)}), 32)
 		added := time.Now()
 		if err := pod.AddAddr("net1", vip); err != nil {
 			return err
@@ -82,11 +85,11 @@ func floating(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// arrival is when EC2 was asked to assign addr.
+// arrival is when EC2 was asked to assign addr, and did.
 func arrival(w *world, addr netip.Addr) (time.Time, bool) {
 	for _, call := range w.sim.Calls(true) {
 		for _, value := range call.Params {
-			if call.Action == "AssignPrivateIpAddresses" && value == addr.String() {
+			if call.Action == "AssignPrivateIpAddresses" && value == addr.String() && call.Result == "ok" {
 				return call.At, true
 			}
 		}

@@ -160,7 +160,7 @@ func finish(cmd *exec.Cmd) error {
 	return nil
 }
 
-// median of values, which must not be empty, and another percentile.
+// percentile of values, which must not be empty.
 func percentile(values []time.Duration, percent int) time.Duration {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[min(len(sorted)-1, len(sorted)*percent/100)]
