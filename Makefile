@@ -70,7 +70,7 @@ test: go compiler control-plane ## Run all tests, with the race detector, in ran
 	@go -C e2e/tools test -shuffle=on ./...
 
 .PHONY: chart-test
-chart-test: go ## Render the Helm chart in a matrix of values and judge what comes out.
+chart-test: go control-plane ## Render the Helm chart in a matrix of values, install it, judge both.
 	@helm=$$($(TOOLS) helm); HELM=$$helm go test -count=1 -shuffle=on $(TESTARGS) ./e2e/chart/...
 
 .PHONY: fuzz
