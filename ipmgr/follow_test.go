@@ -330,6 +330,26 @@ func TestFollowEndsTheReleasesUnderWay(t *testing.T) {
 	})
 }
 
+// The address may go to a neighbour and SIGTERM come before the kernel's event
+// was read.
+func TestFollowLooksAtThePodOnceMoreBeforeItReleasesEverything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVPC()
+		c, p := newCloud(v, "eni-1"), newPod("10.10.1.81", vip)
+		p.neighbours[vip] = true
+		stop := follow(t, manager(p, c, func(s *spec.Settings) { s.Release = true }))
+		time.Sleep(time.Second)
+		p.mu.Lock()
+		p.addrs = p.addrs[:1] // nobody is told
+		p.mu.Unlock()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		wantOwner(t, v, vip, "eni-1")
+		wantOwner(t, v, "10.10.1.81", "")
+	})
+}
+
 func TestFollowReleasesAnAddressThatLeftWhileItWasClaimed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVPC()

@@ -75,6 +75,7 @@ func (m *Manager) Follow(ctx context.Context) error {
 	l := newLoop(m, spec.Sidecar)
 	err := l.run(ctx, func() bool { return false })
 	if m.Settings.Release {
+		l.list(ctx) // what left since is given back like any address that leaves
 		l.releaseAll(context.WithoutCancel(ctx))
 	}
 	if l.wasReady {
