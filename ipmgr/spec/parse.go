@@ -78,12 +78,13 @@ func Environ(s Settings) []string {
 }
 
 // unknown reports misspelt settings. Kubernetes itself adds variables of the
-// forms IPMGR_SERVICE_HOST and IPMGR_PORT_80_TCP for a Service called "ipmgr"
-// or "ipmgr-x"; those are no settings.
+// forms IPMGR_SERVICE_HOST, IPMGR_PORT=tcp://10.96.0.7:80 and IPMGR_PORT_80_TCP
+// for a Service called "ipmgr" or "ipmgr-x"; those are no settings.
 func unknown(values map[string]string) []error {
 	var errs []error
-	for name := range values {
-		serviceLink := strings.Contains(name, "_SERVICE_") || strings.HasSuffix(name, "_PORT") || strings.Contains(name, "_PORT_")
+	for name, value := range values {
+		serviceLink := strings.Contains(name, "_SERVICE_") || strings.Contains(name, "_PORT_") ||
+			strings.HasSuffix(name, "_PORT") && strings.Contains(value, "://")
 		if !serviceLink {
 			errs = append(errs, fmt.Errorf("%s: no such setting", name))
 		}

@@ -106,6 +106,12 @@ func TestParseIgnoresKubernetesServiceLinks(t *testing.T) {
 	}
 }
 
+func TestParseDoesNotTakeAMisspeltSettingForAServiceLink(t *testing.T) {
+	if _, err := spec.Parse([]string{"IPMGR_METRICS_PORT=9100"}); err == nil {
+		t.Error("IPMGR_METRICS_PORT is no setting and is accepted")
+	}
+}
+
 // FuzzParse looks for settings that do not survive the way through the
 // environment of the injected container.
 func FuzzParse(f *testing.F) {
