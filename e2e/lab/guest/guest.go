@@ -27,6 +27,8 @@ type Config struct {
 	Modules string
 	// Load are the modules to load.
 	Load []string
+	// Empty are directories that begin empty, whatever the host has there.
+	Empty []string
 	// Binds are files of the host that appear in the worker: path there to
 	// path on the host.
 	Binds map[string]string

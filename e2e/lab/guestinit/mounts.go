@@ -58,12 +58,19 @@ func makeRoot(c guest.Config) error {
 	if err := mountAll(workerMounts()); err != nil {
 		return err
 	}
+	for _, dir := range c.Empty {
+		if err := os.MkdirAll(newRoot+dir, worldReadable); err != nil {
+			return err
+		}
+		if err := mountAll([]mount{tmpfs(dir, "755")}); err != nil {
+			return err
+		}
+	}
 	return bindFiles(c.Binds)
 }
 
 // workerMounts are in the order in which they depend on each other.
 func workerMounts() []mount {
-	tmpfs := func(dir, mode string) mount { return mount{"tmpfs", newRoot + dir, "tmpfs", 0, "mode=" + mode} }
 	return []mount{
 		{"proc", newRoot + "/proc", "proc", 0, ""},
 		{"sysfs", newRoot + "/sys", "sysfs", 0, ""},
@@ -72,6 +79,8 @@ func workerMounts() []mount {
 		tmpfs("/run", "755"), tmpfs("/tmp", "1777"), tmpfs("/var/lib", "755"), tmpfs("/var/log", "755"),
 	}
 }
+
+func tmpfs(dir, mode string) mount { return mount{"tmpfs", newRoot + dir, "tmpfs", 0, "mode=" + mode} }
 
 // bindFiles shows files of the host at places of the worker. The new root's
 // own view of them may be hidden by a mount above.

@@ -80,6 +80,7 @@ var (
 func (n Node) Guest() (guest.Config, error) {
 	c := guest.Config{
 		Name: n.Name, Modules: n.Modules, Load: []string{"overlay", "ipv6", "veth", "ipvlan"},
+		Empty: []string{"/etc/cni", "/etc/containerd", kubernetes, "/opt/cni"},
 		Binds: map[string]string{images: n.Images}, Links: map[string]string{},
 		Covers: map[string]string{"/proc/cpuinfo": cpuinfo}, Interfaces: n.Interfaces, Gateway: n.Gateway,
 		Sysctls:  map[string]string{"net.ipv4.ip_forward": "1", "net.ipv4.conf.all.rp_filter": "0"},

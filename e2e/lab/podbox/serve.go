@@ -15,6 +15,7 @@ func serve(address string) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /addresses", addresses)
 	mux.HandleFunc("GET /ping", pingFor)
+	mux.HandleFunc("GET /metadata", metadataFor)
 	server := &http.Server{Addr: address, Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	return server.ListenAndServe()
 }

@@ -44,7 +44,7 @@ func (l *Lab) gather(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	a.programs[node.Init] = l.path(node.Init)
+	a.programs[node.Init], a.programs["podbox"] = l.path(node.Init), l.path("podbox")
 	return l.writeImages()
 }
 

@@ -2,6 +2,7 @@ package testbed
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -52,13 +53,18 @@ func whereaboutsCRDs(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/k8snetworkplumbingwg/whereabouts")
+	// The program may be in the cache although its module is not.
+	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", "github.com/k8snetworkplumbingwg/whereabouts")
 	cmd.Dir = filepath.Join(tools, "whereabouts")
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("find the module of whereabouts: %w", err)
+		return "", fmt.Errorf("get the module of whereabouts: %w: %s", err, out)
 	}
-	return filepath.Join(strings.TrimSpace(string(out)), "doc", "crds"), nil
+	var module struct{ Dir string }
+	if err := json.Unmarshal(out, &module); err != nil {
+		return "", fmt.Errorf("get the module of whereabouts: %w", err)
+	}
+	return filepath.Join(module.Dir, "doc", "crds"), nil
 }
 
 func multusRules() []rbacv1.PolicyRule {

@@ -122,16 +122,13 @@ func (l *Lab) awaitReady(ctx context.Context) error {
 	return nil
 }
 
-// alive says which kernel has ended.
+// alive says which kernels have ended, and how.
 func (l *Lab) alive() error {
-	for name, k := range l.kernels {
-		select {
-		case <-k.Over():
-			return errors.Join(fmt.Errorf("%s ended", name), k.Err())
-		default:
-		}
+	var errs []error
+	for _, k := range l.kernels {
+		errs = append(errs, k.Err())
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func isReady(n *corev1.Node) bool {

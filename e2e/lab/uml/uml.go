@@ -127,20 +127,24 @@ func memoryDir() string {
 // Over is closed when the kernel has ended.
 func (k *Kernel) Over() <-chan struct{} { return k.over }
 
-// Err says how a kernel ended; nil as long as it runs, or if it halted itself.
+// errHalted is the end of a kernel that its first program halted.
+var errHalted = errors.New("it has halted")
+
+// Err says how a kernel ended; nil as long as it runs.
 func (k *Kernel) Err() error {
 	select {
 	case <-k.over:
 	default:
 		return nil
 	}
-	if k.err == nil {
-		return nil
+	how := k.err
+	if how == nil {
+		how = errHalted
 	}
 	text, _ := os.ReadFile(k.spec.Console()) // best effort: the state is the message
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	return fmt.Errorf("kernel of %s ended: %w; the end of its console:\n%s",
-		k.spec.Name, k.err, strings.Join(lines[max(0, len(lines)-15):], "\n"))
+		k.spec.Name, how, strings.Join(lines[max(0, len(lines)-15):], "\n"))
 }
 
 // Stop ends the kernel as a power cut does and waits until nothing of it is
