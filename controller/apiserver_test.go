@@ -399,6 +399,9 @@ func createsAndDeletes(t *testing.T, c *cluster) {
 	if *pool.Status.Used != 2 || *pool.Status.Free != 62 || condition(pool, synced) != "True/Synced" {
 		t.Errorf("status: %+v", pool.Status)
 	}
+	if pool.Spec.AvailabilityZone != "us-west-2a" || pool.Spec.SubnetCIDR != "10.1.0.0/24" || pool.Status.ObservedGeneration != pool.Generation {
+		t.Errorf("the subnet is not filled in: %+v, generation %d of %d", pool.Spec, pool.Status.ObservedGeneration, pool.Generation)
+	}
 	w.delete("pool")
 	w.eventually("the object is gone", func() bool { return w.get("pool") == nil })
 	if left := w.reservations("subnet-a"); len(left) > 0 {

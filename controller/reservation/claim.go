@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -46,7 +47,7 @@ func (r *Reconciler) claim(ctx context.Context, view *snapshot, o *v1alpha1.Rese
 			return errors.Join(err, r.writeStatus(ctx, o, view.at, func(s *v1alpha1.ReservedCIDRStatus) { refused.show(s, o) }))
 		}
 	}
-	if err := r.hold(ctx, o); err != nil {
+	if err := errors.Join(r.hold(ctx, o), r.place(ctx, view, made.CIDR, o)); err != nil {
 		return err
 	}
 	return r.writeStatus(ctx, o, view.at, func(s *v1alpha1.ReservedCIDRStatus) {
@@ -97,6 +98,25 @@ func (r *Reconciler) afterFailure(ctx context.Context, view *snapshot, o *v1alph
 		return made, refusal{}, nil
 	}
 	return made, refused, failure
+}
+
+// place fills in what o leaves out of its subnet: networks are checked against
+// it, and pods are kept in its zone. What the owner wrote stays.
+func (r *Reconciler) place(ctx context.Context, view *snapshot, cidr netip.Prefix, o *v1alpha1.ReservedCIDR) error {
+	before := o.DeepCopy()
+	if block, inside := view.subnet.Around(cidr); inside && o.Spec.SubnetCIDR == "" {
+		o.Spec.SubnetCIDR = block.String()
+	}
+	if o.Spec.AvailabilityZone == "" {
+		o.Spec.AvailabilityZone = view.subnet.Zone
+	}
+	if o.Spec == before.Spec {
+		return nil
+	}
+	if err := r.Client.Patch(ctx, o, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("writing the subnet's zone and CIDR to ReservedCIDR %s: %w", o.Name, err)
+	}
+	return nil
 }
 
 // hold sets the finalizer.

@@ -243,6 +243,27 @@ func TestOfTwoWishesTheOlderIsGranted(t *testing.T) {
 	})
 }
 
+func TestWhatAnObjectLeavesOutOfItsSubnetIsFilledIn(t *testing.T) {
+	virtually(t, "once its reservation is made", func(t bubble) {
+		silent, outspoken := wish("silent", "10.1.0.64/26"), wish("outspoken", "10.1.1.0/26")
+		outspoken.Spec.AvailabilityZone, outspoken.Spec.SubnetCIDR = "us-west-2d", "10.1.0.0/20"
+		r := newRig(t, silent, outspoken, wish("refused", "10.2.0.0/26"))
+		r.pass()
+		r.pass()
+		for name, want := range map[string][2]string{
+			"silent": {"us-west-2a", "10.1.0.0/16"}, "outspoken": {"us-west-2d", "10.1.0.0/20"}, "refused": {},
+		} {
+			o := r.get(name)
+			if got := [2]string{o.Spec.AvailabilityZone, o.Spec.SubnetCIDR}; got != want {
+				t.Errorf("%s: zone and CIDR %q, want %q", name, got, want)
+			}
+		}
+		if got := condition(r.get("silent"), v1alpha1.ConditionReserved); got.Status != metav1.ConditionTrue {
+			t.Errorf("condition %+v", got)
+		}
+	})
+}
+
 func TestMirroredObjectsAreRestored(t *testing.T) {
 	virtually(t, "after edits", func(t bubble) {
 		r := newRig(t)

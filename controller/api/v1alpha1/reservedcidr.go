@@ -61,8 +61,9 @@ type Source string
 
 // The sources of objects.
 const (
-	// Manual objects are written by people and charts; the controller changes
-	// nothing of them but the status and finalizer of those that say create.
+	// Manual objects are written by people and charts. Of those that say create
+	// the controller writes status and finalizer, and fills in the subnet's CIDR
+	// and zone where they are left out; of others it changes nothing.
 	Manual Source = "manual"
 	// AWS objects mirror a reservation in EC2 and are the controller's.
 	AWS Source = "aws"
