@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -51,11 +52,17 @@ func startCluster(t *testing.T) *cluster {
 	return c
 }
 
-// helm runs helm on the cluster.
-func (c *cluster) helm(t *testing.T, arguments ...string) {
+// helm runs helm on the cluster and wants each of words in what it says.
+func (c *cluster) helm(t *testing.T, arguments []string, words ...string) {
 	t.Helper()
-	if said, err := helm(t, append(arguments, "--kubeconfig", c.Kubeconfig(), "--namespace", namespace)...); err != nil {
+	said, err := helm(t, append(arguments, "--kubeconfig", c.Kubeconfig(), "--namespace", namespace)...)
+	if err != nil {
 		t.Fatalf("helm %s: %v\n%s", arguments[0], err, said)
+	}
+	for _, word := range words {
+		if !strings.Contains(said, word) {
+			t.Errorf("helm %s does not say %q:\n%s", arguments[0], word, said)
+		}
 	}
 }
 
@@ -137,8 +144,11 @@ func eventually(t *testing.T, what string, holds func() error) {
 func (c *cluster) waits(t *testing.T) error {
 	t.Helper()
 	err := c.start(t.Context(), "net1")
-	if err == nil || !strings.Contains(err.Error(), "namespaces.multus-ipmgr.io") {
-		return fmt.Errorf("a pod with networks was answered: %v", err)
+	switch {
+	case err == nil:
+		return errors.New("a pod with networks was admitted")
+	case !strings.Contains(err.Error(), "namespaces.multus-ipmgr.io"):
+		return fmt.Errorf("a pod with networks was refused for another reason: %w", err)
 	}
 	return nil
 }
@@ -148,7 +158,8 @@ func TestChartInstallsUpgradesAndLeavesNothingBehind(t *testing.T) {
 	if err := c.start(t.Context(), "net1"); err != nil {
 		t.Fatalf("before the installation: %v", err)
 	}
-	c.helm(t, append([]string{"install", "--create-namespace"}, c.release(t)...)...)
+	c.helm(t, append([]string{"install", "--create-namespace"}, c.release(t)...),
+		"kubectl -n "+namespace+" rollout status deployment/multus-ipmgr-webhook", "multus-ipmgr.io/inject=enabled", "kubectl get reservedcidrs")
 	want := []string{
 		"serviceaccounts multus-ipmgr-controller", "serviceaccounts multus-ipmgr-webhook", "services multus-ipmgr-webhook",
 		"deployments multus-ipmgr-controller", "deployments multus-ipmgr-webhook",
@@ -168,13 +179,13 @@ func TestChartInstallsUpgradesAndLeavesNothingBehind(t *testing.T) {
 	}
 	c.rights(t)
 
-	c.helm(t, append([]string{"upgrade"}, c.release(t, "--set", "webhook.replicas=3,reservedCIDRs[0].availabilityZone=us-west-2a")...)...)
+	c.helm(t, append([]string{"upgrade"}, c.release(t, "--set", "webhook.replicas=3,reservedCIDRs[0].availabilityZone=us-west-2a")...), "helm show crds")
 	deployment, err := c.client.AppsV1().Deployments(namespace).Get(t.Context(), "multus-ipmgr-webhook", metav1.GetOptions{})
 	if err != nil || *deployment.Spec.Replicas != 3 {
 		t.Errorf("upgraded to %v, error %v", deployment.Spec, err)
 	}
 
-	c.helm(t, "uninstall", "multus-ipmgr")
+	c.helm(t, []string{"uninstall", "multus-ipmgr"})
 	if diff := cmp.Diff([]string{}, c.ours(t)); diff != "" {
 		t.Errorf("left behind (-want +got):\n%s", diff)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strconv"
 	"time"
@@ -15,10 +16,27 @@ func choose(ctx context.Context, o order) (engine, error) {
 	if dockerAnswers(ctx) {
 		return docker{o}, nil
 	}
-	if _, err := exec.LookPath("buildah"); err != nil {
-		return nil, errors.New("no docker daemon answers and there is no buildah: sudo apt-get install buildah")
+	if err := needBuildah(ctx, os.Geteuid() == 0); err != nil {
+		return nil, err
 	}
 	return newBuildah(ctx, o)
+}
+
+// needBuildah installs buildah where it is missing and root asks.
+func needBuildah(ctx context.Context, root bool) error {
+	if _, err := exec.LookPath("buildah"); err == nil {
+		return nil
+	}
+	missing := errors.New("no docker daemon answers and there is no buildah: sudo apt-get install buildah")
+	if _, err := exec.LookPath("apt-get"); err != nil || !root {
+		return missing
+	}
+	for _, arguments := range [][]string{{"update", "-qq"}, {"install", "-qq", "-y", "--no-install-recommends", "buildah"}} {
+		if _, err := command(ctx, "", "apt-get", arguments...); err != nil {
+			return fmt.Errorf("%w: %w", missing, err)
+		}
+	}
+	return nil
 }
 
 func dockerAnswers(ctx context.Context) bool {
@@ -66,6 +84,7 @@ func command(ctx context.Context, dir, name string, arguments ...string) (string
 	cmd := exec.CommandContext(ctx, name, arguments...)
 	var out, said bytes.Buffer
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &said
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 	if err := cmd.Run(); err != nil {
 		text := append(out.Bytes(), said.Bytes()...)
 		return "", fmt.Errorf("%s %s: %w\n%s", name, arguments[0], err, text[max(0, len(text)-4000):])
