@@ -215,6 +215,30 @@ func TestEC2StandsInWhileIMDSFails(t *testing.T) {
 	})
 }
 
+// A role may be allowed to assign addresses and nothing else: IMDS shows the
+// ENIs. That IMDS fails for a moment must not end an init container for good.
+func TestEC2ThatMayNotStandInIsNoRefusalWhileIMDSFails(t *testing.T) {
+	t.Parallel()
+	denied := vpcsim.Fault{Action: "DescribeNetworkInterfaces", Code: "UnauthorizedOperation", Status: 403}
+	pod := onLink(macEth1, "10.10.1.70")
+	inVPC(t, nil, func(r *rig) {
+		r.attached(pod, eth1())
+		r.set(`{"imds":"failing"}`)
+		r.inject(denied)
+		_, err := r.cloud.Attached(r.t.Context(), pod)
+		if diff := gocmp.Diff(outcome{"UnauthorizedOperation", false}, outcomeOf(r.t, err)); diff != "" {
+			r.t.Errorf("outcome (-want +got):\n%s", diff)
+		}
+	})
+	inVPC(t, hopLimit1, func(r *rig) {
+		r.inject(denied)
+		_, err := r.cloud.Attached(r.t.Context(), pod)
+		if diff := gocmp.Diff(outcome{"UnauthorizedOperation", true}, outcomeOf(r.t, err)); diff != "" {
+			r.t.Errorf("outcome where IMDS never answers (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestDiscoveryByIMDSOnlySaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	inVPC(t, func(s *setup) { onlyIMDS(s); hopLimit1(s) }, func(r *rig) {

@@ -23,6 +23,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/imds"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/roots"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/wire"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
@@ -158,7 +159,24 @@ func (c *Cloud) Attached(ctx context.Context, addrs []plan.Address) ([]plan.ENI,
 	if errors.Is(err, imds.ErrUnavailable) && c.registry.firstFallback() {
 		c.opts.Logger.Info("instance metadata does not answer, EC2 is asked instead", "error", err)
 	}
-	return c.attachedByEC2(ctx, addrs)
+	enis, stood := c.attachedByEC2(ctx, addrs)
+	if c.imds.Answered() && !errors.Is(err, imds.ErrNotFound) {
+		stood = untilIMDSAnswers(stood, err)
+	}
+	return enis, stood
+}
+
+// untilIMDSAnswers is a refusal of EC2's that does not last, because IMDS will
+// answer again: a role that may assign, and not describe, needs no EC2 to look.
+func untilIMDSAnswers(refusal, failed error) error {
+	told, ok := errors.AsType[*fault.Error](refusal)
+	if !ok || !told.Permanent {
+		return refusal
+	}
+	transient := *told
+	transient.Permanent = false
+	transient.Err = fmt.Errorf("%w; EC2 was asked because of: %w", told.Err, failed)
+	return &transient
 }
 
 // Owner names the ENI that holds addr, or "" when none does. It looks in the

@@ -141,6 +141,14 @@ func Lines(value string) []string {
 	return items
 }
 
+// Answered reports whether the service ever granted a token: what fails then
+// fails for a while only.
+func (c *Client) Answered() bool {
+	<-c.turn
+	defer func() { c.turn <- struct{}{} }()
+	return c.answered
+}
+
 // currentToken returns a token other than stale, and fetches one when needed.
 func (c *Client) currentToken(ctx context.Context, stale string) (string, error) {
 	select {
