@@ -73,6 +73,12 @@ test: go compiler control-plane ## Run all tests, with the race detector, in ran
 chart-test: go control-plane ## Render the Helm chart in a matrix of values, install it, judge both.
 	@helm=$$($(TOOLS) helm); HELM=$$helm go test -count=1 -shuffle=on $(TESTARGS) ./e2e/chart/...
 
+.PHONY: lab
+lab: go ## Play the scenarios on real kubelets in a simulated VPC. See docs/lab.md.
+#: Needs Debian's user-mode-linux and runc. TESTARGS='-run Metadata' chooses.
+	@go -C e2e/lab test ./...
+	@go -C e2e/lab test -tags lab -count=1 -timeout 60m -v $(TESTARGS) ./scenario
+
 .PHONY: fuzz
 fuzz: go ## Fuzz every parser for FUZZTIME (20s).
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file target; do \

@@ -42,6 +42,8 @@ const usage = `usage: lab [--dir DIR] COMMAND
   up [--workers N]       start the lab and keep it until Ctrl-C or down
   status                 say what runs
   shell NODE [COMMAND]   run a command, or a shell without terminal, in a worker
+  pcap [ENI]             write the frames of an ENI, or of all, until Ctrl-C:
+                         lab pcap eni-w1-eth1 | tcpdump -nr -
   down                   end the lab
 
 `
@@ -65,6 +67,8 @@ func run(ctx context.Context, args []string) error {
 		return status(ctx, *dir, os.Stdout)
 	case len(rest) == 1 && rest[0] == "down":
 		return down(ctx, *dir, os.Stdout)
+	case len(rest) >= 1 && rest[0] == "pcap":
+		return pcap(ctx, *dir, rest[1:], os.Stdout)
 	case len(rest) >= 2 && rest[0] == "shell":
 		return shell(ctx, *dir, rest[1], rest[2:])
 	}

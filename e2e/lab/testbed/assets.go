@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/image"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/node"
@@ -31,7 +32,12 @@ func (l *Lab) gather(ctx context.Context) (err error) {
 	a := &l.assets
 	a.modules = modulesDir
 	if a.kernel, a.runc, err = installed(); err != nil {
-		return err
+		if err := l.install(ctx, err); err != nil {
+			return err
+		}
+		if a.kernel, a.runc, err = installed(); err != nil {
+			return err
+		}
 	}
 	if a.preload, err = uml.Preload(ctx, l.options.Dir); err != nil {
 		return err
@@ -54,11 +60,28 @@ func installed() (kernel, runc string, err error) {
 	runc, missing2 := exec.LookPath("runc")
 	_, missing3 := os.Stat(modulesDir)
 	if err := errors.Join(missing, missing2, missing3); err != nil {
-		return "", "", fmt.Errorf("%w\nInstall it with: sudo apt-get install --no-install-recommends user-mode-linux runc", err)
+		return "", "", err
 	}
 	kernel, err1 := filepath.Abs(kernel)
 	runc, err2 := filepath.Abs(runc)
 	return kernel, runc, errors.Join(err1, err2)
+}
+
+// install installs the packages whose lack is the cause, if this process may.
+func (l *Lab) install(ctx context.Context, cause error) error {
+	command := []string{"apt-get", "install", "-y", "--no-install-recommends", "user-mode-linux", "runc"}
+	if _, err := exec.LookPath(command[0]); err != nil || os.Geteuid() != 0 {
+		return fmt.Errorf("%w\nInstall what is missing with: sudo %s", cause, strings.Join(command, " "))
+	}
+	for _, args := range [][]string{{"apt-get", "update", "-qq"}, command} {
+		l.say("%s", strings.Join(args, " "))
+		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+	return nil
 }
 
 // compile builds one of this module's programs into the lab's directory.

@@ -35,10 +35,9 @@ func (l *Lab) Status(ctx context.Context) Status {
 
 // state tells how a worker is.
 func (l *Lab) state(ctx context.Context, worker string) string {
-	select {
-	case <-l.kernels[worker].Over():
+	kernel, ok := l.kernels[worker]
+	if !ok || kernel.Err() != nil {
 		return "its kernel has ended"
-	default:
 	}
 	kube, err := client.NewForConfig(l.Config())
 	if err != nil {

@@ -40,7 +40,7 @@ const Image = "docker.io/lab/podbox:1"
 // planeDir is the control plane's directory.
 const planeDir = "controlplane"
 
-// Lab is a running lab.
+// Lab is a running lab, for one goroutine at a time.
 type Lab struct {
 	options   Options
 	temporary bool

@@ -87,6 +87,27 @@ func (l *Lab) guest(w worker) (guest.Config, error) {
 	}.Guest()
 }
 
+// Crash ends a worker's kernel as a power cut does. What it had is lost.
+func (l *Lab) Crash(ctx context.Context, worker string) error {
+	kernel, ok := l.kernels[worker]
+	if !ok {
+		return fmt.Errorf("there is no worker %s", worker)
+	}
+	delete(l.kernels, worker)
+	return kernel.Stop(ctx)
+}
+
+// Boot starts a worker that Crash has ended and returns at once. It joins the
+// cluster again under its name.
+func (l *Lab) Boot(worker string) error {
+	for _, w := range l.workers {
+		if w.name == worker && l.kernels[worker] == nil {
+			return l.boot(w)
+		}
+	}
+	return fmt.Errorf("there is no worker %s, or it runs", worker)
+}
+
 const (
 	// readyTimeout is for a busy machine; workers take 20 s on an idle one.
 	readyTimeout = 5 * time.Minute
@@ -95,31 +116,39 @@ const (
 
 // awaitReady waits until all workers are Ready, or a kernel has ended.
 func (l *Lab) awaitReady(ctx context.Context) error {
-	nodes, err := client.NewForConfig(l.Config())
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	for _, w := range l.workers {
+		if err := l.AwaitNode(ctx, w.name, true); err != nil {
+			return err
+		}
+		l.say("%s is Ready", w.name)
+	}
+	return nil
+}
+
+// AwaitNode waits until a worker is Ready, or until it is not.
+func (l *Lab) AwaitNode(ctx context.Context, worker string, ready bool) error {
+	kube, err := client.NewForConfig(l.Config())
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
-	for waiting := l.workers; len(waiting) > 0; {
+	for {
+		n, err := kube.CoreV1().Nodes().Get(ctx, worker, metav1.GetOptions{})
+		if err == nil && isReady(n) == ready {
+			return nil
+		}
 		if err := l.alive(); err != nil {
 			return err
-		}
-		n, err := nodes.CoreV1().Nodes().Get(ctx, waiting[0].name, metav1.GetOptions{})
-		if err == nil && isReady(n) {
-			l.say("%s is Ready: kubelet %s, %s", n.Name, n.Status.NodeInfo.KubeletVersion, n.Status.NodeInfo.ContainerRuntimeVersion)
-			waiting = waiting[1:]
-			continue
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not Ready: %w; last: %w; see %s", waiting[0].name, ctx.Err(), err, l.options.Dir)
+			return fmt.Errorf("wait until %s is Ready (%t): %w; last: %w; see %s", worker, ready, ctx.Err(), err, l.options.Dir)
 		}
 	}
-	return nil
 }
 
 // alive says which kernels have ended, and how.
