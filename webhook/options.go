@@ -128,8 +128,9 @@ func (p *optionParser) value(name, usage string, parse func(string) error) {
 }
 
 func (p *optionParser) environment(text string) error {
-	setting, err := p.options.Policy.AddEnv(text)
-	if setting {
+	policy := &p.options.Policy
+	env, setting, err := inject.AddEnv(policy.Env, text)
+	if policy.Env = env; setting {
 		p.settings = append(p.settings, text)
 	}
 	return err

@@ -48,22 +48,22 @@ type Policy struct {
 	Protected []string
 }
 
-// AddEnv adds an entry NAME=VALUE for all injected containers to Env. It reports
-// true instead if the entry is one of ipmgr's settings, which package spec reads.
-func (p *Policy) AddEnv(entry string) (setting bool, _ error) {
+// AddEnv adds an entry NAME=VALUE to what is passed on to all injected
+// containers. It reports true instead if the entry is one of ipmgr's settings,
+// which package spec reads.
+func AddEnv(env []corev1.EnvVar, entry string) (_ []corev1.EnvVar, setting bool, _ error) {
 	name, value, ok := strings.Cut(entry, "=")
 	switch {
 	case !ok || name == "":
-		return false, errors.New("want NAME=VALUE")
+		return env, false, errors.New("want NAME=VALUE")
 	case slices.Contains([]string{spec.EnvInterfaces, spec.EnvHostIP, "POD_NAME", "POD_NAMESPACE"}, name):
-		return false, errors.New("is filled in for each pod")
-	case slices.ContainsFunc(p.Env, func(e corev1.EnvVar) bool { return e.Name == name }):
-		return false, errors.New("is given twice")
+		return env, false, errors.New("is filled in for each pod")
+	case slices.ContainsFunc(env, func(e corev1.EnvVar) bool { return e.Name == name }):
+		return env, false, errors.New("is given twice")
 	case strings.HasPrefix(name, "IPMGR_"):
-		return true, nil
+		return env, true, nil
 	}
-	p.Env = append(p.Env, corev1.EnvVar{Name: name, Value: value})
-	return false, nil
+	return append(env, corev1.EnvVar{Name: name, Value: value}), false, nil
 }
 
 // WebIdentity gives the injected container, and no other one of the pod, AWS

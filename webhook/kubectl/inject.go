@@ -55,8 +55,8 @@ func parseInject(arguments []string, version string, streams Streams) (*injectOp
 }
 
 func (o *injectOptions) environment(text string) error {
-	setting, err := o.policy.AddEnv(text)
-	if setting {
+	env, setting, err := inject.AddEnv(o.policy.Env, text)
+	if o.policy.Env = env; setting {
 		o.settings = append(o.settings, text)
 	}
 	return err
