@@ -141,9 +141,9 @@ func TestFollowBacksOffWhenTwoPodsFightOverAnAddress(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		stop2 := follow(t, m2)
 		time.Sleep(10 * time.Minute)
-		early := len(v.history)
+		early := len(v.changes())
 		time.Sleep(50 * time.Minute)
-		late := len(v.history) - early
+		late := len(v.changes()) - early
 		if early < 3 || late > 5*early {
 			t.Errorf("%d moves in the first ten minutes, %d in the next fifty: want both to try again, ever more slowly", early, late)
 		}

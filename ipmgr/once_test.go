@@ -189,8 +189,8 @@ func TestOnceChangesNothingInADryRun(t *testing.T) {
 		if err := m.Once(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if len(v.history) != 0 || len(c.tries()) != 0 {
-			t.Errorf("a dry run changed %v with %d assignments", v.history, len(c.tries()))
+		if len(v.changes()) != 0 || len(c.tries()) != 0 {
+			t.Errorf("a dry run changed %v with %d assignments", v.changes(), len(c.tries()))
 		}
 	})
 }

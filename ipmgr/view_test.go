@@ -28,8 +28,8 @@ func TestFollowLooksForTheENIOfAnInterfaceThatHadNoAddress(t *testing.T) {
 		p.add(vip, "net2", "02:00:00:00:00:02")
 		time.Sleep(time.Second)
 		wantOwner(t, v, vip, "eni-2")
-		if slices.Contains(v.history, vip+" eni-1") {
-			t.Errorf("the address was on the wrong ENI: %q", v.history)
+		if slices.Contains(v.changes(), vip+" eni-1") {
+			t.Errorf("the address was on the wrong ENI: %q", v.changes())
 		}
 		_ = stop()
 	})

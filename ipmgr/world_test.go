@@ -38,6 +38,12 @@ func (v *vpc) get(ip string) string {
 	return v.owner[netip.MustParseAddr(ip)]
 }
 
+func (v *vpc) changes() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.history)
+}
+
 func (v *vpc) held(eni string) []netip.Addr {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -85,8 +91,11 @@ func (c *cloud) tries() []time.Time {
 }
 
 func (c *cloud) wait(ctx context.Context) error {
+	c.mu.Lock()
+	latency := c.latency
+	c.mu.Unlock()
 	select {
-	case <-time.After(c.latency):
+	case <-time.After(latency):
 		return nil
 	case <-ctx.Done():
 		return &fault.Error{Code: "Unreachable", Err: ctx.Err()}
