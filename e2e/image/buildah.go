@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // localBuilder is the image that takes the place of the Dockerfile's builder.
@@ -34,7 +35,7 @@ func newBuildah(ctx context.Context, o order) (*buildah, error) {
 		err = b.makeBuilder(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("builder image: %w", err), b.close())
+		return nil, errors.Join(fmt.Errorf("builder image: %w", err), b.close(ctx))
 	}
 	return b, nil
 }
@@ -42,7 +43,17 @@ func newBuildah(ctx context.Context, o order) (*buildah, error) {
 // String names the program.
 func (*buildah) String() string { return "buildah" }
 
-func (b *buildah) close() error { return os.RemoveAll(b.scratch) }
+// close ends what an interrupted build left, and deletes nothing while anything
+// is mounted below: that may be this machine's Go.
+func (b *buildah) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	_, err := b.run(ctx, "rm", "--all")
+	if left := unmountBelow(b.scratch); left != nil {
+		return errors.Join(err, fmt.Errorf("%s is left, as something is mounted there: %w", b.scratch, left))
+	}
+	return errors.Join(err, os.RemoveAll(b.scratch))
+}
 
 func (b *buildah) build(ctx context.Context, name, arch, file string) error {
 	image := "localhost/" + name + ":" + arch

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -65,7 +66,7 @@ type docker struct{ order order }
 // String names the program.
 func (docker) String() string { return "docker" }
 
-func (d docker) close() error { return nil }
+func (docker) close(context.Context) error { return nil }
 
 // build has no attestations added: they hold the time of the build, and the
 // bill of materials is written here.
@@ -85,6 +86,8 @@ func command(ctx context.Context, dir, name string, arguments ...string) (string
 	var out, said bytes.Buffer
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &said
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // so that it cleans up
+	cmd.WaitDelay = 20 * time.Second
 	if err := cmd.Run(); err != nil {
 		text := append(out.Bytes(), said.Bytes()...)
 		return "", fmt.Errorf("%s %s: %w\n%s", name, arguments[0], err, text[max(0, len(text)-4000):])

@@ -150,8 +150,8 @@ func TestBuilderHasMozillasAuthoritiesInOrder(t *testing.T) {
 // broken is an engine that builds nothing of use.
 type broken struct{ file string }
 
-func (broken) String() string { return "broken" }
-func (broken) close() error   { return nil }
+func (broken) String() string              { return "broken" }
+func (broken) close(context.Context) error { return nil }
 func (b broken) build(_ context.Context, _, _, file string) error {
 	return os.WriteFile(file, []byte(b.file), 0o600)
 }

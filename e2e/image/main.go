@@ -43,7 +43,7 @@ type engine interface {
 	// build leaves the OCI archive of an image in file.
 	build(ctx context.Context, name, arch, file string) error
 	// close removes what the engine needed.
-	close() error
+	close(ctx context.Context) error
 }
 
 func main() {
@@ -69,7 +69,7 @@ func run(ctx context.Context, arguments []string, output io.Writer) error {
 		return err
 	}
 	err = o.all(ctx, e)
-	if closing := e.close(); err == nil {
+	if closing := e.close(ctx); err == nil {
 		err = closing
 	}
 	return err
