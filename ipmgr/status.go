@@ -55,7 +55,7 @@ func (l *loop) publish() {
 		}
 		l.ready, l.wasReady = true, true
 	} else if !ready && l.ready {
-		l.Log.Warn("not all addresses are assigned", "error", s.Err)
+		l.Log.Info("not all addresses are assigned", "error", s.Err) // as for each floating address that appears
 		l.ready = false
 	}
 }
