@@ -41,22 +41,15 @@ func play(m *testing.M) int {
 	}
 	code := m.Run()
 	if code != 0 {
-		keepLogs(ctx)
+		if err := bed.SaveLogs(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "lab:", err)
+		}
 	}
 	if err := bed.Stop(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "lab:", err)
 		return 1
 	}
 	return code
-}
-
-// keepLogs saves what the lab's end would take away.
-func keepLogs(ctx context.Context) {
-	dir, err := os.MkdirTemp("", "lab-logs-")
-	if err == nil {
-		err = bed.CollectLogs(ctx, dir)
-	}
-	fmt.Fprintf(os.Stderr, "lab: logs are in %s (%v)\n", dir, err)
 }
 
 // act asks the podbox at a pod's first address, from outside of the workers.

@@ -25,12 +25,20 @@ func (l *Lab) Run(ctx context.Context, worker string, out io.Writer, args ...str
 // logTimeout bounds how long one worker's logs take.
 const logTimeout = 20 * time.Second
 
-// CollectLogs saves what Stop takes away in a directory: the workers' logs,
-// which are in their memory, their consoles, and the control plane's logs.
-func (l *Lab) CollectLogs(ctx context.Context, dir string) error {
+// SaveLogs saves what Stop takes away in a new directory, which it tells: the
+// workers' logs, which are in their memory, their consoles, and the control
+// plane's logs. It saves what it can, and the error says what it could not.
+func (l *Lab) SaveLogs(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "lab-logs-")
+	if err != nil {
+		return err
+	}
+	l.say("logs are kept in %s", dir)
 	var errs []error
 	for _, w := range l.workers {
-		errs = append(errs, l.collect(ctx, w.name, filepath.Join(dir, w.name+".log")))
+		if kernel, ok := l.kernels[w.name]; ok && kernel.Err() == nil {
+			errs = append(errs, l.collect(ctx, w.name, filepath.Join(dir, w.name+".log")))
+		}
 	}
 	for _, pattern := range []string{"*.console", planeDir + "/*.log"} {
 		files, err := filepath.Glob(l.path(pattern))

@@ -60,7 +60,8 @@ type Lab struct {
 func Start(ctx context.Context, o Options) (*Lab, error) {
 	l := &Lab{options: o, began: time.Now(), kernels: map[string]*uml.Kernel{}}
 	if err := l.start(ctx); err != nil {
-		return nil, errors.Join(err, l.Stop(context.WithoutCancel(ctx)))
+		ctx := context.WithoutCancel(ctx)
+		return nil, errors.Join(err, l.SaveLogs(ctx), l.Stop(ctx))
 	}
 	return l, nil
 }
