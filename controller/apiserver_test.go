@@ -70,6 +70,7 @@ func TestAgainstARealAPIServer(t *testing.T) {
 		{"a reservation that vanished is made again", makesAgain},
 		{"a refusal says what to do", explainsRefusals},
 		{"a reservation deleted under a NAD is told to its owner", tellsOwnersOfNADs},
+		{"a NAD that was there before the controller is not judged by half of the objects", judgesNADsOnceAllIsMirrored},
 		{"a subnet that is not selected is said to be so", explainsSelection},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, c) })
@@ -556,12 +557,12 @@ func tellsOwnersOfNADs(t *testing.T, c *cluster) {
 		t.Cleanup(func() { _ = w.admin.Delete(context.WithoutCancel(t.Context()), o) })
 	}
 	w.passes(2)
-	if got := w.events(); len(got) > 0 {
+	if got := w.events("core"); len(got) > 0 {
 		t.Errorf("events of NADs that nothing is wrong with: %v", got)
 	}
 	w.unreserve(id)
-	w.eventually("the owner is told", func() bool { return len(w.events()) == 1 })
-	if got := w.events()[0]; !strings.HasPrefix(got, "Warning core/pods NotReserved spec.config.ipam") {
+	w.eventually("the owner is told", func() bool { return len(w.events("core")) == 1 })
+	if got := w.events("core")[0]; !strings.HasPrefix(got, "Warning core/pods NotReserved spec.config.ipam") {
 		t.Errorf("event %q", got)
 	}
 	if text := r.metric("multus_ipmgr_nads_broken"); !strings.Contains(text, `{name="pods",namespace="core",rule="not-reserved"} 1`) {
@@ -569,18 +570,48 @@ func tellsOwnersOfNADs(t *testing.T, c *cluster) {
 	}
 	w.reserve("subnet-a", "10.1.0.64/27", nil)
 	w.eventually("the owner is told of the end", func() bool {
-		return slices.Contains(w.events(), "Normal core/pods ReservedAgain the addresses are reserved again")
+		return slices.Contains(w.events("core"), "Normal core/pods ReservedAgain the addresses are reserved again")
 	})
 	if text := r.metric("multus_ipmgr_nads_broken"); text != "" {
 		t.Errorf("metric after the end: %s", text)
 	}
 }
 
-// events returns the events of NADs.
-func (w *world) events() []string {
+// judgesNADsOnceAllIsMirrored installs the controller in a cluster with a NAD
+// whose reservation is among the last to be mirrored.
+func judgesNADsOnceAllIsMirrored(t *testing.T, c *cluster) {
+	t.Helper()
+	w := newWorld(t, c, many(600))
+	if err := c.plane.CreateNamespace(t.Context(), "early", nil); err != nil {
+		t.Fatal(err)
+	}
+	for name, bounds := range map[string]string{"good": `"10.1.36.226","range_end":"10.1.36.230"`, "bad": `"10.1.99.1","range_end":"10.1.99.9"`} {
+		o := &nadv1.NetworkAttachmentDefinition{ObjectMeta: metav1.ObjectMeta{Namespace: "early", Name: name}}
+		o.Spec.Config = `{"cniVersion":"1.0.0","type":"ipvlan","master":"eth1","ipam":{"type":"whereabouts","range":"10.1.0.0/16","range_start":` + bounds + `}}`
+		if err := w.admin.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = w.admin.Delete(context.WithoutCancel(t.Context()), o) })
+	}
+	r := w.start(subnetA)
+	w.eventually("the owner of the bad one is told", func() bool { return len(w.events("early")) > 0 })
+	if n := len(w.objects()); n != 600 {
+		t.Errorf("an owner was told when %d of 600 reservations were mirrored", n)
+	}
+	w.passes(2)
+	if got := w.events("early"); len(got) != 1 || !strings.HasPrefix(got[0], "Warning early/bad NotReserved") {
+		t.Errorf("events %q, want one, of the bad NAD", got)
+	}
+	if text := r.metric("multus_ipmgr_nads_broken"); strings.Count(text, "\n") != 1 || !strings.Contains(text, `name="bad"`) {
+		t.Errorf("metric: %s", text)
+	}
+}
+
+// events returns the events of the NADs of a namespace.
+func (w *world) events(namespace string) []string {
 	w.t.Helper()
 	var list eventsv1.EventList
-	if err := w.admin.List(w.t.Context(), &list, client.InNamespace("core")); err != nil {
+	if err := w.admin.List(w.t.Context(), &list, client.InNamespace(namespace)); err != nil {
 		w.t.Fatal(err)
 	}
 	var texts []string

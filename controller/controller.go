@@ -103,7 +103,7 @@ func New(ctx context.Context, options Options, config *rest.Config, log *slog.Lo
 		Log:     log, Now: time.Now,
 	})
 	counters.registry.MustRegister(reconciler.Collector())
-	if err := errors.Join(reservation.Index(ctx, manager.GetFieldIndexer()), reconciler.Setup(manager), watchNADs(manager, counters, log)); err != nil {
+	if err := errors.Join(reservation.Index(ctx, manager.GetFieldIndexer()), reconciler.Setup(manager), watchNADs(manager, counters, reconciler.Mirrored(), log)); err != nil {
 		return nil, err
 	}
 	ready, err := readiness(ctx, manager)
@@ -143,7 +143,7 @@ func newManager(options Options, config *rest.Config, log *slog.Logger) (ctrl.Ma
 }
 
 // watchNADs checks NADs when reservations change, where there are NADs.
-func watchNADs(manager ctrl.Manager, counters *metrics, log *slog.Logger) error {
+func watchNADs(manager ctrl.Manager, counters *metrics, mirrored <-chan struct{}, log *slog.Logger) error {
 	kind := nadv1.SchemeGroupVersion.WithKind("NetworkAttachmentDefinition")
 	_, err := manager.GetRESTMapper().RESTMapping(kind.GroupKind(), kind.Version)
 	if meta.IsNoMatchError(err) {
@@ -154,7 +154,7 @@ func watchNADs(manager ctrl.Manager, counters *metrics, log *slog.Logger) error 
 		return fmt.Errorf("looking for NetworkAttachmentDefinitions: %w", err)
 	}
 	watcher := finding.New(finding.Options{
-		Client: manager.GetClient(), Events: manager.GetEventRecorder(LeaseName), Log: log,
+		Client: manager.GetClient(), Events: manager.GetEventRecorder(LeaseName), Log: log, Mirrored: mirrored,
 	})
 	counters.registry.MustRegister(watcher)
 	return watcher.Setup(manager)

@@ -3,6 +3,7 @@ package finding
 import (
 	"context"
 	"fmt"
+	"time"
 
 	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
 	"k8s.io/client-go/util/workqueue"
@@ -27,7 +28,12 @@ func (w *Watcher) Setup(manager ctrl.Manager) error {
 	if err != nil {
 		return err
 	}
+	first := source.TypedFunc[string](func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[string]) error {
+		go w.await(ctx, queue)
+		return nil
+	})
 	for _, s := range []source.TypedSource[string]{
+		first,
 		source.TypedKind(manager.GetCache(), &v1alpha1.ReservedCIDR{}, soon[*v1alpha1.ReservedCIDR](), grounds()),
 		source.TypedKind(manager.GetCache(), &nadv1.NetworkAttachmentDefinition{}, soon[*nadv1.NetworkAttachmentDefinition]()),
 	} {
@@ -36,6 +42,24 @@ func (w *Watcher) Setup(manager ctrl.Manager) error {
 		}
 	}
 	return nil
+}
+
+// await has everything checked for the first time once it is mirrored and had
+// time to reach the cache.
+func (w *Watcher) await(ctx context.Context, queue workqueue.TypedInterface[string]) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-w.Mirrored:
+	}
+	timer := time.NewTimer(settling)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+		close(w.settled)
+		queue.Add(everything)
+	}
 }
 
 // grounds passes on what may break a NAD: of a status, only that a reservation

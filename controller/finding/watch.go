@@ -32,6 +32,9 @@ type Options struct {
 	Client client.Reader // of a cache
 	Events events.EventRecorder
 	Log    *slog.Logger
+	// Mirrored is closed once there are objects for all reservations. Nothing
+	// is checked before: the first mirroring would break and mend every NAD.
+	Mirrored <-chan struct{}
 }
 
 // Watcher checks all NADs whenever reservations or NADs change.
@@ -41,14 +44,21 @@ type Watcher struct {
 	mu    sync.Mutex // guards found, which metrics read
 	found verdicts
 	known bool // there have been reservations
+
+	settled chan struct{} // closed when all that was mirrored had time to reach the cache
 }
 
 // New returns a watcher that has checked nothing yet.
-func New(o Options) *Watcher { return &Watcher{Options: o} }
+func New(o Options) *Watcher { return &Watcher{Options: o, settled: make(chan struct{})} }
 
 // Reconcile checks all NADs, and raises an event on each whose findings are
-// others than before.
+// others than before. It does nothing until all reservations are mirrored.
 func (w *Watcher) Reconcile(ctx context.Context, _ string) (reconcile.Result, error) {
+	select {
+	case <-w.settled:
+	default:
+		return reconcile.Result{}, nil
+	}
 	var reserved v1alpha1.ReservedCIDRList
 	if err := w.Client.List(ctx, &reserved); err != nil {
 		return reconcile.Result{}, fmt.Errorf("listing ReservedCIDRs: %w", err)

@@ -45,6 +45,7 @@ func (r *Reconciler) pass(ctx context.Context, subnetID string, objects []*v1alp
 	case selected:
 		return r.sync(ctx, subnet, objects)
 	case missing:
+		r.first.done(subnetID, r.catalog.ids())
 		return errors.Join(err, r.stale(ctx, subnetID, objects, err), r.finalizeAll(ctx, subnet, objects))
 	case unknown, dropped:
 	}
@@ -85,6 +86,9 @@ func (r *Reconciler) sync(ctx context.Context, subnet vpc.Subnet, objects []*v1a
 	claimed := r.claims(ctx, view, objects)
 	mirrored := r.mirror(ctx, view, objects)
 	r.ledger.synced(view)
+	if mirrored == nil {
+		r.first.done(subnet.ID, r.catalog.ids())
+	}
 	return errors.Join(claimed, mirrored, view.heldErr)
 }
 

@@ -62,11 +62,12 @@ type Reconciler struct {
 	Options
 	catalog *catalog
 	ledger  *ledger
+	first   *first
 }
 
 // New returns a reconciler that has looked at nothing yet.
 func New(o Options) *Reconciler {
-	return &Reconciler{Options: o, catalog: &catalog{selection: o.Selection}, ledger: newLedger(o.Now)}
+	return &Reconciler{Options: o, catalog: &catalog{selection: o.Selection}, ledger: newLedger(o.Now), first: newFirst()}
 }
 
 // Keys of log lines.

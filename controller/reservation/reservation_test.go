@@ -355,3 +355,70 @@ func TestMetrics(t *testing.T) {
 		}
 	})
 }
+
+func TestMirroredOnceAllSelectedSubnetsAre(t *testing.T) {
+	mirrored := func(r *rig) bool {
+		select {
+		case <-r.Mirrored():
+			return true
+		default:
+			return false
+		}
+	}
+	virtually(t, "not while EC2 cannot be read", func(t bubble) {
+		r := newRig(t)
+		r.mirrored(2)
+		r.cloud.err = failure("UnauthorizedOperation", vpc.Denied)
+		r.pass()
+		if mirrored(r) {
+			t.Error("mirrored without having been read")
+		}
+		r.cloud.err = nil
+		r.pass()
+		r.pass()
+		if !mirrored(r) {
+			t.Error("not mirrored after a pass")
+		}
+	})
+	virtually(t, "not while a reservation has no object", func(t bubble) {
+		other := wish("scr-m0", "10.9.0.0/24")
+		other.Spec.Create = false // written by hand, under the name of a reservation
+		r := newRig(t, other)
+		r.mirrored(2)
+		r.pass()
+		if mirrored(r) {
+			t.Error("mirrored although scr-m0 is not")
+		}
+		if err := r.client.Delete(t.Context(), other); err != nil {
+			t.Fatal(err)
+		}
+		r.pass()
+		if !mirrored(r) {
+			t.Error("not mirrored after scr-m0 is")
+		}
+	})
+	virtually(t, "not before the second subnet", func(t bubble) {
+		r := newRig(t)
+		second := r.cloud.subnets["subnet-a"]
+		second.ID = "subnet-b"
+		r.cloud.subnets["subnet-b"] = second
+		r.pass()
+		if mirrored(r) {
+			t.Error("mirrored although subnet-b is not")
+		}
+		if _, err := r.Reconcile(t.Context(), "subnet-b"); err != nil {
+			t.Fatal(err)
+		}
+		if !mirrored(r) {
+			t.Error("not mirrored after both are")
+		}
+	})
+	virtually(t, "without waiting for a subnet that does not exist", func(t bubble) {
+		r := newRig(t)
+		clear(r.cloud.subnets)
+		r.pass()
+		if !mirrored(r) {
+			t.Error("waiting for a subnet that does not exist")
+		}
+	})
+}
