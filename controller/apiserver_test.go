@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
@@ -105,7 +106,18 @@ func mirrors(t *testing.T, c *cluster) {
 		id4: id4 + " 10.1.0.64/26 explicit subnet-a us-west-2a aws 2 62",
 		id6: id6 + " 2600:1f13:0:1:1::/80 explicit subnet-a us-west-2a aws 1 281474976710655",
 	}
-	if diff := cmp.Diff(wantRows, w.table()); diff != "" {
+	heads, rows := w.table()
+	if diff := cmp.Diff([]string{"Name", "CIDR", "Type", "Subnet", "Zone", "Source", "Used", "Free", "Age"}, heads); diff != "" {
+		t.Errorf("columns that kubectl get shows (-want +got):\n%s", diff)
+	}
+	for name, row := range rows {
+		cells, age := cutLast(row, " ")
+		if d, err := time.ParseDuration(age); err != nil || d < 0 || d > patience {
+			t.Errorf("age of %s is %q: %v", name, age, err)
+		}
+		rows[name] = cells
+	}
+	if diff := cmp.Diff(wantRows, rows); diff != "" {
 		t.Errorf("what kubectl get shows, but for the age (-want +got):\n%s", diff)
 	}
 	for _, line := range []string{
@@ -128,8 +140,9 @@ func mirrors(t *testing.T, c *cluster) {
 	}
 }
 
-// table returns what kubectl get prints for each object, but for the age.
-func (w *world) table() map[string]string {
+// table returns the columns that kubectl get prints, and what is in them for
+// each object.
+func (w *world) table() (heads []string, rows map[string]string) {
 	w.t.Helper()
 	httpClient, err := rest.HTTPClientFor(w.plane.Config())
 	if err != nil {
@@ -147,17 +160,31 @@ func (w *world) table() map[string]string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	rows := map[string]string{}
+	for _, column := range table.ColumnDefinitions {
+		if column.Priority == 0 {
+			heads = append(heads, column.Name)
+		}
+	}
+	rows = map[string]string{}
 	for _, row := range table.Rows {
 		var cells []string
 		for i, column := range table.ColumnDefinitions {
-			if column.Priority == 0 && column.Name != "Age" {
+			if column.Priority == 0 {
 				cells = append(cells, fmt.Sprint(row.Cells[i]))
 			}
 		}
 		rows[cells[0]] = strings.Join(cells, " ")
 	}
-	return rows
+	return heads, rows
+}
+
+// cutLast cuts s around the last separator.
+func cutLast(s, separator string) (before, after string) {
+	i := strings.LastIndex(s, separator)
+	if i < 0 {
+		return s, ""
+	}
+	return s[:i], s[i+len(separator):]
 }
 
 // many describes a subnet with n reservations of 16 addresses.
