@@ -19,9 +19,14 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
-// liveTimeout bounds a read that goes to the API server, well within the ten
-// seconds that the API server waits for the answer.
-const liveTimeout = 3 * time.Second
+const (
+	// liveTimeout bounds a read that goes to the API server.
+	liveTimeout = 3 * time.Second
+	// decisionTimeout bounds all that are made for one decision, one after
+	// another. The API server waits ten seconds for the answer about a pod and
+	// five for that about a NAD; then failurePolicy decides, and not we.
+	decisionTimeout = 4 * time.Second
+)
 
 // ownPrefix begins the labels and annotations that are kept in memory.
 const ownPrefix = "multus-ipmgr.io/"

@@ -60,6 +60,8 @@ func (h *nadHandler) handle(ctx context.Context, req *request[attachment]) respo
 		return refuse(req.UID, http.StatusBadRequest, "BadRequest",
 			fmt.Errorf("%s reviews NetworkAttachmentDefinitions, and this is a %s; mend the rules of the ValidatingWebhookConfiguration", NADPath, req.Kind))
 	}
+	ctx, cancel := context.WithTimeout(ctx, decisionTimeout)
+	defer cancel()
 	ns, err := h.cluster.Namespace(ctx, req.Namespace, false)
 	if err != nil {
 		// Checks are advice. A refusal would stand, whatever failurePolicy says.

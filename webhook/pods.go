@@ -58,8 +58,11 @@ func (h *podHandler) handle(ctx context.Context, req *request[inject.Pod]) respo
 }
 
 // decide decides by the caches, and a second time by what is fresh where the
-// caches may be behind what the user did a moment ago.
+// caches may be behind what the user did a moment ago. What cannot be read in
+// time counts as what cannot be read.
 func (h *podHandler) decide(ctx context.Context, req *request[inject.Pod]) (inject.Decision, error) {
+	ctx, cancel := context.WithTimeout(ctx, decisionTimeout)
+	defer cancel()
 	view := inject.View{
 		NAD:          func(namespace, name string) (nad.Network, bool) { return h.cluster.NAD(ctx, namespace, name) },
 		NADs:         h.cluster.NADs,

@@ -1,0 +1,91 @@
+package webhook
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
+)
+
+// stalled is an API server that takes requests and answers none.
+type stalled struct{}
+
+func (stalled) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// stalledCluster has the enabled namespace "telco" in its caches and nothing
+// else, and can read nothing.
+func stalledCluster(t *testing.T) *mirrored {
+	t.Helper()
+	client, err := dynamic.NewForConfig(&rest.Config{Host: "http://stalled.invalid", Transport: stalled{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster, err := newMirrored(client, discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = cluster.namespaces.informer.GetStore().Add(&entry[inject.Namespace]{
+		ObjectMeta: metav1.ObjectMeta{Name: "telco"},
+		value:      inject.Namespace{Name: "telco", Labels: map[string]string{inject.InjectLabel: inject.Enabled}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cluster
+}
+
+// inTime measures an answer by the clock of its bubble.
+func inTime(t *testing.T, answer func() response) response {
+	t.Helper()
+	started := time.Now()
+	r := answer()
+	if took := time.Since(started); took > decisionTimeout {
+		t.Errorf("answered after %s, want at most %s", took, decisionTimeout)
+	}
+	return r
+}
+
+func TestManyReadsOfOneDecisionShareItsTime(t *testing.T) {
+	t.Run("a pod is admitted with a warning of each network that could not be read", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := &podHandler{cluster: stalledCluster(t), policy: benchPolicy(), metrics: newMetrics(), log: discard()}
+			req := &request[inject.Pod]{UID: "1", Kind: groupKind{Kind: "Pod"}, Namespace: "telco"}
+			req.Object.Metadata.Annotations = map[string]string{nad.NetworksAnnotation: "n1,n2,n3,n4,n5"}
+			r := inTime(t, func() response { return h.handle(t.Context(), req) })
+			if text := strings.Join(r.Warnings, "\n"); !r.Allowed || !strings.Contains(text, "n1") || !strings.Contains(text, "n5") {
+				t.Errorf("answer %+v, want it allowed with warnings", r)
+			}
+		})
+	})
+	t.Run("a pod of a namespace that cannot be read is refused", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := &podHandler{cluster: stalledCluster(t), policy: benchPolicy(), metrics: newMetrics(), log: discard()}
+			req := &request[inject.Pod]{UID: "1", Kind: groupKind{Kind: "Pod"}, Namespace: "new"}
+			r := inTime(t, func() response { return h.handle(t.Context(), req) })
+			if r.Allowed || r.Status == nil || r.Status.Code != http.StatusInternalServerError {
+				t.Errorf("answer %+v, want an internal error", r)
+			}
+		})
+	})
+	t.Run("a NAD of a namespace that cannot be read is admitted with a warning", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := &nadHandler{cluster: stalledCluster(t), policy: benchPolicy(), metrics: newMetrics(), log: discard()}
+			req := &request[attachment]{UID: "1", Namespace: "new", Kind: groupKind{Group: "k8s.cni.cncf.io", Kind: "NetworkAttachmentDefinition"}}
+			r := inTime(t, func() response { return h.handle(t.Context(), req) })
+			if !r.Allowed || len(r.Warnings) != 1 {
+				t.Errorf("answer %+v, want it allowed with a warning", r)
+			}
+		})
+	})
+}
