@@ -23,12 +23,12 @@ const (
 	networkName  = "signalling"
 )
 
-// webhookSettings are what an installation here chooses: which addresses are
-// the pods', and where EC2 and the worker's metadata service are. The last two
-// need no setting in AWS.
+// webhookSettings are what an installation here chooses: the image that the
+// manifests name, which addresses are the pods', and where EC2 and the worker's
+// metadata service are. The last two need no setting in AWS.
 func webhookSettings(ec2 string) []string {
 	return []string{
-		"--image=ghcr.io/multus-ipmgr/ipmgr:latest",
+		"--image=multus-ipmgr/ipmgr:v0.1.0",
 		"--env=IPMGR_POOLS=10.10.1.64/26,2600:1f13:0:1::80/124",
 		"--env=AWS_ENDPOINT_URL_EC2=" + ec2,
 		"--env=AWS_EC2_METADATA_SERVICE_ENDPOINT=http://$(IPMGR_HOST_IP)",
