@@ -68,6 +68,7 @@ test: go compiler control-plane ## Run all tests, with the race detector, in ran
 	@echo "test: compiling with the race detector; some minutes on a cold cache"
 	@go test -race -shuffle=on $(TESTARGS) ./...
 	@go -C e2e/tools test -shuffle=on ./...
+	@go -C e2e/lab test -shuffle=on ./...
 
 .PHONY: chart-test
 chart-test: go control-plane ## Render the Helm chart in a matrix of values, install it, judge both.
@@ -105,9 +106,11 @@ verify: go ## Prove that generated files, go.mod, dependencies and house norms a
 	@echo "verify: go.mod and go.sum are tidy"
 	@go mod tidy -diff >/dev/null || { echo "verify: run go mod tidy and commit go.mod and go.sum"; exit 1; }
 	@go -C e2e/tools mod tidy -diff
+	@go -C e2e/lab mod tidy -diff >/dev/null || { echo "verify: run go -C e2e/lab mod tidy and commit its go.mod and go.sum"; exit 1; }
 	@echo "verify: go vet"
 	@go vet ./...
 	@go -C e2e/tools vet ./...
+	@go -C e2e/lab vet ./...
 	@echo "verify: what the programs are linked with"
 	@$(call without,./cmd/ipmgr,^(k8s\.io|sigs\.k8s\.io)/,ipmgr runs in every pod and must stay small)
 	@$(call without,./cmd/webhook,aws-sdk-go|/netlink,the webhook holds no AWS credentials and touches no network)
