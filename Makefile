@@ -139,7 +139,7 @@ compiler: go
 	@cc=$$(go env CC); command -v $${cc%% *} >/dev/null || { echo "the race detector needs a C compiler ($$cc): sudo apt-get install gcc libc6-dev"; exit 1; }
 
 CONTROL_PLANE := etcd kube-apiserver
-test: CONTROL_PLANE += kube-controller-manager
+test: CONTROL_PLANE += kube-controller-manager kube-scheduler
 
 .PHONY: control-plane
 control-plane: go
