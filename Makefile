@@ -136,7 +136,11 @@ go:
 
 .PHONY: compiler
 compiler: go
-	@cc=$$(go env CC); command -v $${cc%% *} >/dev/null || { echo "the race detector needs a C compiler ($$cc): sudo apt-get install gcc libc6-dev"; exit 1; }
+	@cc=$$(go env CC); command -v $${cc%% *} >/dev/null && exit; \
+	if [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then \
+	  echo "the race detector needs a C compiler: installing gcc and libc6-dev"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends gcc libc6-dev; \
+	else echo "the race detector needs a C compiler ($$cc): sudo apt-get install gcc libc6-dev"; exit 1; fi
 
 CONTROL_PLANE := etcd kube-apiserver
 test: CONTROL_PLANE += kube-controller-manager kube-scheduler
