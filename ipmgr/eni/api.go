@@ -1,6 +1,7 @@
 package eni
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -58,10 +59,8 @@ func (a api) connect(ctx context.Context) (*ec2.Client, error) {
 
 func (a api) region(ctx context.Context) (string, error) {
 	c := a.cloud
-	for _, region := range []string{c.opts.Region, c.opts.Getenv("AWS_REGION"), c.opts.Getenv("AWS_DEFAULT_REGION")} {
-		if region != "" {
-			return region, nil
-		}
+	if region := cmp.Or(c.opts.Getenv("AWS_REGION"), c.opts.Getenv("AWS_DEFAULT_REGION")); region != "" {
+		return region, nil
 	}
 	region, err := c.imds.Get(ctx, "placement/region")
 	if errors.Is(err, imds.ErrUnavailable) || errors.Is(err, imds.ErrNotFound) {

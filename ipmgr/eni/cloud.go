@@ -48,8 +48,6 @@ type Options struct {
 	// HostIP is an address of the worker. EC2 finds the worker by it when no
 	// interface of the pod has an ENI's MAC.
 	HostIP netip.Addr
-	// Region overrides AWS_REGION, AWS_DEFAULT_REGION and what IMDS says.
-	Region string
 	// Version ends the user agent, multus-ipmgr/VERSION.
 	Version string
 	// Dial opens every connection, those to name servers and IMDS included.
