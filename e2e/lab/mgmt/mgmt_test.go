@@ -203,7 +203,13 @@ func TestTheProxyLeadsToWorkersAndPods(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	go network.ServeConnect(t.Context(), l)
+	service := netip.MustParseAddr("10.96.3.4")
+	go network.ServeConnect(t.Context(), l, func(_ context.Context, to netip.AddrPort) (netip.AddrPort, error) {
+		if to.Addr() == service {
+			return netip.AddrPortFrom(workers[0].pod(), to.Port()), nil
+		}
+		return to, nil
+	})
 	for _, to := range []netip.Addr{workers[0].Address, workers[0].pod()} {
 		at, err := gonet.ListenTCP(workers[0].stack, full(to, 7000), ipv4.ProtocolNumber)
 		if err != nil {
@@ -221,6 +227,10 @@ func TestTheProxyLeadsToWorkersAndPods(t *testing.T) {
 		if want := "hello from " + gateway.Addr().String(); out.String() != want {
 			t.Errorf("%s answers %q, want %q", to, out.String(), want)
 		}
+	}
+	var out strings.Builder
+	if err := agent.By(path).Run(t.Context(), service, nil, &out, "service"); err != nil || !strings.HasPrefix(out.String(), "service") {
+		t.Errorf("a service answers %q, %v", out.String(), err)
 	}
 	if err := agent.By(path).Run(t.Context(), workers[0].Pods.Addr().Prev(), nil, io.Discard, "hello"); err == nil {
 		t.Error("an address that nobody has answers")

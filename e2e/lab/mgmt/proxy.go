@@ -39,24 +39,28 @@ func Forward(ctx context.Context, l net.Listener, dial Dialer) {
 	}
 }
 
+// Resolver tells where connections to an address really go, as kube-proxy does
+// for Services.
+type Resolver func(context.Context, netip.AddrPort) (netip.AddrPort, error)
+
 // ServeConnect is an HTTP proxy that knows the method CONNECT, as the API
 // server's egress selector speaks it: the way into the workers' network. Hosts
 // must be addresses. It serves until l is closed.
-func (n *Network) ServeConnect(ctx context.Context, l net.Listener) {
+func (n *Network) ServeConnect(ctx context.Context, l net.Listener, resolve Resolver) {
 	for {
 		conn, err := l.Accept()
 		if err != nil {
 			return
 		}
-		go n.connect(ctx, conn)
+		go n.connect(ctx, conn, resolve)
 	}
 }
 
-func (n *Network) connect(ctx context.Context, conn net.Conn) {
+func (n *Network) connect(ctx context.Context, conn net.Conn, resolve Resolver) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	reader := bufio.NewReader(conn)
-	other, err := n.dialFor(ctx, reader)
+	other, err := n.dialFor(ctx, reader, resolve)
 	if err != nil {
 		fmt.Fprintf(conn, "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", len(err.Error()), err)
 		_ = conn.Close()
@@ -66,7 +70,7 @@ func (n *Network) connect(ctx context.Context, conn net.Conn) {
 	join(buffered{conn, reader}, other)
 }
 
-func (n *Network) dialFor(ctx context.Context, r *bufio.Reader) (net.Conn, error) {
+func (n *Network) dialFor(ctx context.Context, r *bufio.Reader, resolve Resolver) (net.Conn, error) {
 	request, err := http.ReadRequest(r)
 	if err != nil {
 		return nil, err
@@ -76,6 +80,9 @@ func (n *Network) dialFor(ctx context.Context, r *bufio.Reader) (net.Conn, error
 	}
 	to, err := netip.ParseAddrPort(request.Host)
 	if err != nil {
+		return nil, err
+	}
+	if to, err = resolve(ctx, to); err != nil {
 		return nil, err
 	}
 	return n.Dial(ctx, to)

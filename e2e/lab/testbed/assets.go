@@ -1,7 +1,6 @@
 package testbed
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/image"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/node"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/uml"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
@@ -19,7 +17,7 @@ import (
 // assets are the files of the host that workers are made of.
 type assets struct {
 	kernel, modules, preload string
-	runc                     string
+	runc, helm               string
 	programs                 map[string]string // by name
 	images                   string
 }
@@ -42,15 +40,16 @@ func (l *Lab) gather(ctx context.Context) (err error) {
 	if a.preload, err = uml.Preload(ctx, l.options.Dir); err != nil {
 		return err
 	}
-	if a.programs, err = programs.Build(ctx, l.options.Progress, node.Programs()...); err != nil {
+	found, err := programs.Build(ctx, l.options.Progress, append(node.Programs(), helm)...)
+	if err != nil {
 		return err
 	}
-	for _, name := range []string{node.Init, "podbox"} {
-		if err := l.compile(ctx, name); err != nil {
-			return err
-		}
+	a.helm = found[helm]
+	delete(found, helm)
+	a.programs = found
+	if err := l.compile(ctx); err != nil {
+		return err
 	}
-	a.programs[node.Init], a.programs["podbox"] = l.path(node.Init), l.path("podbox")
 	return l.writeImages()
 }
 
@@ -82,33 +81,4 @@ func (l *Lab) install(ctx context.Context, cause error) error {
 		}
 	}
 	return nil
-}
-
-// compile builds one of this module's programs into the lab's directory.
-func (l *Lab) compile(ctx context.Context, name string) error {
-	dir, err := programs.Dir("e2e/lab")
-	if err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", l.path(name), "./"+name)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s: %w\n%s", name, err, out)
-	}
-	return nil
-}
-
-func (l *Lab) writeImages() error {
-	program, err := os.ReadFile(l.path("podbox"))
-	if err != nil {
-		return err
-	}
-	var archive bytes.Buffer
-	box := image.Image{Tag: Image, Name: "podbox", Program: program, Args: []string{"pause"}}
-	if err := image.Write(&archive, box); err != nil {
-		return err
-	}
-	l.assets.images = l.path("images.tar")
-	return os.WriteFile(l.assets.images, archive.Bytes(), 0o600)
 }

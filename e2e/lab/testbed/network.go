@@ -2,6 +2,7 @@ package testbed
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -38,15 +39,18 @@ const (
 	dnsPort       = 53
 )
 
+const defaultWorkers = 2
+
 // startVPC starts the simulator and lays the cables of all ENIs.
 func (l *Lab) startVPC(ctx context.Context) error {
 	t, err := vpcsim.Load(bytes.NewReader(topologyYAML))
 	if err != nil {
 		return err
 	}
-	if l.workers, err = workersOf(t, l.options.Workers); err != nil {
+	if l.workers, err = workersOf(t, cmp.Or(l.options.Workers, defaultWorkers)); err != nil {
 		return err
 	}
+	t.Instances = t.Instances[:len(l.workers)] // EC2 knows no instance that does not run
 	if l.sim, err = vpcsim.New(t, vpcsim.Options{}); err != nil {
 		return err
 	}
@@ -106,7 +110,7 @@ func (n *network) serve(ctx context.Context, l *Lab) error {
 		return err
 	}
 	n.closers = append(n.closers, proxy)
-	n.running.Go(func() { n.ServeConnect(ctx, proxy) })
+	n.running.Go(func() { n.ServeConnect(ctx, proxy, l.endpoint) })
 	toPlane := func(ctx context.Context) (net.Conn, error) {
 		if l.plane == nil {
 			return nil, errors.New("there is no control plane yet")
@@ -168,15 +172,12 @@ type worker struct {
 
 // link is an ENI beside the first one.
 type link struct {
-	eni, mac  string
-	addresses []netip.Prefix
+	eni, mac, name string
+	addresses      []netip.Prefix
 }
 
 // workersOf reads the first workers of a topology.
 func workersOf(t topology.Topology, count int) ([]worker, error) {
-	if count == 0 {
-		count = len(t.Instances)
-	}
 	if count < 1 || count > len(t.Instances) {
 		return nil, fmt.Errorf("%d workers: the topology has %d", count, len(t.Instances))
 	}
@@ -193,7 +194,7 @@ func workersOf(t topology.Topology, count int) ([]worker, error) {
 		for _, e := range in.ENIs {
 			primary := netip.PrefixFrom(e.Primary, subnets[e.Subnet].CIDR.Bits())
 			if e.DeviceIndex > 0 {
-				w.links = append(w.links, link{eni: e.ID, mac: e.MAC, addresses: []netip.Prefix{primary}})
+				w.links = append(w.links, linkOf(e, primary, subnets[e.Subnet].IPv6CIDR.Bits()))
 				continue
 			}
 			mac, err := net.ParseMAC(e.MAC)
@@ -205,4 +206,12 @@ func workersOf(t topology.Topology, count int) ([]worker, error) {
 		workers = append(workers, w)
 	}
 	return workers, nil
+}
+
+func linkOf(e topology.ENI, primary netip.Prefix, bits6 int) link {
+	l := link{eni: e.ID, mac: e.MAC, name: fmt.Sprintf("eth%d", e.DeviceIndex), addresses: []netip.Prefix{primary}}
+	for _, a := range e.IPv6 {
+		l.addresses = append(l.addresses, netip.PrefixFrom(a, bits6))
+	}
+	return l
 }

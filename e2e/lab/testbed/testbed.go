@@ -26,16 +26,15 @@ type Options struct {
 	// Dir keeps sockets, keys and logs; it must be short. Default: a temporary
 	// directory that Stop removes.
 	Dir string
-	// Workers is how many workers run, 1 or 2. Default: 2.
+	// Workers is how many workers run, 1 to 3. Default: 2.
 	Workers int
-	// Memory of each worker. Default: 768M.
+	// Memory of each worker. Default: 1000M.
 	Memory string
+	// Bare leaves multus-ipmgr out.
+	Bare bool
 	// Progress receives what happens, in lines.
 	Progress io.Writer
 }
-
-// Image is the test image, of command podbox.
-const Image = "docker.io/lab/podbox:1"
 
 // planeDir is the control plane's directory.
 const planeDir = "controlplane"
@@ -81,6 +80,7 @@ func (l *Lab) start(ctx context.Context) error {
 		{"kernels", l.startKernels},
 		{"cluster objects", l.populate},
 		{"workers Ready", l.awaitReady},
+		{"multus-ipmgr", l.installProduct},
 	} {
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)
@@ -96,7 +96,7 @@ func (l *Lab) prepare() (err error) {
 		l.options.Progress = io.Discard
 	}
 	if l.options.Memory == "" {
-		l.options.Memory = "768M"
+		l.options.Memory = "1000M"
 	}
 	if l.options.Dir == "" {
 		l.temporary = true
