@@ -44,6 +44,7 @@ var catalog = programs{
 	"containerd-shim-runc-v2": containerd("containerd-shim-runc-v2", 1),
 	"ctr":                     containerd("ctr", 2),
 	"ipvlan":                  cni("main/ipvlan"),
+	"host-device":             cni("main/host-device"),
 	"ptp":                     cni("main/ptp"),
 	"loopback":                cni("main/loopback"),
 	"host-local":              cni("ipam/host-local"),
@@ -69,6 +70,10 @@ var catalog = programs{
 	"helm": {
 		module: "helm", pkg: "helm.sh/helm/v4/cmd/helm", from: "helm.sh/helm/v4",
 		stamp: []string{"helm.sh/helm/v4/internal/version.version=VERSION"}, minutes: 6,
+	},
+	"helm-unittest": {
+		module: "helm-unittest", pkg: "github.com/helm-unittest/helm-unittest/cmd/helm-unittest",
+		from: "github.com/helm-unittest/helm-unittest", minutes: 5,
 	},
 	"govulncheck": {
 		module: "lint", pkg: "golang.org/x/vuln/cmd/govulncheck", from: "golang.org/x/vuln", minutes: 1,

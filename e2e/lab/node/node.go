@@ -49,7 +49,7 @@ func Programs() []string {
 
 // plugins are the CNI plugins.
 func plugins() []string {
-	return []string{"multus", "whereabouts", "ipvlan", "ptp", "loopback", "host-local", "static"}
+	return []string{"multus", "whereabouts", "ipvlan", "host-device", "ptp", "loopback", "host-local", "static"}
 }
 
 // The worker's paths.

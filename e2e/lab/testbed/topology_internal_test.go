@@ -21,7 +21,7 @@ func TestWorkersAreAsTheTopologySays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	workers, err := workersOf(topology, 0)
+	workers, err := workersOf(topology, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,12 +38,17 @@ func TestWorkersAreAsTheTopologySays(t *testing.T) {
 			t.Errorf("worker (-want +got):\n%s", diff)
 		}
 	}
-	want := []link{{eni: "eni-w2-eth1", mac: "02:00:00:00:02:01", addresses: []netip.Prefix{netip.MustParsePrefix("10.10.1.12/24")}}}
-	if diff := cmp.Diff(want, workers[1].links, addresses, cmp.AllowUnexported(link{})); diff != "" {
-		t.Errorf("links (-want +got):\n%s", diff)
+	if len(workers[1].links) != 4 {
+		t.Fatalf("%d links, want 4", len(workers[1].links))
 	}
-	if _, err := workersOf(topology, 3); err == nil || !strings.Contains(err.Error(), "the topology has 2") {
-		t.Errorf("three workers: %v", err)
+	want := link{eni: "eni-w2-eth3", mac: "02:00:00:00:02:03", name: "eth3", addresses: []netip.Prefix{
+		netip.MustParsePrefix("10.10.1.22/24"), netip.MustParsePrefix("2600:1f13:0:1::22/64"),
+	}}
+	if diff := cmp.Diff(want, workers[1].links[2], addresses, cmp.AllowUnexported(link{})); diff != "" {
+		t.Errorf("link (-want +got):\n%s", diff)
+	}
+	if _, err := workersOf(topology, 4); err == nil || !strings.Contains(err.Error(), "the topology has 3") {
+		t.Errorf("four workers: %v", err)
 	}
 }
 

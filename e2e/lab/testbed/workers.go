@@ -77,7 +77,7 @@ func (l *Lab) guest(w worker) (guest.Config, error) {
 	interfaces := []guest.Interface{{Device: "vec0", Name: "eth0", Addresses: []netip.Prefix{w.address}}}
 	for i, e := range w.links {
 		interfaces = append(interfaces, guest.Interface{
-			Device: fmt.Sprintf("vec%d", i+1), Name: fmt.Sprintf("eth%d", i+1), Addresses: e.addresses,
+			Device: fmt.Sprintf("vec%d", i+1), Name: e.name, Addresses: e.addresses,
 		})
 	}
 	return node.Node{
