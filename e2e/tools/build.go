@@ -72,7 +72,7 @@ func (b builder) prepare(ctx context.Context, name string, p program) (job, erro
 	if err != nil {
 		return job{}, err
 	}
-	k := key(mod, sum, []byte(env), []byte(p.pkg), []byte(p.ldflags(version)))
+	k := key(mod, sum, []byte(env), []byte(p.pkg+p.tags), []byte(p.ldflags(version)))
 	return job{
 		program: p, name: name, dir: dir, version: version,
 		target: filepath.Join(b.cache, k, name),
@@ -84,7 +84,7 @@ func (b builder) prepare(ctx context.Context, name string, p program) (job, erro
 func (j job) make(ctx context.Context) error {
 	j.log.say("building %s, once, into %s; up to %d min on two cores", j.version, filepath.Dir(j.target), j.minutes)
 	j.log.start("fetching modules", "modules fetched")
-	list, err := j.log.follow(ctx, j.dir, "list", "-mod=readonly", "-deps", "-f", "{{.ImportPath}}", j.pkg)
+	list, err := j.log.follow(ctx, j.dir, "list", "-mod=readonly", "-deps", "-tags", j.tags, "-f", "{{.ImportPath}}", j.pkg)
 	if err != nil {
 		return fmt.Errorf("fetch its modules: %w\nThe Go module proxy must be reachable: GOPROXY names the one to use, HTTPS_PROXY the way to it", err)
 	}
@@ -92,7 +92,7 @@ func (j job) make(ctx context.Context) error {
 	j.log.start("compiling", fmt.Sprintf("of %d packages compiled, the rest may be in Go's cache", packages))
 	partial := fmt.Sprintf("%s.%d.partial", j.target, os.Getpid())
 	defer os.Remove(partial) // gone already after success
-	_, err = j.log.follow(ctx, j.dir, "build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false",
+	_, err = j.log.follow(ctx, j.dir, "build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false", "-tags", j.tags,
 		"-ldflags", j.ldflags(j.version), "-o", partial, j.pkg)
 	if err != nil {
 		return fmt.Errorf("compile it: %w", err)

@@ -19,6 +19,8 @@ type program struct {
 	// stamp are the linker's -X settings; VERSION, MAJOR and MINOR stand for
 	// the version of from.
 	stamp []string
+	// tags are build tags, separated by commas.
+	tags string
 	// minutes a cold build takes on two cores, at most.
 	minutes int
 }
@@ -74,6 +76,13 @@ var catalog = programs{
 	"helm-unittest": {
 		module: "helm-unittest", pkg: "github.com/helm-unittest/helm-unittest/cmd/helm-unittest",
 		from: "github.com/helm-unittest/helm-unittest", minutes: 5,
+	},
+	"kustomize": {
+		module: "kustomize", pkg: "sigs.k8s.io/kustomize/kustomize/v5", from: "sigs.k8s.io/kustomize/kustomize/v5", minutes: 2,
+	},
+	"promtool": { // the clients of all clouds' discoveries left out
+		module: "promtool", pkg: "github.com/prometheus/prometheus/cmd/promtool", from: "github.com/prometheus/prometheus",
+		tags: "remove_all_sd", minutes: 6,
 	},
 	"govulncheck": {
 		module: "lint", pkg: "golang.org/x/vuln/cmd/govulncheck", from: "golang.org/x/vuln", minutes: 1,
