@@ -272,7 +272,7 @@ func serveOurs(listener net.Listener, dir string) error {
 	log := slog.New(slog.NewJSONHandler(sink{}, nil))
 	s := &Server{
 		options: Options{Policy: benchPolicy()}, log: log, cluster: cluster, metrics: newMetrics(),
-		cert: &certificate{dir: dir, log: log},
+		cert: &certificate{dir: dir, log: log, serves: newMetrics().serves},
 	}
 	if err := s.cert.load(); err != nil {
 		return err

@@ -29,6 +29,7 @@ const (
 type certificate struct {
 	dir       string
 	log       *slog.Logger
+	serves    func(until time.Time) // told of each certificate
 	current   atomic.Pointer[tls.Certificate]
 	pem       [2][]byte // what current was made of
 	complaint string    // the last one, not to be repeated
@@ -53,6 +54,7 @@ func (c *certificate) load() error {
 	}
 	c.pem = [2][]byte{cert, key}
 	c.current.Store(&pair)
+	c.serves(pair.Leaf.NotAfter)
 	c.log.Info("serving certificate loaded", keyCert, filepath.Join(c.dir, certFile), keyExpires, pair.Leaf.NotAfter)
 	return nil
 }

@@ -25,6 +25,7 @@ type metrics struct {
 	duration prometheus.Histogram
 	nads     map[verdict]prometheus.Counter
 	findings map[nad.Rule]prometheus.Counter
+	expiry   *prometheus.GaugeVec // without labels: no series while no certificate is served
 }
 
 func newMetrics() *metrics {
@@ -48,8 +49,12 @@ func newMetrics() *metrics {
 	for _, reason := range []string{failReview, failCluster} {
 		m.failures[reason] = admissions.WithLabelValues("failed", reason)
 	}
+	m.expiry = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "multus_ipmgr_webhook_certificate_expiry_timestamp_seconds",
+		Help: "When the serving certificate ends, in seconds since 1970. There is no series while none is served.",
+	}, nil)
 	m.registerNADs()
-	m.registry.MustRegister(admissions, m.duration, collectors.NewGoCollector(),
+	m.registry.MustRegister(admissions, m.duration, m.expiry, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -58,6 +63,11 @@ func newMetrics() *metrics {
 func (m *metrics) decided(reason inject.Reason, took time.Duration) {
 	m.reasons[reason].Inc()
 	m.duration.Observe(took.Seconds())
+}
+
+// serves says when the certificate ends that is served from now on.
+func (m *metrics) serves(until time.Time) {
+	m.expiry.WithLabelValues().Set(float64(until.Unix()))
 }
 
 // failed counts a request without a decision.

@@ -87,9 +87,10 @@ func newServer(ctx context.Context, options Options, cluster source, log *slog.L
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("--ops-address: %w", err), admission.Close())
 	}
+	metrics := newMetrics()
 	return &Server{
-		options: options, log: log, cluster: cluster, metrics: newMetrics(),
-		cert:      &certificate{dir: options.CertDir, log: log},
+		options: options, log: log, cluster: cluster, metrics: metrics,
+		cert:      &certificate{dir: options.CertDir, log: log, serves: metrics.serves},
 		admission: admission, ops: ops,
 	}, nil
 }

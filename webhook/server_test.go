@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -46,7 +47,7 @@ func TestReadinessWaitsForTheCaches(t *testing.T) {
 }
 
 func TestReadinessWaitsForTheCertificate(t *testing.T) {
-	c := &certificate{dir: t.TempDir(), log: discard()}
+	c := &certificate{dir: t.TempDir(), log: discard(), serves: newMetrics().serves}
 	s := &Server{cluster: &memory{}, cert: c}
 	if err := s.ready(); err == nil || !strings.Contains(err.Error(), "no serving certificate") {
 		t.Errorf("error %v", err)
@@ -57,6 +58,25 @@ func TestReadinessWaitsForTheCertificate(t *testing.T) {
 	}
 	if err := s.ready(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestTheCertificatesEndIsAMetricOnceThereIsOne(t *testing.T) {
+	const name = "\nmultus_ipmgr_webhook_certificate_expiry_timestamp_seconds "
+	s := serve(t, &memory{})
+	_, metrics := s.get(t, "/metrics")
+	want := strconv.FormatFloat(float64(s.cert.current.Load().Leaf.NotAfter.Unix()), 'g', -1, 64)
+	if !strings.Contains(metrics, name+want+"\n") {
+		t.Errorf("metrics lack %s%s:\n%s", name, want, metrics)
+	}
+	lacking, err := newMetrics().registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range lacking {
+		if family.GetName() == strings.TrimSpace(name) {
+			t.Errorf("a server without certificate tells of %v", family)
+		}
 	}
 }
 
@@ -101,7 +121,7 @@ func TestListenersThatAreTakenAreNamed(t *testing.T) {
 func TestCertificateIsReloaded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &lines{}
-		c := &certificate{dir: t.TempDir(), log: slog.New(slog.NewTextHandler(log, nil))}
+		c := &certificate{dir: t.TempDir(), log: slog.New(slog.NewTextHandler(log, nil)), serves: newMetrics().serves}
 		a := newAuthority(t)
 		a.issue(t, c.dir, 2)
 		go c.follow(t.Context(), time.Second)
