@@ -8,7 +8,10 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
+	"maps"
 	"net/netip"
+	"slices"
+	"strings"
 	"text/template"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/guest"
@@ -17,6 +20,9 @@ import (
 // Node describes a node.
 type Node struct {
 	Name string
+	// Labels are the node's, ProviderID is the instance as Kubernetes names it.
+	Labels     map[string]string
+	ProviderID string
 	// Interfaces are the worker's, of which the first one is the node's own.
 	Interfaces []guest.Interface
 	Gateway    netip.Addr
@@ -138,7 +144,17 @@ func (n Node) services() []guest.Service {
 		}},
 		{Name: "kubelet", Args: []string{
 			program("kubelet"), "--kubeconfig", kubernetes + "/kubelet.kubeconfig", "--config", kubernetes + "/kubelet.yaml",
+			"--node-labels", n.labels(), "--provider-id", n.ProviderID,
 			"--hostname-override", n.Name, "--node-ip", n.Interfaces[0].Addresses[0].Addr().String(),
 		}},
 	}
+}
+
+// labels writes the labels as kubelet reads them.
+func (n Node) labels() string {
+	var pairs []string
+	for _, key := range slices.Sorted(maps.Keys(n.Labels)) {
+		pairs = append(pairs, key+"="+n.Labels[key])
+	}
+	return strings.Join(pairs, ",")
 }

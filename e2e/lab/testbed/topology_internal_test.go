@@ -29,8 +29,8 @@ func TestWorkersAreAsTheTopologySays(t *testing.T) {
 		t.Fatalf("%d workers, want 2", len(workers))
 	}
 	for i, want := range []worker{
-		{name: "worker-1", instance: "i-worker1", region: "us-west-2", pods: netip.MustParsePrefix("10.244.1.0/24"), address: netip.MustParsePrefix("10.10.12.11/24")},
-		{name: "worker-2", instance: "i-worker2", region: "us-west-2", pods: netip.MustParsePrefix("10.244.2.0/24"), address: netip.MustParsePrefix("10.10.12.12/24")},
+		{name: "worker-1", instance: "i-worker1", region: "us-west-2", zone: "us-west-2a", kind: "m5.4xlarge", pods: netip.MustParsePrefix("10.244.1.0/24"), address: netip.MustParsePrefix("10.10.12.11/24")},
+		{name: "worker-2", instance: "i-worker2", region: "us-west-2", zone: "us-west-2a", kind: "m5.4xlarge", pods: netip.MustParsePrefix("10.244.2.0/24"), address: netip.MustParsePrefix("10.10.12.12/24")},
 	} {
 		got := workers[i]
 		got.mac, got.links = nil, nil

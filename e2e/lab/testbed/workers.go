@@ -81,10 +81,17 @@ func (l *Lab) guest(w worker) (guest.Config, error) {
 		})
 	}
 	return node.Node{
-		Name: w.name, Interfaces: interfaces, Gateway: gateway.Addr(), Pods: w.pods, DNS: dns, CA: l.plane.CA(),
+		Name: w.name, Labels: w.labels(), ProviderID: "aws:///" + w.zone + "/" + w.instance, Interfaces: interfaces, Gateway: gateway.Addr(), Pods: w.pods, DNS: dns, CA: l.plane.CA(),
 		Kubelet: kubelet, Multus: multus, Whereabouts: whereabouts, Programs: l.assets.programs, Runc: l.assets.runc,
 		Images: l.assets.images, Sandbox: Image, Modules: l.assets.modules,
 	}.Guest()
+}
+
+// labels are those that AWS's cloud provider gives to a node.
+func (w worker) labels() map[string]string {
+	return map[string]string{
+		corev1.LabelTopologyRegion: w.region, corev1.LabelTopologyZone: w.zone, corev1.LabelInstanceTypeStable: w.kind,
+	}
 }
 
 // Crash ends a worker's kernel as a power cut does. What it had is lost.
