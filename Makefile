@@ -11,6 +11,7 @@ FUZZTIME ?= 20s
 COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 ARCHES   ?= amd64,arm64
 TESTARGS ?=
+VULNDB   ?= https://vuln.go.dev
 ARGS     ?=
 
 MODULE   := github.com/multus-ipmgr/multus-ipmgr
@@ -72,6 +73,7 @@ test: go compiler control-plane ## Run all tests, with the race detector, in ran
 
 .PHONY: chart-test
 chart-test: go control-plane ## Render the Helm chart in a matrix of values, install it, judge both.
+	@suites=$$($(TOOLS) helm-unittest); $$suites --strict charts/multus-ipmgr
 	@helm=$$($(TOOLS) helm); HELM=$$helm go test -count=1 -shuffle=on $(TESTARGS) ./e2e/chart/...
 
 .PHONY: lab
@@ -119,7 +121,12 @@ verify: go ## Prove that generated files, go.mod, dependencies and house norms a
 
 .PHONY: vulncheck
 vulncheck: go ## Look for known vulnerabilities that the programs can reach (asks vuln.go.dev).
-	@govulncheck=$$($(TOOLS) govulncheck); $$govulncheck ./...
+#: VULNDB=file:///DIRECTORY asks a copy instead: data/osv of a checkout of
+#: github.com/golang/vulndb.
+	@govulncheck=$$($(TOOLS) govulncheck); \
+	for module in . e2e/tools e2e/lab; do \
+	  echo "vulncheck: $$module"; $$govulncheck -C $$module -db '$(VULNDB)' -tags lab ./...; \
+	done
 
 # without PACKAGE,PATTERN,REASON fails if PACKAGE depends on what matches.
 define without
