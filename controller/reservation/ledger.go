@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/capacity"
+	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
 )
 
 // ledger remembers how the subnets fare, for conditions and metrics.
@@ -22,12 +23,19 @@ type entry struct {
 	trouble  string    // of the last pass, empty if it succeeded
 	failures int       // in a row
 	ranges   []extent
+	enis     []load
 }
 
 // extent is a reservation as metrics show it.
 type extent struct {
 	cidr, kind string
 	count      *capacity.Count // nil if it is not known
+}
+
+// load is an ENI as metrics show it.
+type load struct {
+	id, instance string
+	ipv4, ipv6   int // addresses
 }
 
 func newLedger(now func() time.Time) *ledger {
@@ -57,10 +65,26 @@ func (l *ledger) synced(view *snapshot) {
 	for i, reservation := range view.reservations {
 		ranges[i] = extent{cidr: reservation.CIDR.String(), kind: reservation.Type, count: view.count(reservation.CIDR)}
 	}
+	enis := make([]load, len(view.enis))
+	for i := range view.enis {
+		enis[i] = loadOf(&view.enis[i])
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.of(view.subnet.ID)
-	e.read, e.ranges = view.at, ranges
+	e.read, e.ranges, e.enis = view.at, ranges, enis
+}
+
+func loadOf(eni *vpc.ENI) load {
+	l := load{id: eni.ID, instance: eni.Instance}
+	for _, a := range eni.Addresses {
+		if a.Addr().Is4() {
+			l.ipv4++
+		} else {
+			l.ipv6++
+		}
+	}
+	return l
 }
 
 // outcome notes how a pass ended. It returns how many failed in a row, and

@@ -89,7 +89,7 @@ func (r *Reconciler) sync(ctx context.Context, subnet vpc.Subnet, objects []*v1a
 	if mirrored == nil {
 		r.first.done(subnet.ID, r.catalog.ids())
 	}
-	return errors.Join(claimed, mirrored, view.heldErr)
+	return errors.Join(claimed, mirrored, view.enisErr)
 }
 
 // read asks EC2 for all there is to know of a subnet. That nobody can say who
@@ -100,7 +100,7 @@ func (r *Reconciler) read(ctx context.Context, subnet vpc.Subnet) (*snapshot, er
 	if view.reservations, err = r.Cloud.Reservations(ctx, subnet.ID); err != nil {
 		return nil, err
 	}
-	view.held, view.heldErr = r.Cloud.Addresses(ctx, subnet.ID)
+	view.enis, view.enisErr = r.Cloud.ENIs(ctx, subnet.ID)
 	return view, nil
 }
 

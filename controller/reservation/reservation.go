@@ -14,7 +14,6 @@ package reservation
 import (
 	"context"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -38,7 +37,7 @@ const (
 type Cloud interface {
 	Subnets(context.Context, vpc.Selection) (map[string]vpc.Subnet, error)
 	Reservations(ctx context.Context, subnetID string) ([]vpc.Reservation, error)
-	Addresses(ctx context.Context, subnetID string) ([]netip.Prefix, error)
+	ENIs(ctx context.Context, subnetID string) ([]vpc.ENI, error)
 	Reserve(context.Context, vpc.Request) (vpc.Reservation, error)
 	Release(ctx context.Context, id string) error
 }

@@ -338,6 +338,9 @@ func TestPollFindsDueWhatIsSelectedAndWhatIsLeft(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	virtually(t, "of two reservations", func(t bubble) {
 		r := newRig(t)
+		r.cloud.enis = []vpc.ENI{{ID: "eni-1", Instance: "i-1", Addresses: []netip.Prefix{
+			netip.MustParsePrefix("10.1.1.70/32"), netip.MustParsePrefix("10.1.1.71/32"), netip.MustParsePrefix("2600:1f13:0:1::5/128"),
+		}, Prefixes: []netip.Prefix{netip.MustParsePrefix("10.1.1.80/28")}}}
 		r.mirrored(2)
 		r.pass()
 		time.Sleep(time.Minute)
@@ -347,8 +350,10 @@ func TestMetrics(t *testing.T) {
 			"multus_ipmgr_reservations subnet=subnet-a type=prefix":                                     0,
 			"multus_ipmgr_reserved_addresses cidr=10.1.0.0/24 state=free subnet=subnet-a type=explicit": 252,
 			"multus_ipmgr_reserved_addresses cidr=10.1.0.0/24 state=used subnet=subnet-a type=explicit": 0,
-			"multus_ipmgr_reserved_addresses cidr=10.1.1.0/24 state=free subnet=subnet-a type=explicit": 256,
-			"multus_ipmgr_reserved_addresses cidr=10.1.1.0/24 state=used subnet=subnet-a type=explicit": 0,
+			"multus_ipmgr_reserved_addresses cidr=10.1.1.0/24 state=free subnet=subnet-a type=explicit": 238,
+			"multus_ipmgr_reserved_addresses cidr=10.1.1.0/24 state=used subnet=subnet-a type=explicit": 18,
+			"multus_ipmgr_eni_addresses eni=eni-1 family=ipv4 instance=i-1 subnet=subnet-a":             2,
+			"multus_ipmgr_eni_addresses eni=eni-1 family=ipv6 instance=i-1 subnet=subnet-a":             1,
 		}
 		if diff := cmp.Diff(want, r.gather()); diff != "" {
 			t.Errorf("metrics (-want +got):\n%s", diff)

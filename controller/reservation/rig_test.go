@@ -39,6 +39,7 @@ type cloud struct {
 	unlisted     bool  // reservations are not listed yet
 	err          error // of all calls
 	made         int
+	enis         []vpc.ENI
 }
 
 func (c *cloud) Subnets(context.Context, vpc.Selection) (map[string]vpc.Subnet, error) {
@@ -52,7 +53,7 @@ func (c *cloud) Reservations(context.Context, string) ([]vpc.Reservation, error)
 	return slices.Clone(c.reservations), c.err
 }
 
-func (c *cloud) Addresses(context.Context, string) ([]netip.Prefix, error) { return nil, c.err }
+func (c *cloud) ENIs(context.Context, string) ([]vpc.ENI, error) { return c.enis, c.err }
 
 func (c *cloud) Reserve(_ context.Context, r vpc.Request) (vpc.Reservation, error) {
 	if c.err != nil {

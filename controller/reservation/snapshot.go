@@ -15,8 +15,8 @@ import (
 type snapshot struct {
 	subnet       vpc.Subnet
 	reservations []vpc.Reservation
-	held         []netip.Prefix // by ENIs
-	heldErr      error          // why held is not known
+	enis         []vpc.ENI
+	enisErr      error // why they are not known
 	at           time.Time
 }
 
@@ -35,11 +35,15 @@ func (s *snapshot) madeFor(o *v1alpha1.ReservedCIDR) (vpc.Reservation, bool) {
 // count counts the addresses of a range, or returns nil if nobody can say who
 // holds them.
 func (s *snapshot) count(cidr netip.Prefix) *capacity.Count {
-	if s.heldErr != nil {
+	if s.enisErr != nil {
 		return nil
 	}
 	block, _ := s.subnet.Around(cidr)
-	return new(capacity.Of(cidr, block, s.held))
+	var held []netip.Prefix
+	for i := range s.enis {
+		held = slices.Concat(held, s.enis[i].Addresses, s.enis[i].Prefixes)
+	}
+	return new(capacity.Of(cidr, block, held))
 }
 
 // forget drops a reservation that was deleted.

@@ -93,10 +93,10 @@ func set(s *v1alpha1.ReservedCIDRStatus, o *v1alpha1.ReservedCIDR, c metav1.Cond
 // showSync writes what a complete view says of the range of o. Without the
 // addresses that ENIs hold, the last known figures stay.
 func showSync(s *v1alpha1.ReservedCIDRStatus, o *v1alpha1.ReservedCIDR, view *snapshot) {
-	if view.heldErr != nil {
+	if view.enisErr != nil {
 		set(s, o, metav1.Condition{
-			Type: v1alpha1.ConditionSynced, Status: metav1.ConditionFalse, Reason: reasonOf(view.heldErr),
-			Message: "the reservation is as EC2 has it, but used and free are the last known figures: " + vpc.Message(view.heldErr),
+			Type: v1alpha1.ConditionSynced, Status: metav1.ConditionFalse, Reason: reasonOf(view.enisErr),
+			Message: "the reservation is as EC2 has it, but used and free are the last known figures: " + vpc.Message(view.enisErr),
 		})
 		return
 	}

@@ -90,46 +90,49 @@ func newReservation(r types.SubnetCidrReservation) (Reservation, error) {
 	}, nil
 }
 
-// Addresses returns what the ENIs of a subnet hold: single addresses, primary
-// and secondary, and delegated prefixes, of both families.
-func (c *Client) Addresses(ctx context.Context, subnetID string) ([]netip.Prefix, error) {
+// ENIs returns the network interfaces of a subnet with what they hold.
+func (c *Client) ENIs(ctx context.Context, subnetID string) ([]ENI, error) {
 	in := &ec2.DescribeNetworkInterfacesInput{
 		Filters:    []types.Filter{{Name: aws.String("subnet-id"), Values: []string{subnetID}}},
 		MaxResults: aws.Int32(pageSize),
 	}
-	var held []netip.Prefix
+	var enis []ENI
 	for {
 		out, err := call(ctx, c, c.reads, "DescribeNetworkInterfaces", in, (*ec2.Client).DescribeNetworkInterfaces)
 		if err != nil {
 			return nil, err
 		}
 		for i := range out.NetworkInterfaces {
-			held = appendHeld(held, &out.NetworkInterfaces[i])
+			enis = append(enis, newENI(&out.NetworkInterfaces[i]))
 		}
 		if aws.ToString(out.NextToken) == "" {
-			return held, nil
+			return enis, nil
 		}
 		in.NextToken = out.NextToken
 	}
 }
 
-func appendHeld(held []netip.Prefix, eni *types.NetworkInterface) []netip.Prefix {
+func newENI(described *types.NetworkInterface) ENI {
+	eni := ENI{ID: aws.ToString(described.NetworkInterfaceId)}
+	if described.Attachment != nil {
+		eni.Instance = aws.ToString(described.Attachment.InstanceId)
+	}
 	single := func(text *string) {
 		if addr, err := netip.ParseAddr(aws.ToString(text)); err == nil {
-			held = append(held, netip.PrefixFrom(addr, addr.BitLen()))
+			eni.Addresses = append(eni.Addresses, netip.PrefixFrom(addr, addr.BitLen()))
 		}
 	}
-	for _, address := range eni.PrivateIpAddresses {
+	for _, address := range described.PrivateIpAddresses {
 		single(address.PrivateIpAddress)
 	}
-	for _, address := range eni.Ipv6Addresses {
+	for _, address := range described.Ipv6Addresses {
 		single(address.Ipv6Address)
 	}
-	for _, prefix := range eni.Ipv4Prefixes {
-		held = append(held, parse(prefix.Ipv4Prefix)...)
+	for _, prefix := range described.Ipv4Prefixes {
+		eni.Prefixes = append(eni.Prefixes, parse(prefix.Ipv4Prefix)...)
 	}
-	for _, prefix := range eni.Ipv6Prefixes {
-		held = append(held, parse(prefix.Ipv6Prefix)...)
+	for _, prefix := range described.Ipv6Prefixes {
+		eni.Prefixes = append(eni.Prefixes, parse(prefix.Ipv6Prefix)...)
 	}
-	return held
+	return eni
 }

@@ -48,6 +48,17 @@ type Reservation struct {
 	Tags map[string]string
 }
 
+// ENI is a network interface and what it holds in its subnet.
+type ENI struct {
+	ID string
+	// Instance is the one it is attached to; empty if none.
+	Instance string
+	// Addresses are single addresses, primary and secondary, of both families.
+	Addresses []netip.Prefix
+	// Prefixes are those delegated to it.
+	Prefixes []netip.Prefix
+}
+
 // Request asks for a reservation of type explicit.
 type Request struct {
 	SubnetID    string

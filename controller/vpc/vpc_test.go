@@ -185,17 +185,21 @@ func TestAllPagesOfReservationsAreRead(t *testing.T) {
 
 func TestAddressesAreAllThatENIsOfTheSubnetHold(t *testing.T) {
 	r := newRig(t, worker)
-	held, err := r.client.Addresses(t.Context(), "subnet-a")
+	enis, err := r.client.ENIs(t.Context(), "subnet-a")
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(enis) != 1 {
+		t.Fatalf("%d ENIs, want one", len(enis))
+	}
 	var texts []string
-	for _, p := range held {
+	for _, p := range enis[0].Addresses {
 		texts = append(texts, p.String())
 	}
 	slices.Sort(texts)
-	if diff := cmp.Diff([]string{"10.1.0.11/32", "10.1.0.70/32", "2600:1f13:0:1::5/128"}, texts); diff != "" {
-		t.Errorf("held (-want +got):\n%s", diff)
+	want := []string{"10.1.0.11/32", "10.1.0.70/32", "2600:1f13:0:1::5/128"}
+	if diff := cmp.Diff(want, texts); diff != "" || enis[0].ID != "eni-1" || enis[0].Instance != "i-1" {
+		t.Errorf("%s of %s holds (-want +got):\n%s", enis[0].ID, enis[0].Instance, diff)
 	}
 }
 
@@ -290,7 +294,7 @@ func TestCallsKeepBelowTheAccountsBudget(t *testing.T) {
 		r := newRig(t, worker)
 		start := time.Now()
 		for range 120 {
-			if _, err := r.client.Addresses(t.Context(), "subnet-a"); err != nil {
+			if _, err := r.client.ENIs(t.Context(), "subnet-a"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -325,7 +329,7 @@ func TestEC2ThatDoesNotAnswerIsTransient(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = client.Addresses(t.Context(), "subnet-a")
+		_, err = client.ENIs(t.Context(), "subnet-a")
 		if vpc.KindOf(err) != vpc.Transient || vpc.CodeOf(err) != vpc.CodeUnreachable || !errors.Is(err, errNoRoute) {
 			t.Errorf("got %v, want it to be unreachable", err)
 		}

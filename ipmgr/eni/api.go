@@ -101,7 +101,7 @@ func invoke[In, Out any](ctx context.Context, a api, action, eni string, in *In,
 	}
 	took := a.cloud.opts.Now().Sub(start)
 	if err == nil {
-		a.cloud.opts.Observe(action, "ok", took)
+		a.cloud.opts.Observe(action, "ok", false, took)
 		return out, nil
 	}
 	var f *failure
@@ -111,6 +111,6 @@ func invoke[In, Out any](ctx context.Context, a api, action, eni string, in *In,
 	if meaningOf(f.code) == expired {
 		a.credentials.Invalidate()
 	}
-	a.cloud.opts.Observe(action, f.code, took)
+	a.cloud.opts.Observe(action, f.code, meaningOf(f.code) == throttled, took)
 	return nil, f
 }

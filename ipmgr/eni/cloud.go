@@ -62,8 +62,8 @@ type Options struct {
 	// Logger is told what changed; nil discards.
 	Logger *slog.Logger
 	// Observe is told of every EC2 call: its action, "ok" or the error code,
-	// and how long it took. It may be called concurrently. Nil observes nothing.
-	Observe func(action, code string, took time.Duration)
+	// whether EC2 throttled it, and how long it took. It may be called concurrently. Nil observes nothing.
+	Observe func(action, code string, throttled bool, took time.Duration)
 }
 
 // Cloud is the worker's view of its ENIs, and the calls that change them. It
@@ -127,7 +127,7 @@ func withDefaults(opts Options) Options {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	if opts.Observe == nil {
-		opts.Observe = func(string, string, time.Duration) {}
+		opts.Observe = func(string, string, bool, time.Duration) {}
 	}
 	return opts
 }

@@ -115,7 +115,13 @@ func TestObserveIsToldOfEveryCall(t *testing.T) {
 		r.assign(false, []string{"10.10.1.101"}, nil)
 		r.set(`{"ec2":"refused"}`)
 		r.assign(false, []string{"10.10.1.102"}, map[string]outcome{"10.10.1.102": {Code: eni.CodeUnreachable}})
-		want := []string{assignNo, describeOK, assignOK, "AssignPrivateIpAddresses " + eni.CodeUnreachable}
+		r.set(`{"ec2":"up"}`)
+		r.inject(vpcsim.Fault{Action: "AssignPrivateIpAddresses", Code: "RequestLimitExceeded", Status: 503, Count: 1})
+		r.assign(false, []string{"10.10.1.103"}, map[string]outcome{"10.10.1.103": {Code: "RequestLimitExceeded"}})
+		want := []string{
+			assignNo, describeOK, assignOK, "AssignPrivateIpAddresses " + eni.CodeUnreachable,
+			"AssignPrivateIpAddresses RequestLimitExceeded throttled",
+		}
 		if diff := gocmp.Diff(want, r.observed); diff != "" {
 			r.t.Errorf("observed calls (-want +got):\n%s", diff)
 		}

@@ -239,7 +239,10 @@ func (r *rig) newAdmin() *ec2.Client {
 	})
 }
 
-func (r *rig) observe(action, code string, _ time.Duration) {
+func (r *rig) observe(action, code string, throttled bool, _ time.Duration) {
+	if throttled {
+		code += " throttled"
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.observed = append(r.observed, action+" "+code)

@@ -31,12 +31,16 @@ func New(status func() ipmgr.Status) *Metrics {
 	return &Metrics{calls: metrics.NewSet(), status: status}
 }
 
-// Observe counts one EC2 call: its action, "ok" or the error code, and how
-// long it took.
-func (m *Metrics) Observe(action, code string, took time.Duration) {
+// Observe counts one EC2 call: its action, "ok" or the error code, whether EC2
+// throttled it, and how long it took.
+func (m *Metrics) Observe(action, code string, throttled bool, took time.Duration) {
 	labels := fmt.Sprintf("{action=%q,code=%q}", action, code)
 	m.calls.GetOrCreateCounter("multus_ipmgr_ec2_calls_total" + labels).Inc()
 	m.calls.GetOrCreateFloatCounter("multus_ipmgr_ec2_call_seconds_total" + labels).Add(took.Seconds())
+	throttles := m.calls.GetOrCreateCounter(fmt.Sprintf("multus_ipmgr_ec2_throttles_total{action=%q}", action)) // from zero on
+	if throttled {
+		throttles.Inc()
+	}
 }
 
 // Write renders all metrics.

@@ -67,10 +67,10 @@ func TestWriteShowsThatSomethingIsMissing(t *testing.T) {
 
 func TestObserveCountsCallsByActionAndCode(t *testing.T) {
 	m := metrics.New(func() ipmgr.Status { return ipmgr.Status{} })
-	m.Observe("AssignPrivateIpAddresses", "ok", 250*time.Millisecond)
-	m.Observe("AssignPrivateIpAddresses", "ok", 250*time.Millisecond)
-	m.Observe("AssignPrivateIpAddresses", "RequestLimitExceeded", time.Second)
-	m.Observe("DescribeNetworkInterfaces", "odd \"code\"\n", time.Second)
+	m.Observe("AssignPrivateIpAddresses", "ok", false, 250*time.Millisecond)
+	m.Observe("AssignPrivateIpAddresses", "ok", false, 250*time.Millisecond)
+	m.Observe("AssignPrivateIpAddresses", "RequestLimitExceeded", true, time.Second)
+	m.Observe("DescribeNetworkInterfaces", "odd \"code\"\n", false, time.Second)
 	want := []string{
 		`multus_ipmgr_ec2_call_seconds_total{action="AssignPrivateIpAddresses",code="RequestLimitExceeded"} 1`,
 		`multus_ipmgr_ec2_call_seconds_total{action="AssignPrivateIpAddresses",code="ok"} 0.5`,
@@ -78,6 +78,8 @@ func TestObserveCountsCallsByActionAndCode(t *testing.T) {
 		`multus_ipmgr_ec2_calls_total{action="AssignPrivateIpAddresses",code="RequestLimitExceeded"} 1`,
 		`multus_ipmgr_ec2_calls_total{action="AssignPrivateIpAddresses",code="ok"} 2`,
 		`multus_ipmgr_ec2_calls_total{action="DescribeNetworkInterfaces",code="odd \"code\"\n"} 1`,
+		`multus_ipmgr_ec2_throttles_total{action="AssignPrivateIpAddresses"} 1`,
+		`multus_ipmgr_ec2_throttles_total{action="DescribeNetworkInterfaces"} 0`,
 	}
 	got := rendered(m)
 	got = got[len(got)-len(want):]
