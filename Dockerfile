@@ -17,6 +17,7 @@ COPY . .
 ARG TARGETOS
 ARG TARGETARCH
 ARG VERSION=devel
+ARG COMMIT=unknown
 ARG SOURCE_DATE_EPOCH=0
 # One directory for each image holds all that is in it.
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
@@ -27,7 +28,7 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
       cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"; \
       cp LICENSE "$root/licenses/"; \
       CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs=false \
-        -ldflags "-s -w -X github.com/multus-ipmgr/multus-ipmgr/version.version=$VERSION" \
+        -ldflags "-s -w -X github.com/multus-ipmgr/multus-ipmgr/version.version=$VERSION -X github.com/multus-ipmgr/multus-ipmgr/version.commit=$COMMIT" \
         -o "$root/$program" "./cmd/$program"; \
     done; \
     chmod -R u=rwX,go=rX /images; \

@@ -16,7 +16,7 @@ ARGS     ?=
 
 MODULE   := github.com/multus-ipmgr/multus-ipmgr
 PROGRAMS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
-LDFLAGS   = -s -w -X $(MODULE)/version.version=$(VERSION)
+LDFLAGS   = -s -w -X $(MODULE)/version.version=$(VERSION) -X $(MODULE)/version.commit=$(COMMIT)
 TOOLS     = go run -C e2e/tools .
 
 ##@ Use

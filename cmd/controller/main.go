@@ -1,5 +1,5 @@
 // Command controller keeps ReservedCIDR objects and EC2's subnet CIDR
-// reservations the same. "controller --help" lists its flags; AWS's settings
+// reservations the same. "controller --help" lists its flags, "--version" prints the version; AWS's settings
 // are the SDK's environment variables.
 //
 // It exits 0 after SIGTERM or SIGINT, 1 when it cannot work or lost its lease,
@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller"
@@ -23,6 +24,10 @@ import (
 func main() { os.Exit(run()) }
 
 func run() int {
+	if slices.Equal(os.Args[1:], []string{"--version"}) {
+		fmt.Fprintln(os.Stdout, version.Line())
+		return 0
+	}
 	options, err := controller.ParseOptions(os.Args[1:], version.String(), os.Getenv("POD_NAMESPACE"), os.Stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):

@@ -49,8 +49,8 @@ func (p program) run(ctx context.Context, args []string) int {
 			return p.fail(exitTransient, "not ready: "+err.Error())
 		}
 		return exitDone
-	case "version":
-		_, _ = fmt.Fprintln(p.stdout, version.String())
+	case "version", "--version":
+		_, _ = fmt.Fprintln(p.stdout, version.Line())
 		return exitDone
 	}
 	return p.fail(exitUsage, fmt.Sprintf("unknown command %q; %s", args[0], usage))

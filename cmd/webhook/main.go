@@ -1,5 +1,6 @@
 // Command webhook is the admission webhook that adds the IP manager to pods
-// with Multus networks. "webhook --help" lists its flags.
+// with Multus networks. "webhook --help" lists its flags,
+// "webhook --version" prints the version.
 //
 // It exits 0 after SIGTERM or SIGINT, 1 when it cannot serve, and 2 when its
 // flags are wrong.
@@ -13,6 +14,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/multus-ipmgr/multus-ipmgr/version"
@@ -22,6 +24,10 @@ import (
 func main() { os.Exit(run()) }
 
 func run() int {
+	if slices.Equal(os.Args[1:], []string{"--version"}) {
+		fmt.Fprintln(os.Stdout, version.Line())
+		return 0
+	}
 	options, err := webhook.ParseOptions(os.Args[1:], version.String(), os.Getenv("POD_NAMESPACE"), os.Stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):

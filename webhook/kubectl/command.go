@@ -11,6 +11,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+
+	build "github.com/multus-ipmgr/multus-ipmgr/version"
 )
 
 // Exit codes.
@@ -49,8 +51,8 @@ func Run(ctx context.Context, arguments []string, version string, streams Stream
 		code, err = check(ctx, arguments, streams)
 	case "inject":
 		code, err = injectFiles(arguments, version, streams)
-	case "version":
-		fmt.Fprintln(streams.Out, version)
+	case "version", "--version":
+		fmt.Fprintln(streams.Out, build.Line())
 	case "help", "-h", "-help", "--help":
 		fmt.Fprint(streams.Out, usage)
 	case "":
