@@ -23,6 +23,12 @@ import (
 
 // Apply creates the objects of manifests, which name their namespaces.
 func (l *Lab) Apply(ctx context.Context, manifests []byte) error {
+	return l.ApplyIn(ctx, "", manifests)
+}
+
+// ApplyIn creates the objects of manifests. Those of a namespaced kind that name
+// no namespace go into the given one.
+func (l *Lab) ApplyIn(ctx context.Context, namespace string, manifests []byte) error {
 	objects, err := dynamic.NewForConfig(l.Config())
 	if err != nil {
 		return err
@@ -42,6 +48,9 @@ func (l *Lab) Apply(ctx context.Context, manifests []byte) error {
 		mapping, err := mapper.RESTMapping(kind.GroupKind(), kind.Version)
 		if err != nil {
 			return err
+		}
+		if mapping.Scope.Name() == meta.RESTScopeNameNamespace && object.GetNamespace() == "" {
+			object.SetNamespace(namespace)
 		}
 		_, err = objects.Resource(mapping.Resource).Namespace(object.GetNamespace()).Create(ctx, object, metav1.CreateOptions{})
 		if err != nil {
