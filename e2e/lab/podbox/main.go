@@ -1,39 +1,62 @@
 // Command podbox is the one program of the lab's test image. As "pause" it does
-// nothing, as every sandbox must. As "serve" it lets a test act in a pod's
-// network namespace, without the second that a kubectl exec takes here:
+// nothing, as every sandbox must. As "serve [--ask ADDR]" it lets a test act in
+// a pod's network namespace by HTTP on port 8080, without the second that a
+// kubectl exec takes here:
 //
-//	GET /addresses?interface=net1   the interface's addresses, a line each
-//	GET /ping?to=ADDR               204, or 504 when no answer came in time
-//	GET /metadata?path=PATH         the instance's metadata, or 504
+//	GET    /start                          which pod it is, when this process began, and
+//	                                       whether ADDR answered a ping at once, before all else
+//	GET    /addresses?interface=net1       the interface's addresses, a line each
+//	PUT    /addresses?interface=net1&address=CIDR   adds an address, 204
+//	DELETE /addresses?interface=net1&address=CIDR   removes an address, 204
+//	GET    /ping?to=ADDR[&from=ADDR]       204, or 504 when no answer came in time
+//	GET    /metadata?path=PATH             the instance's metadata, or 504
+//	POST   /probe?to=ADDR[&from=ADDR]      asks another podbox every 10 ms until DELETE, 204
+//	GET    /probe?to=ADDR                  what was lost so far, see probe.Report
+//	DELETE /probe?to=ADDR                  the same, and ends it
+//
+// Meanwhile it answers probes on UDP port 7007 of every address of the pod,
+// also of those that come later, in both families.
+//
+// To change addresses it must be root with the capability NET_ADMIN: where
+// privileges cannot be gained, another user has no use for a capability.
 //
 // As "metadata PATH" it prints the instance's metadata as the worker sees it.
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 func main() {
+	began := time.Now()
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	switch {
 	case len(os.Args) == 3 && os.Args[1] == "metadata":
 		text, err := metadata(context.Background(), os.Args[2])
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "podbox:", err)
-			os.Exit(1)
-		}
+		exitOn(err)
 		fmt.Fprintln(os.Stdout, text)
 		return
-	case len(os.Args) == 2 && os.Args[1] == "serve":
-		go func() {
-			fmt.Fprintln(os.Stderr, "podbox:", serve(":8080"))
-			os.Exit(1)
-		}()
+	case len(os.Args) >= 2 && os.Args[1] == "serve":
+		flags := flag.NewFlagSet("serve", flag.ExitOnError)
+		var first netip.Addr
+		flags.TextVar(&first, "ask", netip.Addr{}, "`address` to ping before all else")
+		_ = flags.Parse(os.Args[2:]) // ExitOnError
+		go func() { exitOn(serve(context.Background(), ":8080", beginning(began, first))) }()
 	}
 	<-stop
+}
+
+func exitOn(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "podbox:", err)
+		os.Exit(1)
+	}
 }

@@ -12,13 +12,17 @@ import (
 )
 
 // ping sends one echo request and waits for its reply. It uses the kernel's
-// ping sockets, which need no capability.
-func ping(to netip.Addr, timeout time.Duration) error {
-	network, any4, request := "udp4", "0.0.0.0", icmp.Type(ipv4.ICMPTypeEcho)
+// ping sockets, which need no capability. An invalid from leaves the source to
+// the kernel.
+func ping(from, to netip.Addr, timeout time.Duration) error {
+	network, local, request := "udp4", "0.0.0.0", icmp.Type(ipv4.ICMPTypeEcho)
 	if to.Is6() {
-		network, any4, request = "udp6", "::", ipv6.ICMPTypeEchoRequest
+		network, local, request = "udp6", "::", ipv6.ICMPTypeEchoRequest
 	}
-	conn, err := icmp.ListenPacket(network, any4)
+	if from.IsValid() {
+		local = from.String()
+	}
+	conn, err := icmp.ListenPacket(network, local)
 	if err != nil {
 		return err
 	}

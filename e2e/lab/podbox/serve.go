@@ -1,48 +1,67 @@
 package main
 
 import (
-	"fmt"
-	"net"
+	"context"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"time"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/podbox/probe"
 )
 
 // pingTimeout is how long an echo may take. It takes 0.5 ms.
 const pingTimeout = time.Second
 
-func serve(address string) error {
+func serve(ctx context.Context, address string, s start) error {
+	echo, err := probe.Listen(ctx, s.Pod, probe.Port)
+	if err != nil {
+		return err
+	}
+	p := probes{running: map[netip.Addr]*probe.Probe{}}
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /start", func(w http.ResponseWriter, _ *http.Request) { answer(w, s) })
 	mux.HandleFunc("GET /addresses", addresses)
+	mux.HandleFunc("PUT /addresses", changeAddress)
+	mux.HandleFunc("DELETE /addresses", changeAddress)
 	mux.HandleFunc("GET /ping", pingFor)
 	mux.HandleFunc("GET /metadata", metadataFor)
+	mux.HandleFunc("POST /probe", p.start)
+	mux.HandleFunc("GET /probe", p.report)
+	mux.HandleFunc("DELETE /probe", p.stop)
 	server := &http.Server{Addr: address, Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	return server.ListenAndServe()
+	return errors.Join(server.ListenAndServe(), echo.Close())
 }
 
-func addresses(w http.ResponseWriter, r *http.Request) {
-	i, err := net.InterfaceByName(r.FormValue("interface"))
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusNotFound)
-		return
+func answer(w http.ResponseWriter, what any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(what) // the caller may be gone
+}
+
+// conversation reads between whom a request is about. No from leaves the choice
+// to the kernel.
+func conversation(r *http.Request) (from, to netip.Addr, err error) {
+	if to, err = netip.ParseAddr(r.FormValue("to")); err != nil {
+		return from, to, err
 	}
-	list, err := i.Addrs()
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
+	if text := r.FormValue("from"); text != "" {
+		from, err = netip.ParseAddr(text)
 	}
-	for _, a := range list {
-		fmt.Fprintln(w, a)
+	if err == nil && from.IsValid() && from.Is4() != to.Is4() {
+		err = errors.New("from " + strconv.Quote(from.String()) + " is of another family than " + to.String())
 	}
+	return from, to, err
 }
 
 func pingFor(w http.ResponseWriter, r *http.Request) {
-	to, err := netip.ParseAddr(r.FormValue("to"))
+	from, to, err := conversation(r)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if err := ping(to, pingTimeout); err != nil {
+	if err := ping(from, to, pingTimeout); err != nil {
 		http.Error(w, err.Error(), http.StatusGatewayTimeout)
 		return
 	}
