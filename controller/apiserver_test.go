@@ -20,6 +20,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/reservation"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/metricsdoc"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
 )
 
@@ -569,6 +570,7 @@ func tellsOwnersOfNADs(t *testing.T, c *cluster) {
 	if err := c.plane.CreateNamespace(t.Context(), "core", nil); err != nil {
 		t.Fatal(err)
 	}
+	w.reserve("subnet-a", "10.1.0.160/28", nil)
 	id := w.reserve("subnet-a", "10.1.0.64/26", nil)
 	r := w.start(subnetA)
 	w.eventually("it is mirrored", func() bool { return w.get(id) != nil })
@@ -594,6 +596,11 @@ func tellsOwnersOfNADs(t *testing.T, c *cluster) {
 	}
 	if text := r.metric("multus_ipmgr_nads_broken"); !strings.Contains(text, `{name="pods",namespace="core",rule="not-reserved"} 1`) {
 		t.Errorf("metric: %s", text)
+	}
+	// Of each metric there is a series now.
+	diff, err := metricsdoc.Differences("../docs/metrics.md", "Controller", r.metric("multus_ipmgr"))
+	if err != nil || diff != "" {
+		t.Errorf("error %v, docs/metrics.md and the program (-page +program):\n%s", err, diff)
 	}
 	w.reserve("subnet-a", "10.1.0.64/27", nil)
 	w.eventually("the owner is told of the end", func() bool {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/metricsdoc"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/metrics"
 )
@@ -55,6 +56,17 @@ func TestWriteShowsTheStatus(t *testing.T) {
 	m := metrics.New(func() ipmgr.Status { return status })
 	if diff := cmp.Diff(want, rendered(m)); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
+}
+
+func TestMetricsAreAsDocumented(t *testing.T) {
+	m := metrics.New(func() ipmgr.Status { return ipmgr.Status{Addresses: []ipmgr.AddressStatus{{Interface: "net1"}}} })
+	m.Observe("AssignPrivateIpAddresses", "ok", false, time.Second)
+	var text strings.Builder
+	m.Write(&text)
+	diff, err := metricsdoc.Differences("../../docs/metrics.md", "Injected container", text.String())
+	if err != nil || diff != "" {
+		t.Errorf("error %v, docs/metrics.md and the program (-page +program):\n%s", err, diff)
 	}
 }
 
