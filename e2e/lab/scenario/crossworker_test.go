@@ -28,7 +28,7 @@ func TestPodsOnDifferentWorkersMeetOnceTheirAddressesAreAssigned(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	first, second := ready(t, "first"), ready(t, "second")
+	first, second := ready(t, "default", "first"), ready(t, "default", "second")
 	if first.Worker == second.Worker {
 		t.Fatalf("both pods are on %s", first.Worker)
 	}
@@ -54,11 +54,11 @@ func TestPodsOnDifferentWorkersMeetOnceTheirAddressesAreAssigned(t *testing.T) {
 	}
 }
 
-func ready(t *testing.T, name string) testbed.Pod {
+func ready(t *testing.T, namespace, name string) testbed.Pod {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), podTimeout)
 	defer cancel()
-	pod, err := bed.AwaitPod(ctx, "default", name)
+	pod, err := bed.AwaitPod(ctx, namespace, name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func TestMetadataTellsEachWorkerApartAndKeepsTheHopLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, name := range pods {
-		pod := ready(t, name)
+		pod := ready(t, "default", name)
 		instance := "i-worker" + string(rune('1'+i))
 		if code, text := metadata(t, pod.Address); code != http.StatusOK || text != instance {
 			t.Errorf("%s: %d %s, want %s", name, code, text, instance)
