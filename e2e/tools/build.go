@@ -72,10 +72,14 @@ func (b builder) prepare(ctx context.Context, name string, p program) (job, erro
 	if err != nil {
 		return job{}, err
 	}
-	k := key(mod, sum, []byte(env), []byte(p.pkg+p.tags), []byte(p.ldflags(version)))
+	own, err := sources(dir)
+	if err != nil {
+		return job{}, err
+	}
+	parts := append([][]byte{mod, sum, []byte(env), []byte(p.pkg + p.tags), []byte(p.ldflags(version))}, own...)
 	return job{
 		program: p, name: name, dir: dir, version: version,
-		target: filepath.Join(b.cache, k, name),
+		target: filepath.Join(b.cache, key(parts...), name),
 		log:    &reporter{out: b.progress, name: name, now: time.Now},
 	}, nil
 }

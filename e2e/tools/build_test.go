@@ -108,6 +108,25 @@ func TestAnotherVersionIsAnotherProgram(t *testing.T) {
 	}
 }
 
+func TestChangedSourceIsAnotherProgram(t *testing.T) {
+	b, _ := testBed(t, printVersion)
+	before, err := b.prepare(t.Context(), "hello", hello)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(printVersion, "println(version)", "println(version, 2)", 1)
+	if err := os.WriteFile(filepath.Join(b.modules, "hello", "main.go"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	after, err := b.prepare(t.Context(), "hello", hello)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if before.target == after.target {
+		t.Errorf("both sources are kept in %s", after.target)
+	}
+}
+
 func TestTwoBuildsAtOnceShareTheWork(t *testing.T) {
 	b, said := testBed(t, printVersion)
 	var group sync.WaitGroup

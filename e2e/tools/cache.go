@@ -29,6 +29,21 @@ func cacheRoot(getenv func(string) string) (string, error) {
 	return filepath.Join(dir, "multus-ipmgr", "tools"), nil
 }
 
+// sources reads the Go files of a module that holds programs of its own; most
+// modules only pin those of others and have none.
+func sources(dir string) ([][]byte, error) {
+	var files [][]byte
+	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		files = append(files, data)
+		return err
+	})
+	return files, err
+}
+
 // key condenses all that decides what a program is.
 func key(parts ...[]byte) string {
 	hash := sha256.New()

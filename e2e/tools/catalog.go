@@ -61,6 +61,8 @@ var catalog = programs{
 		from: "github.com/k8snetworkplumbingwg/whereabouts", minutes: 2,
 		stamp: []string{"github.com/k8snetworkplumbingwg/whereabouts/pkg/version.Version=VERSION"},
 	},
+	"cert-manager-controller": certManager("controller", 7),
+	"cert-manager-cainjector": certManager("cainjector", 4),
 	"controller-gen": {
 		module: "generate", pkg: "sigs.k8s.io/controller-tools/cmd/controller-gen",
 		from: "sigs.k8s.io/controller-tools", stamp: []string{"sigs.k8s.io/controller-tools/pkg/version.version=VERSION"}, minutes: 2,
@@ -108,6 +110,15 @@ func containerd(name string, minutes int) program {
 	return program{
 		module: "containerd", pkg: module + "/cmd/" + name, from: module, minutes: minutes,
 		stamp: []string{module + "/version.Version=VERSION"},
+	}
+}
+
+// certManager describes a program of cert-manager's packages.
+func certManager(name string, minutes int) program {
+	return program{
+		module: "cert-manager", pkg: "github.com/multus-ipmgr/multus-ipmgr/e2e/tools/cert-manager/" + name,
+		from: "github.com/cert-manager/cert-manager", minutes: minutes,
+		stamp: []string{"github.com/cert-manager/cert-manager/pkg/util.AppVersion=VERSION"},
 	}
 }
 
