@@ -4,6 +4,8 @@ package probe
 
 import (
 	"encoding/binary"
+	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -51,7 +53,7 @@ type Change struct {
 
 // Probe asks one address.
 type Probe struct {
-	conn   *net.UDPConn
+	conn   net.Conn
 	report Report // To and Began
 	stop   chan struct{}
 	done   sync.WaitGroup
@@ -76,10 +78,16 @@ func Start(from netip.Addr, to netip.AddrPort) (*Probe, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Probe{conn: conn, report: Report{To: to.Addr(), Began: time.Now()}, stop: make(chan struct{})}
+	return Ask(conn, to.Addr()), nil
+}
+
+// Ask begins to ask an address by a connection that Stop closes, whatever
+// network stack it is of.
+func Ask(conn net.Conn, to netip.Addr) *Probe {
+	p := &Probe{conn: conn, report: Report{To: to, Began: time.Now()}, stop: make(chan struct{})}
 	p.done.Go(p.ask)
 	p.done.Go(p.listen)
-	return p, nil
+	return p
 }
 
 // ask asks until Stop. What the kernel refuses to send is lost like any other.
@@ -109,7 +117,7 @@ func (p *Probe) listen() {
 		switch {
 		case err == nil && n >= numberSize:
 			p.note(binary.BigEndian.Uint64(buffer), string(buffer[numberSize:n]), time.Now())
-		case isClosed(err):
+		case isClosed(err), errors.Is(err, io.EOF): // a userspace stack says EOF
 			return
 		}
 	}
