@@ -20,7 +20,9 @@
 // To change addresses it must be root with the capability NET_ADMIN: where
 // privileges cannot be gained, another user has no use for a capability.
 //
-// As "metadata PATH" it prints the instance's metadata as the worker sees it.
+// As "metadata PATH" it prints the instance's metadata as the worker sees it, and
+// as "signal SIGNAL container|pod CONTAINER-ID" it signals, in the worker, all
+// processes of a container or of its pod.
 package main
 
 import (
@@ -43,6 +45,15 @@ func main() {
 		text, err := metadata(context.Background(), os.Args[2])
 		exitOn(err)
 		fmt.Fprintln(os.Stdout, text)
+		return
+	case len(os.Args) == 5 && os.Args[1] == "signal":
+		number, err := signalNumber(os.Args[2])
+		exitOn(err)
+		send := map[string]func(string, syscall.Signal, string) error{"container": signalContainer, "pod": signalPod}[os.Args[3]]
+		if send == nil {
+			exitOn(fmt.Errorf("%q is neither container nor pod", os.Args[3]))
+		}
+		exitOn(send("/proc", number, os.Args[4]))
 		return
 	case len(os.Args) >= 2 && os.Args[1] == "serve":
 		flags := flag.NewFlagSet("serve", flag.ExitOnError)
