@@ -25,8 +25,8 @@ TOOLS     = go run -C e2e/tools .
 help: ## Print this page.
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 } \
-	  /^#: / { printf "  %-15s %s\n", "", substr($$0, 4) }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 } \
+	  /^#: / { printf "  %-21s %s\n", "", substr($$0, 4) }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: build control-plane ## Show the whole system at work on this machine, in a few minutes, and clean up.
@@ -49,6 +49,13 @@ image: go ## Build the container images and judge them, with docker or else buil
 #: ARCHES= are those to build for (amd64,arm64). Leaves OCI archives and bills
 #: of materials in dist/images.
 	@go run ./e2e/image --version '$(VERSION)' --commit '$(COMMIT)' --arches '$(ARCHES)' \
+	  --epoch "$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}" $(ARGS)
+
+.PHONY: release-snapshot
+release-snapshot: go ## Build all that a release publishes into dist/release, and judge it.
+#: Archives, images, chart, bills of materials, checksums; the same commit gives
+#: the same bytes. ARGS=--images=false leaves out what needs docker or buildah.
+	@go run ./e2e/release --version '$(VERSION)' --commit '$(COMMIT)' --arches '$(ARCHES)' \
 	  --epoch "$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}" $(ARGS)
 
 .PHONY: generate
