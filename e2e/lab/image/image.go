@@ -4,22 +4,57 @@ package image
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"io/fs"
+	"os"
 	"runtime"
 )
 
-// Image is an image of one static program.
+// Image is an image that runs one program.
 type Image struct {
 	// Tag is its name with a version.
 	Tag string
-	// Name is the program's, at the image's root.
+	// Name is the program's, as a path from the image's root.
 	Name    string
 	Program []byte
+	// Files are what the program needs beside itself.
+	Files []File
 	// Args are the default arguments.
 	Args []string
+	// User runs the program. Default: 65532, who is not root.
+	User string
+}
+
+// File is a file of an image.
+type File struct {
+	// Path is from the image's root, without a slash before it.
+	Path    string
+	Mode    fs.FileMode
+	Content []byte
+	// Link makes it a symbolic link to that path, without content and mode.
+	Link string
+}
+
+// ReadTree reads all files below a directory, with their permissions.
+func ReadTree(dir string) (files []File, err error) {
+	root := os.DirFS(dir)
+	err = fs.WalkDir(root, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		content, err := fs.ReadFile(root, path)
+		files = append(files, File{Path: path, Mode: info.Mode().Perm(), Content: content})
+		return err
+	})
+	return files, err
 }
 
 // entry is one item of the list that is an archive's contents.
@@ -67,8 +102,14 @@ func Write(w io.Writer, images ...Image) error {
 func (i Image) write(archive *tar.Writer) (entry, error) {
 	var layer bytes.Buffer
 	inner := tar.NewWriter(&layer)
-	if err := add(inner, i.Name, i.Program, 0o755); err != nil {
-		return entry{}, err
+	files := i.Files
+	if i.Program != nil {
+		files = append([]File{{Path: i.Name, Mode: 0o755, Content: i.Program}}, files...)
+	}
+	for _, f := range files {
+		if err := f.add(inner); err != nil {
+			return entry{}, err
+		}
 	}
 	if err := inner.Close(); err != nil {
 		return entry{}, err
@@ -76,7 +117,7 @@ func (i Image) write(archive *tar.Writer) (entry, error) {
 	digest := digestOf(layer.Bytes())
 	text, err := json.Marshal(config{
 		Architecture: runtime.GOARCH, OS: "linux",
-		Config: map[string]any{"Entrypoint": []string{"/" + i.Name}, "Cmd": i.Args, "User": "65532"},
+		Config: map[string]any{"Entrypoint": []string{"/" + i.Name}, "Cmd": i.Args, "User": cmp.Or(i.User, "65532")},
 		RootFS: rootFS{Type: "layers", DiffIDs: []string{"sha256:" + digest}},
 	})
 	if err != nil {
@@ -94,8 +135,15 @@ func digestOf(content []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func add(archive *tar.Writer, name string, content []byte, mode int64) error {
-	h := &tar.Header{Name: name, Mode: mode, Size: int64(len(content)), Typeflag: tar.TypeReg}
+func (f File) add(layer *tar.Writer) error {
+	if f.Link != "" {
+		return layer.WriteHeader(&tar.Header{Name: f.Path, Linkname: f.Link, Mode: 0o777, Typeflag: tar.TypeSymlink})
+	}
+	return add(layer, f.Path, f.Content, f.Mode)
+}
+
+func add(archive *tar.Writer, name string, content []byte, mode fs.FileMode) error {
+	h := &tar.Header{Name: name, Mode: int64(mode), Size: int64(len(content)), Typeflag: tar.TypeReg}
 	if err := archive.WriteHeader(h); err != nil {
 		return err
 	}

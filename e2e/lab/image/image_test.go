@@ -8,6 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -71,5 +75,50 @@ func TestAnArchiveHoldsWhatItsListNames(t *testing.T) {
 	want := []string{"linux", "docker.io/lab/box:1", "sha256:" + hex.EncodeToString(sum[:]), "/box", "pause"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("image (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnImageHoldsAllFilesOfATreeWithTheirModes(t *testing.T) {
+	dir := t.TempDir()
+	for path, mode := range map[string]fs.FileMode{"usr/sbin/keepalived": 0o755, "lib64/libc.so.6": 0o644} {
+		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(path)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, path), []byte(path), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tree, err := image.ReadTree(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree = append(tree, image.File{Path: "lib", Link: "usr/lib"})
+	var archive bytes.Buffer
+	if err := image.Write(&archive, image.Image{Tag: "docker.io/lab/keepalived:1", Name: "usr/sbin/keepalived", Files: tree, User: "0"}); err != nil {
+		t.Fatal(err)
+	}
+	var layer string
+	for name, text := range files(t, archive.Bytes()) {
+		if strings.HasSuffix(name, ".tar") {
+			layer = text
+		}
+		if strings.HasPrefix(text, `{"architecture"`) && !strings.Contains(text, `"User":"0"`) {
+			t.Errorf("the image's configuration names no user 0: %s", text)
+		}
+	}
+	got := map[string]fs.FileMode{}
+	for r := tar.NewReader(strings.NewReader(layer)); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[h.Name] = h.FileInfo().Mode()
+	}
+	want := map[string]fs.FileMode{"lib64/libc.so.6": 0o644, "usr/sbin/keepalived": 0o755, "lib": fs.ModeSymlink | 0o777}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("layer (-want +got):\n%s", diff)
 	}
 }

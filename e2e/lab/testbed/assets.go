@@ -50,7 +50,7 @@ func (l *Lab) gather(ctx context.Context) (err error) {
 	if err := l.compile(ctx); err != nil {
 		return err
 	}
-	return l.writeImages()
+	return l.writeImages(ctx)
 }
 
 // installed finds what only Debian packages have.

@@ -54,7 +54,7 @@ func (l *Lab) goBuild(ctx context.Context, dir, pkg, name string) error {
 }
 
 // writeImages leaves one archive of all images in the lab's directory.
-func (l *Lab) writeImages() error {
+func (l *Lab) writeImages(ctx context.Context) error {
 	images := []image.Image{{Tag: Image, Name: "podbox", Args: []string{"pause"}}}
 	for _, name := range product() {
 		images = append(images, image.Image{Tag: "docker.io/multus-ipmgr/" + name + ":" + productTag, Name: name})
@@ -66,6 +66,11 @@ func (l *Lab) writeImages() error {
 		}
 		images[i].Program = program
 	}
+	failover, err := l.keepalivedImage(ctx)
+	if err != nil {
+		return err
+	}
+	images = append(images, failover)
 	var archive bytes.Buffer
 	if err := image.Write(&archive, images...); err != nil {
 		return err
