@@ -70,7 +70,11 @@ func (l *Lab) writeImages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	images = append(images, failover)
+	applets, err := l.busyboxImage(ctx)
+	if err != nil {
+		return err
+	}
+	images = append(images, failover, applets)
 	var archive bytes.Buffer
 	if err := image.Write(&archive, images...); err != nil {
 		return err
