@@ -80,8 +80,11 @@ test: go compiler control-plane ## Run all tests, with the race detector, in ran
 
 .PHONY: chart-test
 chart-test: go control-plane ## Render the Helm chart in a matrix of values, install it, judge both.
+#: Judges alerts and dashboard too, by promtool.
 	@suites=$$($(TOOLS) helm-unittest); $$suites --strict charts/multus-ipmgr
 	@helm=$$($(TOOLS) helm); HELM=$$helm go test -count=1 -shuffle=on $(TESTARGS) ./e2e/chart/...
+	@helm=$$($(TOOLS) helm); promtool=$$($(TOOLS) promtool); \
+	HELM=$$helm PROMTOOL=$$promtool go -C e2e/monitoring test -count=1 -shuffle=on $(TESTARGS) ./...
 
 .PHONY: lab
 lab: go ## Play the scenarios on real kubelets in a simulated VPC. See docs/lab.md.
@@ -105,7 +108,8 @@ lint: go ## Judge the source, with the import rules of the architecture.
 	@lint=$$($(TOOLS) golangci-lint); \
 	echo "lint: the configuration"; $$lint config verify; \
 	echo "lint: the product and its tests; minutes on a cold cache"; $$lint run ./...; \
-	echo "lint: e2e/tools"; cd e2e/tools; $$lint run --config ../../.golangci.yml ./...
+	echo "lint: e2e/tools"; cd e2e/tools; $$lint run --config ../../.golangci.yml ./...; \
+	echo "lint: e2e/monitoring"; cd ../monitoring; $$lint run --config ../../.golangci.yml ./...
 
 .PHONY: verify
 verify: go ## Prove that generated files, go.mod, dependencies and house norms are in order.
@@ -115,11 +119,13 @@ verify: go ## Prove that generated files, go.mod, dependencies and house norms a
 	@echo "verify: go.mod and go.sum are tidy"
 	@go mod tidy -diff >/dev/null || { echo "verify: run go mod tidy and commit go.mod and go.sum"; exit 1; }
 	@go -C e2e/tools mod tidy -diff
+	@go -C e2e/monitoring mod tidy -diff
 	@go -C e2e/lab mod tidy -diff >/dev/null || { echo "verify: run go -C e2e/lab mod tidy and commit its go.mod and go.sum"; exit 1; }
 	@echo "verify: go vet"
 	@go vet ./...
 	@go -C e2e/tools vet ./...
 	@go -C e2e/lab vet ./...
+	@go -C e2e/monitoring vet ./...
 	@echo "verify: what the programs are linked with"
 	@$(call without,./cmd/ipmgr,^(k8s\.io|sigs\.k8s\.io)/,ipmgr runs in every pod and must stay small)
 	@$(call without,./cmd/webhook,aws-sdk-go|/netlink,the webhook holds no AWS credentials and touches no network)

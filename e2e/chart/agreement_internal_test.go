@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -196,38 +195,5 @@ func TestNoRoleHasWildcardsOrSecrets(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-func TestAlertsAskForMetricsThatExist(t *testing.T) {
-	metric := regexp.MustCompile(`multus_ipmgr_[a-z0-9_]+`)
-	exposed := map[string]bool{}
-	for _, dir := range []string{"../../webhook", "../../controller"} {
-		err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
-			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-				return err
-			}
-			data, err := os.ReadFile(path)
-			for _, name := range metric.FindAllString(string(data), -1) {
-				exposed[name] = true
-			}
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	rules, err := os.ReadFile(filepath.Join(directory, "templates/prometheusrule.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	asked := metric.FindAllString(string(rules), -1)
-	for _, name := range asked {
-		if !exposed[name] {
-			t.Errorf("no program exposes %s", name)
-		}
-	}
-	if len(asked) == 0 {
-		t.Error("no alert asks for a metric of ours")
 	}
 }
