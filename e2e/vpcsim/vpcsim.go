@@ -38,6 +38,9 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/world"
 )
 
+// Forever as a count keeps a [Fault] until the next reset.
+const Forever = chaos.Forever
+
 // The types that users of a [Sim] meet.
 type (
 	// Topology is what exists at the start.

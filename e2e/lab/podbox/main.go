@@ -20,6 +20,8 @@
 // To change addresses it must be root with the capability NET_ADMIN: where
 // privileges cannot be gained, another user has no use for a capability.
 //
+// As "ask ADDR" it ends well if ADDR answers a ping, as a Job.
+//
 // As "metadata PATH" it prints the instance's metadata as the worker sees it, and
 // as "signal SIGNAL container|pod CONTAINER-ID" it signals, in the worker, all
 // processes of a container or of its pod.
@@ -45,6 +47,11 @@ func main() {
 		text, err := metadata(context.Background(), os.Args[2])
 		exitOn(err)
 		fmt.Fprintln(os.Stdout, text)
+		return
+	case len(os.Args) == 3 && os.Args[1] == "ask":
+		to, err := netip.ParseAddr(os.Args[2])
+		exitOn(err)
+		exitOn(ping(netip.Addr{}, to, pingTimeout))
 		return
 	case len(os.Args) == 5 && os.Args[1] == "signal":
 		number, err := signalNumber(os.Args[2])
