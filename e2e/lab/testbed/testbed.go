@@ -135,6 +135,9 @@ func (l *Lab) Kubeconfig() string { return l.plane.Kubeconfig() }
 // Dir returns the lab's directory.
 func (l *Lab) Dir() string { return l.options.Dir }
 
+// Cable returns the socket of an ENI, where a host of the VPC may connect.
+func (l *Lab) Cable(eni string) string { return l.path(filepath.Join("vpc", eni+".sock")) }
+
 // Stop ends everything, as a power cut does, and returns when nothing is left.
 func (l *Lab) Stop(ctx context.Context) error {
 	var errs []error

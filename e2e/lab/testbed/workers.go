@@ -52,7 +52,7 @@ func (l *Lab) boot(w worker) error {
 	}
 	links := []uml.Link{{Socket: l.path(w.name + ".e0"), MAC: w.mac.String()}}
 	for _, e := range w.links {
-		links = append(links, uml.Link{Socket: l.path("vpc/" + e.eni + ".sock"), MAC: e.mac})
+		links = append(links, uml.Link{Socket: l.Cable(e.eni), MAC: e.mac})
 	}
 	kernel, err := uml.Spawn(uml.Spec{
 		Name: w.name, Dir: l.options.Dir, Kernel: l.assets.kernel, Preload: l.assets.preload, Memory: l.options.Memory,
