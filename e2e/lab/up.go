@@ -20,7 +20,7 @@ const stopTimeout = 30 * time.Second
 func up(ctx context.Context, dir string, args []string) error {
 	flags := flag.NewFlagSet("up", flag.ContinueOnError)
 	workers := flags.Int("workers", 2, "how many workers, 1 to 3")
-	memory := flags.String("memory", "768M", "what each worker sees; the host pays for what it uses")
+	memory := flags.String("memory", "1000M", "what each worker sees; the host pays for what it uses")
 	if err := flags.Parse(args); err != nil {
 		return errUsage
 	}

@@ -5,6 +5,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"cmp"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -114,20 +115,38 @@ func (i Image) write(archive *tar.Writer) (entry, error) {
 	if err := inner.Close(); err != nil {
 		return entry{}, err
 	}
-	digest := digestOf(layer.Bytes())
+	// Workers keep layers in memory, packed as they came.
+	packed, err := pack(layer.Bytes())
+	if err != nil {
+		return entry{}, err
+	}
 	text, err := json.Marshal(config{
 		Architecture: runtime.GOARCH, OS: "linux",
 		Config: map[string]any{"Entrypoint": []string{"/" + i.Name}, "Cmd": i.Args, "User": cmp.Or(i.User, "65532")},
-		RootFS: rootFS{Type: "layers", DiffIDs: []string{"sha256:" + digest}},
+		RootFS: rootFS{Type: "layers", DiffIDs: []string{"sha256:" + digestOf(layer.Bytes())}},
 	})
 	if err != nil {
 		return entry{}, err
 	}
-	e := entry{Config: digestOf(text) + ".json", RepoTags: []string{i.Tag}, Layers: []string{digest + ".tar"}}
-	if err := add(archive, e.Layers[0], layer.Bytes(), 0o644); err != nil {
+	e := entry{Config: digestOf(text) + ".json", RepoTags: []string{i.Tag}, Layers: []string{digestOf(packed) + ".tar.gz"}}
+	if err := add(archive, e.Layers[0], packed, 0o644); err != nil {
 		return entry{}, err
 	}
 	return e, add(archive, e.Config, text, 0o644)
+}
+
+// pack compresses as fast as may be: it is done at each start of a lab.
+func pack(content []byte) ([]byte, error) {
+	var out bytes.Buffer
+	w, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(content); err != nil {
+		return nil, err
+	}
+	err = w.Close()
+	return out.Bytes(), err
 }
 
 func digestOf(content []byte) string {

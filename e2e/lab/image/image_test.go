@@ -3,6 +3,7 @@ package image_test
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -39,6 +40,19 @@ func files(t *testing.T, archive []byte) map[string]string {
 	}
 }
 
+func unpack(t *testing.T, packed string) string {
+	t.Helper()
+	r, err := gzip.NewReader(strings.NewReader(packed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 func TestAnArchiveHoldsWhatItsListNames(t *testing.T) {
 	var archive bytes.Buffer
 	box := image.Image{Tag: "docker.io/lab/box:1", Name: "box", Program: []byte("program"), Args: []string{"pause"}}
@@ -56,7 +70,7 @@ func TestAnArchiveHoldsWhatItsListNames(t *testing.T) {
 	if len(list) != 1 || len(list[0].Layers) != 1 {
 		t.Fatalf("list %+v", list)
 	}
-	layer := found[list[0].Layers[0]]
+	layer := unpack(t, found[list[0].Layers[0]])
 	if diff := cmp.Diff(map[string]string{"box": "program"}, files(t, []byte(layer))); diff != "" {
 		t.Errorf("layer (-want +got):\n%s", diff)
 	}
@@ -99,8 +113,8 @@ func TestAnImageHoldsAllFilesOfATreeWithTheirModes(t *testing.T) {
 	}
 	var layer string
 	for name, text := range files(t, archive.Bytes()) {
-		if strings.HasSuffix(name, ".tar") {
-			layer = text
+		if strings.HasSuffix(name, ".tar.gz") {
+			layer = unpack(t, text)
 		}
 		if strings.HasPrefix(text, `{"architecture"`) && !strings.Contains(text, `"User":"0"`) {
 			t.Errorf("the image's configuration names no user 0: %s", text)
