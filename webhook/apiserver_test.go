@@ -37,7 +37,7 @@ import (
 )
 
 // serviceAccount is whom the webhook is to the API server: it may do what
-// config/rbac/webhook.yaml grants, and nothing else.
+// config/webhook/rbac.yaml grants, and nothing else.
 const serviceAccount = "system:serviceaccount:multus-ipmgr-system:multus-ipmgr-webhook"
 
 // world is a control plane with the webhook, installed by the manifests that
@@ -116,7 +116,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// grantRBAC applies config/rbac/webhook.yaml.
+// grantRBAC applies config/webhook/rbac.yaml.
 func (w *world) grantRBAC(t *testing.T) {
 	t.Helper()
 	var role rbacv1.ClusterRole

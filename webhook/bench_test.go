@@ -30,6 +30,7 @@ import (
 	crwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/certificate"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
@@ -272,11 +273,12 @@ func serveOurs(listener net.Listener, dir string) error {
 	log := slog.New(slog.NewJSONHandler(sink{}, nil))
 	s := &Server{
 		options: Options{Policy: benchPolicy()}, log: log, cluster: cluster, metrics: newMetrics(),
-		cert: &certificate{dir: dir, log: log, serves: newMetrics().serves},
 	}
-	if err := s.cert.load(); err != nil {
+	cert := certificate.NewDirectory(dir, log, s.metrics.serves)
+	if err := cert.Load(); err != nil {
 		return err
 	}
+	s.cert = cert
 	debug.SetGCPercent(gcPercent)
 	return s.admissionServer().ServeTLS(listener, "", "")
 }
@@ -304,7 +306,7 @@ func serveRuntime(listener net.Listener, dir string) error {
 		return err
 	}
 	server := crwebhook.NewServer(crwebhook.Options{
-		Host: "127.0.0.1", Port: number, CertDir: dir, CertName: certFile, KeyName: keyFile,
+		Host: "127.0.0.1", Port: number, CertDir: dir, CertName: certificate.CertFile, KeyName: certificate.KeyFile,
 		TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.NextProtos = []string{"h2"} }},
 	})
 	server.Register(PodPath, &admission.Webhook{Handler: plainHandler{admission.NewDecoder(scheme)}})

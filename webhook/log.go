@@ -3,12 +3,10 @@ package webhook
 // Keys of log lines. A key means the same thing in every line.
 const (
 	keyAddress    = "address"
-	keyCert       = "certificate"
 	keyDecision   = "decision"
 	keyDetail     = "detail"
 	keyDryRun     = "dryRun"
 	keyError      = "error"
-	keyExpires    = "expires"
 	keyFindings   = "findings"
 	keyInterfaces = "interfaces"
 	keyMode       = "mode"

@@ -15,18 +15,24 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/certificate"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 )
 
+const day = 24 * time.Hour
+
 // Options are what an installation can choose about the webhook.
 type Options struct {
-	Address    string        // where reviews are answered, over TLS
-	OpsAddress string        // where metrics and probes are, over plain HTTP
-	CertDir    string        // holds tls.crt and tls.key
-	Kubeconfig string        // empty: the pod's own service account
-	Drain      time.Duration // from SIGTERM to the end of listening
-	LogLevel   slog.Level
-	Policy     inject.Policy
+	Address    string // where reviews are answered, over TLS
+	OpsAddress string // where metrics and probes are, over plain HTTP
+	CertDir    string // holds tls.crt and tls.key
+	// Certificate is one that the webhook makes itself. Without the name of a
+	// Secret there is none, and that of CertDir is served.
+	Certificate certificate.Settings
+	Kubeconfig  string        // empty: the pod's own service account
+	Drain       time.Duration // from SIGTERM to the end of listening
+	LogLevel    slog.Level
+	Policy      inject.Policy
 }
 
 // optionParser collects mistakes, so that all are reported at once.
@@ -47,6 +53,10 @@ func ParseOptions(arguments []string, version, namespace string, output io.Write
 		options: Options{
 			Address: ":9443", OpsAddress: ":8080", CertDir: "/tls", Drain: 5 * time.Second,
 			Policy: inject.DefaultPolicy(),
+			Certificate: certificate.Settings{
+				Namespace: namespace, Configuration: "multus-ipmgr", Names: []string{"multus-ipmgr-webhook." + namespace + ".svc"},
+				Duration: 90 * day, RenewBefore: 30 * day, Overlap: 5 * time.Minute, Interval: 5 * time.Second,
+			},
 		},
 	}
 	p.options.Policy.Version = version
@@ -55,6 +65,7 @@ func ParseOptions(arguments []string, version, namespace string, output io.Write
 	}
 	p.flags.SetOutput(output)
 	p.serving()
+	p.certificate()
 	p.injection()
 	if err := p.flags.Parse(arguments); err != nil {
 		return Options{}, err
@@ -78,6 +89,29 @@ func (p *optionParser) serving() {
 	p.value("log-level", "`level`: debug, info, warn or error (default info)", func(text string) error {
 		if o.LogLevel.UnmarshalText([]byte(text)) != nil {
 			return errors.New("want debug, info, warn or error")
+		}
+		return nil
+	})
+}
+
+// certificate declares the flags of a certificate that the webhook makes itself.
+func (p *optionParser) certificate() {
+	c := &p.options.Certificate
+	p.flags.StringVar(&c.Secret, "cert-secret", "", "`name` of a Secret, in the webhook's own namespace, for a certificate that the replicas make and renew themselves, in place of --cert-dir's; its authority is put into the webhook configurations")
+	p.value("cert-names", "`names` or addresses by which the API server calls the webhook, comma-separated, for --cert-secret (default multus-ipmgr-webhook.NAMESPACE.svc)", func(text string) error {
+		c.Names = strings.Split(text, ",")
+		return nil
+	})
+	p.duration("cert-duration", "`time` that a certificate of --cert-secret is good for (default 2160h)", &c.Duration)
+	p.duration("cert-renew-before", "`time` before its end when the next certificate of --cert-secret is made (default 720h)", &c.RenewBefore)
+	p.duration("cert-overlap", "`time` that the next certificate's authority is in the configurations before that certificate is shown (default 5m)", &c.Overlap)
+}
+
+// duration declares a flag for a duration above zero.
+func (p *optionParser) duration(name, usage string, target *time.Duration) {
+	p.value(name, usage, func(text string) (err error) {
+		if *target, err = time.ParseDuration(text); err != nil || *target <= 0 {
+			return errors.New("want a duration above zero, such as 720h or 5m")
 		}
 		return nil
 	})
@@ -144,6 +178,11 @@ func (p *optionParser) check() error {
 	}
 	if p.options.Policy.Image == "" {
 		mistakes = append(mistakes, errors.New("--image is required: the image of the injected container"))
+	}
+	if c := p.options.Certificate; c.Secret != "" {
+		if err := c.Check(); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("--cert-secret: %w", err))
+		}
 	}
 	settings, err := spec.Parse(p.settings)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/certificate"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 )
 
@@ -25,6 +26,7 @@ func TestOptionsAreReadFromFlags(t *testing.T) {
 		"--env=IPMGR_TIMEOUT=90s", "--env=AWS_REGION=us-west-2", "--env=HTTPS_PROXY=http://proxy:3128/?a=b",
 		"--requests=cpu=20m,memory=32Mi", "--limits=memory=128Mi",
 		"--web-identity-role-arn=arn", "--web-identity-audience=aud",
+		"--cert-secret=s", "--cert-names=a.example,127.0.0.1", "--cert-duration=24h", "--cert-renew-before=6h", "--cert-overlap=1m",
 	}, "v1", "own", io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -41,6 +43,10 @@ func TestOptionsAreReadFromFlags(t *testing.T) {
 	policy.Protected = []string{"kube-system", "own"}
 	want := Options{
 		Address: ":1", OpsAddress: ":2", CertDir: "/c", Kubeconfig: "/k", Drain: time.Second, LogLevel: slog.LevelDebug, Policy: policy,
+		Certificate: certificate.Settings{
+			Namespace: "own", Secret: "s", Configuration: "multus-ipmgr", Names: []string{"a.example", "127.0.0.1"},
+			Duration: 24 * time.Hour, RenewBefore: 6 * time.Hour, Overlap: time.Minute, Interval: 5 * time.Second,
+		},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)
@@ -51,7 +57,7 @@ func TestMistakesInFlagsAreReportedAtOnce(t *testing.T) {
 	_, err := ParseOptions([]string{
 		"--drain=-1s", "--log-level=loud", "--image-pull-policy=Sometimes", "--sidecar-style=ambient",
 		"--env=NAME", "--env=IPMGR_INTERFACES=net1", "--env=IPMGR_HOST_IP=10.0.0.1", "--env=POD_NAME=x", "--env=IPMGR_TIMEOUT=soon", "--env=IPMGR_TIMEOUTS=1s", "--env=A=1", "--env=A=2",
-		"--requests=cpu=1,disk=1", "--limits=cpu=many", "extra",
+		"--requests=cpu=1,disk=1", "--limits=cpu=many", "--cert-duration=0s", "extra",
 	}, "v1", "", io.Discard)
 	if err == nil {
 		t.Fatal("accepted")
@@ -68,6 +74,7 @@ func TestMistakesInFlagsAreReportedAtOnce(t *testing.T) {
 		`--env="A=2": is given twice`,
 		`--requests="cpu=1,disk=1": want one of ["cpu" "memory"]`,
 		`--limits="cpu=many": cpu="many": want a quantity above zero, such as 10m or 16Mi`,
+		`--cert-duration="0s": want a duration above zero, such as 720h or 5m`,
 		`["extra"]: the webhook takes flags only`,
 		`--image is required: the image of the injected container`,
 		`IPMGR_TIMEOUT="soon": want a duration above zero, such as 90s or 2m`,
@@ -82,6 +89,27 @@ func TestRequestsAboveLimitsAreAMistake(t *testing.T) {
 	_, err := ParseOptions([]string{"--image=i", "--requests=cpu=1,memory=16Mi"}, "v1", "", io.Discard)
 	if want := "--requests: cpu=1 is more than --limits allows (200m)"; err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+func TestCertificatesOfItsOwnNeedRoomForTheirRenewal(t *testing.T) {
+	for name, c := range map[string]struct {
+		namespace string
+		flags     []string
+		want      string
+	}{
+		"no namespace":                   {"", nil, "set POD_NAMESPACE"},
+		"no time before the end":         {"own", []string{"--cert-duration=720h"}, "want overlap * 2 < renew-before < duration"},
+		"an overlap as long as the rest": {"own", []string{"--cert-overlap=360h"}, "want overlap * 2 < renew-before < duration"},
+		"an empty name":                  {"own", []string{"--cert-names="}, "one of the names is empty"},
+	} {
+		_, err := ParseOptions(append([]string{"--image=i", "--cert-secret=s"}, c.flags...), "v1", c.namespace, io.Discard)
+		if err == nil || !strings.HasPrefix(err.Error(), "--cert-secret: ") || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v, want %q", name, err, c.want)
+		}
+	}
+	if _, err := ParseOptions([]string{"--image=i", "--cert-secret=s"}, "v1", "own", io.Discard); err != nil {
+		t.Errorf("the defaults: %v", err)
 	}
 }
 

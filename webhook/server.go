@@ -3,7 +3,8 @@
 //
 // One request takes this way: HTTP (http.go), decode once (review.go), decide
 // (pods.go, which asks package inject; nads.go, which asks package nad), answer. What a decision needs to know
-// of the cluster is mirrored in memory (mirror.go, cluster.go).
+// of the cluster is mirrored in memory (mirror.go, cluster.go). The certificate
+// is package certificate's.
 //
 // It uses client-go's informers without controller-runtime's manager: the
 // manager links every Kubernetes API and decodes each request twice, which
@@ -25,12 +26,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
+
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/certificate"
 )
 
 // Intervals and limits of the server.
 const (
-	// reloadInterval is how often the certificate's files are read.
-	reloadInterval = 10 * time.Second
 	// stopTimeout is how long requests may take to end: as long as the API
 	// server waits for them.
 	stopTimeout = 10 * time.Second
@@ -50,12 +51,22 @@ type source interface {
 	ready() error
 }
 
+// identity is the certificate that the server shows.
+type identity interface {
+	// Run keeps it good until ctx ends.
+	Run(ctx context.Context)
+	// Get is for tls.Config's GetCertificate.
+	Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
+	// Ready says why connections cannot be served now.
+	Ready() error
+}
+
 // Server is the webhook. Its listeners are open from New on.
 type Server struct {
 	options   Options
 	log       *slog.Logger
 	cluster   source
-	cert      *certificate
+	cert      identity
 	metrics   *metrics
 	admission net.Listener
 	ops       net.Listener
@@ -73,10 +84,15 @@ func New(ctx context.Context, options Options, config *rest.Config, log *slog.Lo
 	if err != nil {
 		return nil, fmt.Errorf("building the caches: %w", err)
 	}
-	return newServer(ctx, options, cluster, log)
+	server, err := newServer(ctx, options, cluster, log)
+	if err == nil && options.Certificate.Secret != "" {
+		server.cert = certificate.NewManaged(options.Certificate, client, time.Now, log, server.metrics.serves)
+	}
+	return server, err
 }
 
-// newServer builds a server that asks cluster.
+// newServer builds a server that asks cluster and has its certificate in a
+// directory.
 func newServer(ctx context.Context, options Options, cluster source, log *slog.Logger) (*Server, error) {
 	var listen net.ListenConfig
 	admission, err := listen.Listen(ctx, "tcp", options.Address)
@@ -90,7 +106,7 @@ func newServer(ctx context.Context, options Options, cluster source, log *slog.L
 	metrics := newMetrics()
 	return &Server{
 		options: options, log: log, cluster: cluster, metrics: metrics,
-		cert:      &certificate{dir: options.CertDir, log: log, serves: metrics.serves},
+		cert:      certificate.NewDirectory(options.CertDir, log, metrics.serves),
 		admission: admission, ops: ops,
 	}, nil
 }
@@ -109,7 +125,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer group.Wait()
 	defer stop()
 	group.Go(func() { s.cluster.run(background) })
-	group.Go(func() { s.cert.follow(background, reloadInterval) })
+	group.Go(func() { s.cert.Run(background) })
 
 	failed := make(chan error, 2)
 	admission, ops := s.admissionServer(), s.opsServer()
@@ -141,7 +157,7 @@ func (s *Server) admissionServer() *http.Server {
 	mux.Handle(PodPath, newPodHandler(&podHandler{cluster: s.cluster, policy: s.options.Policy, metrics: s.metrics, log: s.log}))
 	mux.Handle(NADPath, newNADHandler(&nadHandler{cluster: s.cluster, policy: s.options.Policy, metrics: s.metrics, log: s.log}))
 	server := s.httpServer(mux)
-	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: s.cert.get}
+	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: s.cert.Get}
 	return server
 }
 
@@ -170,7 +186,7 @@ func (s *Server) ready() error {
 	if s.stopping.Load() {
 		return errors.New("stopping")
 	}
-	return errors.Join(s.cert.ready(), s.cluster.ready())
+	return errors.Join(s.cert.Ready(), s.cluster.ready())
 }
 
 func probe(w http.ResponseWriter, err error) {

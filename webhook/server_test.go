@@ -5,15 +5,14 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/certificate"
 )
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -47,13 +46,14 @@ func TestReadinessWaitsForTheCaches(t *testing.T) {
 }
 
 func TestReadinessWaitsForTheCertificate(t *testing.T) {
-	c := &certificate{dir: t.TempDir(), log: discard(), serves: newMetrics().serves}
+	dir := t.TempDir()
+	c := certificate.NewDirectory(dir, discard(), newMetrics().serves)
 	s := &Server{cluster: &memory{}, cert: c}
 	if err := s.ready(); err == nil || !strings.Contains(err.Error(), "no serving certificate") {
 		t.Errorf("error %v", err)
 	}
-	newAuthority(t).issue(t, c.dir, 2)
-	if err := c.load(); err != nil {
+	newAuthority(t).issue(t, dir, 2)
+	if err := c.Load(); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.ready(); err != nil {
@@ -65,7 +65,11 @@ func TestTheCertificatesEndIsAMetricOnceThereIsOne(t *testing.T) {
 	const name = "\nmultus_ipmgr_webhook_certificate_expiry_timestamp_seconds "
 	s := serve(t, &memory{})
 	_, metrics := s.get(t, "/metrics")
-	want := strconv.FormatFloat(float64(s.cert.current.Load().Leaf.NotAfter.Unix()), 'g', -1, 64)
+	pair, err := s.cert.Get(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strconv.FormatFloat(float64(pair.Leaf.NotAfter.Unix()), 'g', -1, 64)
 	if !strings.Contains(metrics, name+want+"\n") {
 		t.Errorf("metrics lack %s%s:\n%s", name, want, metrics)
 	}
@@ -116,50 +120,4 @@ func TestListenersThatAreTakenAreNamed(t *testing.T) {
 			t.Errorf("error %v, want one of %s", err, flag)
 		}
 	}
-}
-
-func TestCertificateIsReloaded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		log := &lines{}
-		c := &certificate{dir: t.TempDir(), log: slog.New(slog.NewTextHandler(log, nil)), serves: newMetrics().serves}
-		a := newAuthority(t)
-		a.issue(t, c.dir, 2)
-		go c.follow(t.Context(), time.Second)
-		serial := func() int64 {
-			time.Sleep(time.Second)
-			synctest.Wait()
-			pair, err := c.get(nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return pair.Leaf.SerialNumber.Int64()
-		}
-		if got := serial(); got != 2 {
-			t.Errorf("serial %d, want 2", got)
-		}
-		a.issue(t, c.dir, 3)
-		if got := serial(); got != 3 {
-			t.Errorf("serial %d after renewal, want 3", got)
-		}
-		write(t, filepath.Join(c.dir, "tls.crt"), []byte("half writ"))
-		for range 3 {
-			if got := serial(); got != 3 {
-				t.Errorf("serial %d with a broken file, want 3", got)
-			}
-		}
-		if got := strings.Count(log.String(), "level=ERROR"); got != 1 {
-			t.Errorf("%d complaints about one broken file:\n%s", got, log.String())
-		}
-		if err := os.Remove(filepath.Join(c.dir, "tls.key")); err != nil {
-			t.Fatal(err)
-		}
-		serial()
-		a.issue(t, c.dir, 4)
-		if got := serial(); got != 4 {
-			t.Errorf("serial %d after the mend, want 4", got)
-		}
-		if got := strings.Count(log.String(), "level=ERROR"); got != 2 {
-			t.Errorf("%d complaints about two mistakes:\n%s", got, log.String())
-		}
-	})
 }

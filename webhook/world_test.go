@@ -118,7 +118,7 @@ func serve(t testing.TB, cluster source, flags ...string) *testServer {
 			t.Log(s.log.String())
 		}
 	})
-	for s.cert.current.Load() == nil { // what readiness waits for
+	for s.cert.Ready() != nil { // what readiness waits for
 		_, _ = s.get(t, "/healthz")
 	}
 	return s
