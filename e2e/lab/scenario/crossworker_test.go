@@ -33,7 +33,14 @@ func TestPodsOnDifferentWorkersMeetOnceTheirAddressesAreAssigned(t *testing.T) {
 		t.Fatalf("both pods are on %s", first.Worker)
 	}
 	here, there := onNet1(t, first), onNet1(t, second)
+	for i, family := range []string{"IPv4", "IPv6"} {
+		t.Run(family, func(t *testing.T) { meetByHand(t, first, second, here[i], there[i]) })
+	}
+}
 
+// meetByHand shows that an echo needs both addresses assigned.
+func meetByHand(t *testing.T, first, second testbed.Pod, here, there netip.Addr) {
+	t.Helper()
 	if ping(t, first.Address, there) {
 		t.Errorf("%s answers though no ENI has it", there)
 	}
@@ -52,6 +59,7 @@ func TestPodsOnDifferentWorkersMeetOnceTheirAddressesAreAssigned(t *testing.T) {
 	if ping(t, first.Address, there) {
 		t.Errorf("%s still answers though its ENI has lost it", there)
 	}
+	unassign(t, "eni-w1-eth1", here)
 }
 
 func ready(t *testing.T, namespace, name string) testbed.Pod {
@@ -66,17 +74,21 @@ func ready(t *testing.T, namespace, name string) testbed.Pod {
 	return pod
 }
 
-// onNet1 returns a pod's address on net1, which must be as Multus said.
-func onNet1(t *testing.T, pod testbed.Pod) netip.Addr {
+// onNet1 returns a pod's addresses on net1, one of each family, which must be
+// as Multus said.
+func onNet1(t *testing.T, pod testbed.Pod) []netip.Addr {
 	t.Helper()
-	if len(pod.Networks["net1"]) != 1 {
+	list := pod.Networks["net1"]
+	if len(list) != 2 || !list[0].Is4() || !list[1].Is6() {
 		t.Fatalf("%s has networks %v", pod.Name, pod.Networks)
 	}
-	addr := pod.Networks["net1"][0]
-	if has := addresses(t, pod.Address, "net1"); !slices.Contains(has, addr) {
-		t.Fatalf("%s has %s on net1, want %s", pod.Name, has, addr)
+	has := addresses(t, pod.Address, "net1")
+	for _, addr := range list {
+		if !slices.Contains(has, addr) {
+			t.Fatalf("%s has %s on net1, want %s", pod.Name, has, addr)
+		}
 	}
-	return addr
+	return list
 }
 
 func cloud() *ec2.Client {
@@ -88,9 +100,16 @@ func cloud() *ec2.Client {
 
 func assign(t *testing.T, eni string, addr netip.Addr) {
 	t.Helper()
-	_, err := cloud().AssignPrivateIpAddresses(t.Context(), &ec2.AssignPrivateIpAddressesInput{
-		NetworkInterfaceId: &eni, PrivateIpAddresses: []string{addr.String()},
-	})
+	var err error
+	if addr.Is6() {
+		_, err = cloud().AssignIpv6Addresses(t.Context(), &ec2.AssignIpv6AddressesInput{
+			NetworkInterfaceId: &eni, Ipv6Addresses: []string{addr.String()},
+		})
+	} else {
+		_, err = cloud().AssignPrivateIpAddresses(t.Context(), &ec2.AssignPrivateIpAddressesInput{
+			NetworkInterfaceId: &eni, PrivateIpAddresses: []string{addr.String()},
+		})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,9 +118,16 @@ func assign(t *testing.T, eni string, addr netip.Addr) {
 
 func unassign(t *testing.T, eni string, addr netip.Addr) {
 	t.Helper()
-	_, err := cloud().UnassignPrivateIpAddresses(t.Context(), &ec2.UnassignPrivateIpAddressesInput{
-		NetworkInterfaceId: &eni, PrivateIpAddresses: []string{addr.String()},
-	})
+	var err error
+	if addr.Is6() {
+		_, err = cloud().UnassignIpv6Addresses(t.Context(), &ec2.UnassignIpv6AddressesInput{
+			NetworkInterfaceId: &eni, Ipv6Addresses: []string{addr.String()},
+		})
+	} else {
+		_, err = cloud().UnassignPrivateIpAddresses(t.Context(), &ec2.UnassignPrivateIpAddressesInput{
+			NetworkInterfaceId: &eni, PrivateIpAddresses: []string{addr.String()},
+		})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
