@@ -60,6 +60,7 @@ release-snapshot: go ## Build all that a release publishes into dist/release, an
 
 .PHONY: generate
 generate: go ## Write again what is generated from source.
+#: Builds controller-gen and helm where the cache lacks them.
 	@echo "generate: go generate in all packages"
 	@go generate ./...
 
@@ -80,9 +81,10 @@ test: go compiler control-plane ## Run all tests, with the race detector, in ran
 
 .PHONY: chart-test
 chart-test: go control-plane ## Render the Helm chart in a matrix of values, install it, judge both.
-#: Judges alerts and dashboard too, by promtool.
+#: So the manifests of config, by kustomize, and alerts and dashboard, by promtool.
 	@suites=$$($(TOOLS) helm-unittest); $$suites --strict charts/multus-ipmgr
-	@helm=$$($(TOOLS) helm); HELM=$$helm go test -count=1 -shuffle=on $(TESTARGS) ./e2e/chart/...
+	@helm=$$($(TOOLS) helm); kustomize=$$($(TOOLS) kustomize); \
+	HELM=$$helm KUSTOMIZE=$$kustomize go test -count=1 -shuffle=on $(TESTARGS) ./e2e/chart/...
 	@helm=$$($(TOOLS) helm); promtool=$$($(TOOLS) promtool); \
 	HELM=$$helm PROMTOOL=$$promtool go -C e2e/monitoring test -count=1 -shuffle=on $(TESTARGS) ./...
 

@@ -5,7 +5,7 @@ import _ "embed"
 //go:embed crd/multus-ipmgr.io_reservedcidrs.yaml
 var reservedCIDRs []byte
 
-//go:embed rbac/controller.yaml
+//go:embed controller/rbac.yaml
 var controllerRBAC []byte
 
 // ReservedCIDRs returns the CustomResourceDefinition of ReservedCIDR, in YAML.

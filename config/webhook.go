@@ -1,5 +1,6 @@
-// Package config is the manifests as they are installed. It embeds them so
-// that tests and the demo apply the very same files.
+// Package config is the manifests as they are installed with kustomize, which
+// make generate makes of the chart. It embeds them so that tests and the demo
+// apply the very same files.
 package config
 
 import (
@@ -11,13 +12,13 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-//go:embed webhook/mutating.yaml
+//go:embed cert-manager/mutating.yaml
 var mutatingWebhook []byte
 
-//go:embed webhook/validating.yaml
+//go:embed cert-manager/validating.yaml
 var validatingWebhook []byte
 
-//go:embed rbac/webhook.yaml
+//go:embed webhook/rbac.yaml
 var webhookRBAC []byte
 
 // WebhookRBAC returns the manifests of the webhook's service account and of
@@ -30,11 +31,11 @@ func WebhookRBAC() []byte { return webhookRBAC }
 func MutatingWebhook(url string, caBundle []byte) (*admissionregistrationv1.MutatingWebhookConfiguration, error) {
 	var configuration admissionregistrationv1.MutatingWebhookConfiguration
 	if err := yaml.UnmarshalStrict(mutatingWebhook, &configuration); err != nil {
-		return nil, fmt.Errorf("config/webhook/mutating.yaml: %w", err)
+		return nil, fmt.Errorf("config/cert-manager/mutating.yaml: %w", err)
 	}
 	for i := range configuration.Webhooks {
 		if err := outside(&configuration.Webhooks[i].ClientConfig, url, caBundle); err != nil {
-			return nil, fmt.Errorf("config/webhook/mutating.yaml: webhook %s: %w", configuration.Webhooks[i].Name, err)
+			return nil, fmt.Errorf("config/cert-manager/mutating.yaml: webhook %s: %w", configuration.Webhooks[i].Name, err)
 		}
 	}
 	return &configuration, nil
@@ -46,11 +47,11 @@ func MutatingWebhook(url string, caBundle []byte) (*admissionregistrationv1.Muta
 func ValidatingWebhook(url string, caBundle []byte) (*admissionregistrationv1.ValidatingWebhookConfiguration, error) {
 	var configuration admissionregistrationv1.ValidatingWebhookConfiguration
 	if err := yaml.UnmarshalStrict(validatingWebhook, &configuration); err != nil {
-		return nil, fmt.Errorf("config/webhook/validating.yaml: %w", err)
+		return nil, fmt.Errorf("config/cert-manager/validating.yaml: %w", err)
 	}
 	for i := range configuration.Webhooks {
 		if err := outside(&configuration.Webhooks[i].ClientConfig, url, caBundle); err != nil {
-			return nil, fmt.Errorf("config/webhook/validating.yaml: webhook %s: %w", configuration.Webhooks[i].Name, err)
+			return nil, fmt.Errorf("config/cert-manager/validating.yaml: webhook %s: %w", configuration.Webhooks[i].Name, err)
 		}
 	}
 	return &configuration, nil

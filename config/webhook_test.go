@@ -34,12 +34,19 @@ func decode(t *testing.T, data []byte) []runtime.Object {
 	return objects
 }
 
-func TestWebhookManifestsAreWhatKubernetesKnows(t *testing.T) {
-	files, err := filepath.Glob("webhook/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("files %q, error %v", files, err)
+func TestManifestsAreWhatKubernetesKnows(t *testing.T) {
+	var files []string
+	for _, pattern := range []string{"webhook/*.yaml", "controller/*.yaml", "cert-manager/*ing.yaml"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) < 2 {
+			t.Fatalf("%s: files %q, error %v", pattern, found, err)
+		}
+		files = append(files, found...)
 	}
 	for _, file := range files {
+		if filepath.Base(file) == "kustomization.yaml" {
+			continue
+		}
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

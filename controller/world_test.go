@@ -42,7 +42,7 @@ import (
 const (
 	namespace = "multus-ipmgr-system"
 	// serviceAccount is whom the controller is to the API server: it may do
-	// what config/rbac/controller.yaml grants, and nothing else.
+	// what config/controller/rbac.yaml grants, and nothing else.
 	serviceAccount = "system:serviceaccount:" + namespace + ":multus-ipmgr-controller"
 	// patience is how long the world may take to become what it should be.
 	patience = 2 * time.Minute

@@ -25,6 +25,7 @@ import (
 const (
 	directory = "../../charts/multus-ipmgr"
 	namespace = "multus-ipmgr-system"
+	plain     = "../../config"
 )
 
 var update = flag.Bool("update", false, "write the golden files again")

@@ -47,7 +47,7 @@ func (d *demo) start(ctx context.Context) error {
 	if err := d.cluster.Install(ctx, d.program("webhook"), webhookSettings(d.cloud.EC2)...); err != nil {
 		return fmt.Errorf("install the webhook: %w", err)
 	}
-	d.tell.Say("webhook is ready after %s, and registered by config/webhook/mutating.yaml", round(time.Since(began)))
+	d.tell.Say("webhook is ready after %s, and registered by config/cert-manager/mutating.yaml", round(time.Since(began)))
 	return d.showWorkers()
 }
 

@@ -23,7 +23,7 @@ const (
 	opsURL     = "http://127.0.0.1:8080"
 )
 
-// Who the webhook is to the API server: the account of config/rbac.
+// Who the webhook is to the API server: the account of config/webhook/rbac.yaml.
 const (
 	systemNamespace = "multus-ipmgr-system"
 	account         = "system:serviceaccount:" + systemNamespace + ":multus-ipmgr-webhook"
@@ -36,7 +36,7 @@ const (
 
 // Install starts the program at path as the webhook, with the rights of the
 // manifests that users install, waits until it is ready, and registers it by
-// config/webhook. More arguments are passed on to it.
+// config/cert-manager/mutating.yaml. More arguments are passed on to it.
 func (c *Cluster) Install(ctx context.Context, path string, more ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, webhookTimeout)
 	defer cancel()
