@@ -5,6 +5,7 @@ package scenario_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	client "k8s.io/client-go/kubernetes"
 
@@ -33,8 +35,14 @@ func kube(t *testing.T) client.Interface {
 // test's end.
 func optedIn(t *testing.T, name string, labels ...string) {
 	t.Helper()
+	optedOut(t, name, append(labels, "multus-ipmgr.io/inject=enabled")...)
+}
+
+// optedOut makes the same without the IP manager.
+func optedOut(t *testing.T, name string, labels ...string) {
+	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
-		"multus-ipmgr.io/inject": "enabled", "pod-security.kubernetes.io/enforce": "restricted",
+		"pod-security.kubernetes.io/enforce": "restricted",
 	}}}
 	for _, l := range labels {
 		key, value, _ := strings.Cut(l, "=")
@@ -140,4 +148,32 @@ func readyPods(t *testing.T, namespace, selector string, count int) []testbed.Po
 func owner(addr netip.Addr) string {
 	eni, _ := bed.Sim().RoutedTo(addr)
 	return eni
+}
+
+// holders lists the ENIs that EC2 knows an address on.
+func holders(addr netip.Addr) (enis []string) {
+	for _, e := range bed.Sim().ENIs() {
+		if slices.Contains(append(append(e.Secondaries, e.IPv6...), e.Primary), addr) {
+			enis = append(enis, e.ID)
+		}
+	}
+	return enis
+}
+
+// remove deletes a pod and waits until it is gone.
+func remove(t *testing.T, namespace, name string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), emptyTimeout)
+	defer cancel()
+	pods := kube(t).CoreV1().Pods(namespace)
+	if err := pods.Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	within(ctx, t, name+" is gone", func(ctx context.Context) error {
+		_, err := pods.Get(ctx, name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return errors.Join(errors.New("it is there"), err)
+	})
 }

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	client "k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 )
 
@@ -29,7 +30,9 @@ func (l *Lab) Apply(ctx context.Context, manifests []byte) error {
 // ApplyIn creates the objects of manifests. Those of a namespaced kind that name
 // no namespace go into the given one.
 func (l *Lab) ApplyIn(ctx context.Context, namespace string, manifests []byte) error {
-	objects, err := dynamic.NewForConfig(l.Config())
+	config := l.Config()
+	config.WarningHandler = rest.NoWarnings{} // of admission; what matters, tests look for
+	objects, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return err
 	}

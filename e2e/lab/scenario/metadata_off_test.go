@@ -1,0 +1,23 @@
+//go:build lab
+
+package scenario_test
+
+import (
+	"net/http"
+	"testing"
+)
+
+// With hop limit 1, the default of many node groups, pods do not reach IMDS.
+// Their workers are then found by EC2, and nothing else changes. LAB_HOP_LIMIT=1
+// plays all scenarios so.
+func TestWithoutMetadataPodsFindTheirWorkersByEC2(t *testing.T) {
+	for _, instance := range []string{"i-worker1", "i-worker2"} {
+		setHopLimit(t, instance, 1)
+		t.Cleanup(func() { setHopLimit(t, instance, hopLimit()) })
+	}
+	follow(t, "no-metadata", "sidecar", 121, 122)
+	client := ready(t, "no-metadata", "client-2")
+	if code, text := metadata(t, client.Address); code != http.StatusGatewayTimeout {
+		t.Errorf("the pod reaches IMDS: %d %s", code, text)
+	}
+}
