@@ -75,6 +75,9 @@ var catalog = programs{
 		module: "helm", pkg: "helm.sh/helm/v4/cmd/helm", from: "helm.sh/helm/v4",
 		stamp: []string{"helm.sh/helm/v4/internal/version.version=VERSION"}, minutes: 6,
 	},
+	"actionlint": {
+		module: "actionlint", pkg: "github.com/rhysd/actionlint/cmd/actionlint", from: "github.com/rhysd/actionlint", minutes: 1,
+	},
 	"helm-unittest": {
 		module: "helm-unittest", pkg: "github.com/helm-unittest/helm-unittest/cmd/helm-unittest",
 		from: "github.com/helm-unittest/helm-unittest", minutes: 5,
