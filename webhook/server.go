@@ -144,19 +144,11 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(err, admission.Shutdown(timeout), ops.Shutdown(timeout))
 }
 
-// drain turns readiness off first and goes on serving for a while, because
-// the API server learns later than the kubelet that this replica ends.
-func (s *Server) drain() {
-	s.stopping.Store(true)
-	s.log.Info("stopping")
-	time.Sleep(s.options.Drain)
-}
-
 func (s *Server) admissionServer() *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle(PodPath, newPodHandler(&podHandler{cluster: s.cluster, policy: s.options.Policy, metrics: s.metrics, log: s.log}))
 	mux.Handle(NADPath, newNADHandler(&nadHandler{cluster: s.cluster, policy: s.options.Policy, metrics: s.metrics, log: s.log}))
-	server := s.httpServer(mux)
+	server := s.httpServer(s.leaving(mux))
 	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: s.cert.Get}
 	return server
 }
