@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"crypto/tls"
 	"net/http"
 	"strings"
 	"testing"
@@ -8,7 +9,10 @@ import (
 
 func TestDrainingReplicaGivesUpConnectionsWithItsAnswers(t *testing.T) {
 	s := serve(t, &memory{})
-	client := s.client(t, 0)
+	// As the API server: by HTTP/1.1, so that connections spread over replicas.
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.authority.pool()}}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
 	ask := func() *http.Response {
 		response, err := client.Post("https://"+s.Address()+PodPath, "application/json", strings.NewReader(reviewOf("apps", podOf("net-a"))))
 		if err != nil {
