@@ -106,6 +106,9 @@ func (n *Network) address() error {
 		routes = append(routes, tcpip.Route{Destination: subnetOf(w.Pods), Gateway: addressOf(w.Address), NIC: nic})
 	}
 	n.stack.SetRouteTable(routes)
+	if err := n.stack.SetForwardingDefaultAndAllNICs(ipv4.ProtocolNumber, true); err != nil { // from pod to pod
+		return errors.New(err.String())
+	}
 	return nil
 }
 

@@ -181,16 +181,29 @@ func TestWhatHasNoListenerDoesNotExist(t *testing.T) {
 	}
 }
 
-func TestWorkersReachEachOther(t *testing.T) {
+func TestWorkersAndTheirPodsReachEachOther(t *testing.T) {
 	_, workers := bed(t, 2)
-	l, err := gonet.ListenTCP(workers[1].stack, full(workers[1].Address, 80), ipv4.ProtocolNumber)
-	if err != nil {
-		t.Fatal(err)
-	}
-	serveHTTP(t, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.RemoteAddr) }))
-	got, err := workers[0].get(t, workers[0].Address, netip.AddrPortFrom(workers[1].Address, 80))
-	if err != nil || !strings.HasPrefix(got, workers[0].Address.String()+":") {
-		t.Errorf("seen from %q, %v", got, err)
+	for name, between := range map[string][2]netip.Addr{
+		"worker to worker": {workers[0].Address, workers[1].Address},
+		"pod to pod":       {workers[0].pod(), workers[1].pod()},
+		"pod to worker":    {workers[1].pod(), workers[0].Address},
+	} {
+		t.Run(name, func(t *testing.T) {
+			from, to := between[0], between[1]
+			client, server := workers[0], workers[1]
+			if from == workers[1].pod() {
+				client, server = server, client
+			}
+			l, err := gonet.ListenTCP(server.stack, full(to, 80), ipv4.ProtocolNumber)
+			if err != nil {
+				t.Fatal(err)
+			}
+			serveHTTP(t, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.RemoteAddr) }))
+			got, err := client.get(t, from, netip.AddrPortFrom(to, 80))
+			if err != nil || !strings.HasPrefix(got, from.String()+":") {
+				t.Errorf("seen from %q, %v", got, err)
+			}
+		})
 	}
 }
 
