@@ -74,7 +74,7 @@ func (c *cluster) release(t *testing.T, more ...string) []string {
 		t.Fatal(err)
 	}
 	return append([]string{
-		"multus-ipmgr", directory, "--set", "certificate.certManager.enabled=false,certificate.secretName=tls",
+		"multus-ipmgr", directory, "--set", "certificate.mode=secret,certificate.secretName=tls",
 		"--set-file", "certificate.caBundle=" + ca,
 		"--set", "reservedCIDRs[0].name=a,reservedCIDRs[0].cidr=10.10.1.64/26,reservedCIDRs[0].type=explicit",
 	}, more...)
@@ -99,7 +99,7 @@ func (c *cluster) ours(t *testing.T) []string {
 	t.Helper()
 	names := []string{}
 	for _, resource := range []schema.GroupVersionResource{
-		{Version: "v1", Resource: "serviceaccounts"}, {Version: "v1", Resource: "services"},
+		{Version: "v1", Resource: "secrets"}, {Version: "v1", Resource: "serviceaccounts"}, {Version: "v1", Resource: "services"},
 		{Group: "apps", Version: "v1", Resource: "deployments"},
 		{Group: "policy", Version: "v1", Resource: "poddisruptionbudgets"},
 		{Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"},

@@ -56,6 +56,7 @@ func template(t *testing.T, arguments ...string) (string, error) {
 // cases are the combinations of values that are rendered.
 var cases = map[string][]string{
 	"defaults":        nil,
+	"self-managed":    {"--values", "testdata/self-managed.values.yaml"},
 	"own-certificate": {"--values", "testdata/own-certificate.values.yaml"},
 	"everything":      {"--values", "testdata/everything.values.yaml"},
 	"webhook-only":    {"--values", "testdata/webhook-only.values.yaml"},
@@ -151,16 +152,22 @@ func TestEveryObjectIsWhatKubernetesKnowsAndHasLabelsAndANamespace(t *testing.T)
 }
 
 func TestImpossibleCombinationsFailWithASentence(t *testing.T) {
-	own := []string{"--set", "certificate.certManager.enabled=false"}
+	own := []string{"--set", "certificate.mode=secret"}
+	self := []string{"--set", "certificate.mode=selfManaged"}
 	for name, test := range map[string]struct {
 		arguments []string
 		want      string
 	}{
 		"kube-system":              {[]string{"--namespace", "kube-system"}, "Install into a namespace of its own"},
-		"two certificates":         {[]string{"--set", "certificate.secretName=s"}, "exclude each other"},
-		"an authority too many":    {[]string{"--set", "certificate.caBundle=PEM"}, "cert-manager injects its authority itself"},
-		"no certificate":           {own, "both certificate.secretName and certificate.caBundle are required"},
-		"a certificate without CA": {append(own, "--set", "certificate.secretName=s"), "both certificate.secretName and certificate.caBundle are required"},
+		"two certificates":         {[]string{"--set", "certificate.secretName=s"}, "certificate.mode=certManager makes one"},
+		"an authority too many":    {append(self, "--set", "certificate.caBundle=PEM"), "certificate.mode=selfManaged makes one"},
+		"an issuer for nothing":    {append(self, "--set", "certificate.certManager.issuerRef.name=i"), "is for certificate.mode=certManager, and the mode is selfManaged"},
+		"no time to renew":         {append(self, "--set", "certificate.selfManaged.renewBefore=2160h"), "duration must be longer than renewBefore"},
+		"an overlap without end":   {append(self, "--set", "certificate.selfManaged.overlap=360h"), "renewBefore longer than twice the overlap"},
+		"no overlap":               {append(self, "--set", "certificate.selfManaged.overlap=0s"), "renewBefore longer than twice the overlap"},
+		"less time than is needed": {[]string{"--set", "webhook.timeoutSeconds=4"}, "webhook.timeoutSeconds must be 5 or more"},
+		"no certificate":           {own, "certificate.mode=secret needs both certificate.secretName and certificate.caBundle"},
+		"a certificate without CA": {append(own, "--set", "certificate.secretName=s"), "certificate.mode=secret needs both certificate.secretName and certificate.caBundle"},
 		"subnets by id and by tag": {[]string{"--set", "controller.subnets={subnet-1},controller.subnetTag=a=b"}, "controller.subnets and controller.subnetTag exclude each other"},
 		"no subnets":               {[]string{"--set", "controller.subnetTag="}, "whose reservations to mirror"},
 		"a budget of one webhook":  {[]string{"--set", "webhook.replicas=1"}, "webhook.podDisruptionBudget.enabled needs webhook.replicas=2"},

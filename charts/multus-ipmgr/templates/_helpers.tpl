@@ -33,9 +33,23 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{ .Values.certificate.secretName | default "multus-ipmgr-webhook" }}
 {{- end }}
 
+{{/*
+ipmgr.ownSecret is where the webhook keeps certificates that it makes itself.
+Not the name of cert-manager's: the mode may be changed.
+*/}}
+{{- define "ipmgr.ownSecret" -}}
+multus-ipmgr-webhook-certificates
+{{- end }}
+
+{{/* ipmgr.seconds of a duration such as 90m. */}}
+{{- define "ipmgr.seconds" -}}
+{{- $unit := regexFind "[smh]$" . -}}
+{{ mul (trimSuffix $unit . | int) (get (dict "s" 1 "m" 60 "h" 3600) $unit) }}
+{{- end }}
+
 {{/* ipmgr.injectCA has cert-manager fill in the authority. */}}
 {{- define "ipmgr.injectCA" -}}
-{{- if .Values.certificate.certManager.enabled -}}
+{{- if eq .Values.certificate.mode "certManager" -}}
 annotations:
   cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/multus-ipmgr-webhook
 {{- end }}
@@ -44,7 +58,7 @@ annotations:
 {{/* ipmgr.client (root, path) says where the API server finds the webhook. */}}
 {{- define "ipmgr.client" -}}
 service: {namespace: {{ .root.Release.Namespace }}, name: multus-ipmgr-webhook, path: {{ .path }}, port: 443}
-{{- if not .root.Values.certificate.certManager.enabled }}
+{{- if eq .root.Values.certificate.mode "secret" }}
 caBundle: {{ .root.Values.certificate.caBundle | b64enc }}
 {{- end }}
 {{- end }}
