@@ -88,6 +88,12 @@ chart-test: go control-plane ## Render the Helm chart in a matrix of values, ins
 	@helm=$$($(TOOLS) helm); promtool=$$($(TOOLS) promtool); \
 	HELM=$$helm PROMTOOL=$$promtool go -C e2e/monitoring test -count=1 -shuffle=on $(TESTARGS) ./...
 
+.PHONY: docs
+docs: go ## Check links, commands and examples of the pages, and the workflows.
+#: External links are checked for their form only.
+	@go test -count=1 $(TESTARGS) ./e2e/docs
+	@actionlint=$$($(TOOLS) actionlint); $$actionlint -shellcheck= -pyflakes=; echo "docs: the workflows are well-formed"
+
 .PHONY: lab
 lab: go ## Play the scenarios on real kubelets in a simulated VPC. See docs/lab.md.
 #: Needs Debian's user-mode-linux and runc. TESTARGS='-run Metadata' chooses.
