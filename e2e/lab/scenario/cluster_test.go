@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -176,4 +177,40 @@ func remove(t *testing.T, namespace, name string) {
 		}
 		return errors.Join(errors.New("it is there"), err)
 	})
+}
+
+// giveBack takes the pods' addresses, which outlive them in init mode, off the
+// ENIs: the scenario can be played again.
+func giveBack(t *testing.T, pods ...testbed.Pod) {
+	t.Helper()
+	var addrs []netip.Addr
+	for _, pod := range pods {
+		for _, list := range pod.Networks {
+			addrs = append(addrs, list...)
+		}
+	}
+	ctx := context.WithoutCancel(t.Context())
+	for _, e := range bed.Sim().ENIs() {
+		others := func(a netip.Addr) bool { return !slices.Contains(addrs, a) }
+		v4, v6 := slices.DeleteFunc(slices.Clone(e.Secondaries), others), slices.DeleteFunc(slices.Clone(e.IPv6), others)
+		if len(v4) > 0 {
+			_, err := cloud().UnassignPrivateIpAddresses(ctx, &ec2.UnassignPrivateIpAddressesInput{NetworkInterfaceId: &e.ID, PrivateIpAddresses: texts(v4)})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		if len(v6) > 0 {
+			_, err := cloud().UnassignIpv6Addresses(ctx, &ec2.UnassignIpv6AddressesInput{NetworkInterfaceId: &e.ID, Ipv6Addresses: texts(v6)})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+func texts(addrs []netip.Addr) (list []string) {
+	for _, addr := range addrs {
+		list = append(list, addr.String())
+	}
+	return list
 }
