@@ -18,7 +18,7 @@ const header = "# Made of charts/multus-ipmgr by make generate; change it there.
 var (
 	// ofHelm are labels by which Helm knows its objects.
 	ofHelm    = regexp.MustCompile(`(?m)^ +(?:helm\.sh/chart|app\.kubernetes\.io/(?:managed-by|instance)): .*\n`)
-	component = regexp.MustCompile(`(?m)^    app\.kubernetes\.io/component: (\w+)$`)
+	component = regexp.MustCompile(`(?m)^ {4}app\.kubernetes\.io/component: (\w+)$`)
 )
 
 // monitoring are the templates that need the Prometheus operator or Grafana.
