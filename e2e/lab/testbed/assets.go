@@ -2,7 +2,6 @@ package testbed
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -28,14 +27,15 @@ const modulesDir = "/usr/lib/uml/modules"
 // gather finds or builds the assets.
 func (l *Lab) gather(ctx context.Context) (err error) {
 	a := &l.assets
+	if err := l.install(ctx, lacking()); err != nil {
+		return err
+	}
 	a.modules = modulesDir
-	if a.kernel, a.runc, err = installed(); err != nil {
-		if err := l.install(ctx, err); err != nil {
-			return err
-		}
-		if a.kernel, a.runc, err = installed(); err != nil {
-			return err
-		}
+	if a.kernel, err = find(kernelProgram); err != nil {
+		return err
+	}
+	if a.runc, err = find(runcProgram); err != nil {
+		return err
 	}
 	if a.preload, err = uml.Preload(ctx, l.options.Dir); err != nil {
 		return err
@@ -53,26 +53,52 @@ func (l *Lab) gather(ctx context.Context) (err error) {
 	return l.writeImages(ctx)
 }
 
-// installed finds what only Debian packages have.
-func installed() (kernel, runc string, err error) {
-	kernel, missing := exec.LookPath("linux.uml")
-	runc, missing2 := exec.LookPath("runc")
-	_, missing3 := os.Stat(modulesDir)
-	if err := errors.Join(missing, missing2, missing3); err != nil {
-		return "", "", err
+// The programs of Debian packages that are used as they are.
+const (
+	kernelProgram = "linux.uml"
+	runcProgram   = "runc"
+)
+
+// lacking lists the Debian packages that the lab needs and this machine has not.
+func lacking() (packages []string) {
+	_, noKernel := find(kernelProgram)
+	_, noModules := os.Stat(modulesDir)
+	if noKernel != nil || noModules != nil {
+		packages = append(packages, "user-mode-linux")
 	}
-	kernel, err1 := filepath.Abs(kernel)
-	runc, err2 := filepath.Abs(runc)
-	return kernel, runc, errors.Join(err1, err2)
+	if _, err := find(runcProgram); err != nil {
+		packages = append(packages, "runc")
+	}
+	if _, err := exec.LookPath(uml.Compiler); uml.NeedsCompiler() && err != nil {
+		packages = append(packages, "gcc", "libc6-dev")
+	}
+	return packages
 }
 
-// install installs the packages whose lack is the cause, if this process may.
-func (l *Lab) install(ctx context.Context, cause error) error {
-	command := []string{"apt-get", "install", "-y", "--no-install-recommends", "user-mode-linux", "runc"}
-	if _, err := exec.LookPath(command[0]); err != nil || os.Geteuid() != 0 {
-		return fmt.Errorf("%w\nInstall what is missing with: sudo %s", cause, strings.Join(command, " "))
+// find finds a program where it may be outside of the PATH of a user.
+func find(program string) (string, error) {
+	path, err := exec.LookPath(program)
+	if err != nil {
+		path, err = exec.LookPath(filepath.Join("/usr/sbin", program))
 	}
-	for _, args := range [][]string{{"apt-get", "update", "-qq"}, command} {
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(path)
+}
+
+// install installs packages, if this process may.
+func (l *Lab) install(ctx context.Context, packages []string) error {
+	if len(packages) == 0 {
+		return nil
+	}
+	update := []string{"apt-get", "update", "-qq"}
+	install := append([]string{"apt-get", "install", "-y", "--no-install-recommends"}, packages...)
+	if _, err := exec.LookPath(install[0]); err != nil || os.Geteuid() != 0 {
+		return fmt.Errorf("the lab needs the Debian packages %s; get them with:\n  sudo sh -c '%s && %s'",
+			strings.Join(packages, ", "), strings.Join(update, " "), strings.Join(install, " "))
+	}
+	for _, args := range [][]string{update, install} {
 		l.say("%s", strings.Join(args, " "))
 		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")

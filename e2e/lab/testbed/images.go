@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/image"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/node"
@@ -43,9 +44,14 @@ func (l *Lab) compile(ctx context.Context) error {
 	return nil
 }
 
+// buildEnd is how long an interrupted build may take to end.
+const buildEnd = 20 * time.Second
+
 func (l *Lab) goBuild(ctx context.Context, dir, pkg, name string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", l.path(name), pkg)
 	cmd.Dir = dir
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it removes its temporary files
+	cmd.WaitDelay = buildEnd
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", name, err, out)

@@ -59,8 +59,12 @@ type Lab struct {
 func Start(ctx context.Context, o Options) (*Lab, error) {
 	l := &Lab{options: o, began: time.Now(), kernels: map[string]*uml.Kernel{}}
 	if err := l.start(ctx); err != nil {
+		interrupted := errors.Is(ctx.Err(), context.Canceled)
 		ctx := context.WithoutCancel(ctx)
-		return nil, errors.Join(err, l.SaveLogs(ctx), l.Stop(ctx))
+		if !interrupted { // whoever does so wants no logs, and not to wait for them
+			err = errors.Join(err, l.SaveLogs(ctx))
+		}
+		return nil, errors.Join(err, l.Stop(ctx))
 	}
 	return l, nil
 }
