@@ -2,7 +2,6 @@ package vpc_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -353,42 +352,5 @@ func TestTheRegionIsRequired(t *testing.T) {
 	_, err := vpc.New(t.Context(), vpc.Options{})
 	if err == nil || !strings.Contains(err.Error(), "set AWS_REGION") {
 		t.Errorf("got %v, want what to do", err)
-	}
-}
-
-// TestIAMPolicyAllowsWhatIsCalled compares config/iam/controller.json with the
-// calls of this package.
-func TestIAMPolicyAllowsWhatIsCalled(t *testing.T) {
-	text, err := os.ReadFile("../../config/iam/controller.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var policy struct {
-		Statement []struct {
-			Effect string
-			Action any
-		}
-	}
-	if err := json.Unmarshal(text, &policy); err != nil {
-		t.Fatal(err)
-	}
-	var allowed []string
-	for _, s := range policy.Statement {
-		switch action := s.Action.(type) {
-		case string:
-			allowed = append(allowed, action)
-		case []any:
-			for _, a := range action {
-				allowed = append(allowed, fmt.Sprint(a))
-			}
-		}
-	}
-	slices.Sort(allowed)
-	want := []string{
-		"ec2:CreateSubnetCidrReservation", "ec2:CreateTags", // with the reservation
-		"ec2:DeleteSubnetCidrReservation", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:GetSubnetCidrReservations",
-	}
-	if diff := cmp.Diff(want, allowed); diff != "" {
-		t.Errorf("actions (-want +got):\n%s", diff)
 	}
 }
