@@ -10,8 +10,8 @@ import (
 )
 
 // Busybox is the image of Debian's busybox, which every worker has under the
-// name that samples of Deployments use, so that these run unchanged.
-const Busybox = "docker.io/library/busybox:latest"
+// name and tag of the one in config/samples, so that these run unchanged.
+const Busybox = "docker.io/library/busybox:1.37.0"
 
 // busyboxImage gets it from Debian's packages.
 func (l *Lab) busyboxImage(ctx context.Context) (image.Image, error) {
