@@ -136,11 +136,7 @@ func TestManifestsOfConfigAreTheRenderedChart(t *testing.T) {
 	if program == "" {
 		t.Skip("HELM names no helm program: run make chart-test, which builds one")
 	}
-	text, err := renderPlain(t.Context(), program, directory)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := manifests.Split(text)
+	files, err := plainFiles(t.Context(), program, directory)
 	if err != nil {
 		t.Fatal(err)
 	}

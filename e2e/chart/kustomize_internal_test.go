@@ -78,6 +78,11 @@ func TestKustomizeInstallsWhatHelmInstalls(t *testing.T) {
 	if diff := cmp.Diff(want, names(build(t, "default"))); diff != "" {
 		t.Errorf("objects (-helm +kustomize):\n%s", diff)
 	}
+	own := append(names(chartObjects(t, "--set", "certificate.mode=selfManaged")), "Namespace /"+namespace)
+	slices.Sort(own)
+	if diff := cmp.Diff(own, names(build(t, "default-self-managed"))); diff != "" {
+		t.Errorf("objects without cert-manager (-helm +kustomize):\n%s", diff)
+	}
 	monitored := chartObjects(t, "--set", "metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true")
 	all := append(names(build(t, "default")), names(build(t, "monitoring"))...)
 	want = append(names(monitored), "Namespace /"+namespace)
@@ -125,7 +130,13 @@ func (c *cluster) apply(t *testing.T, list []unstructured.Unstructured) {
 }
 
 func TestManifestsInstallIntoARealAPIServer(t *testing.T) {
-	list := build(t, "default")
+	for _, dir := range []string{"default", "default-self-managed"} {
+		t.Run(dir, func(t *testing.T) { installs(t, build(t, dir)) })
+	}
+}
+
+func installs(t *testing.T, list []unstructured.Unstructured) {
+	t.Helper()
 	c := startCluster(t)
 	c.apply(t, list)
 	var want []string

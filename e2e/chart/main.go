@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -50,11 +51,7 @@ func write(ctx context.Context, chart, plain string) error {
 	if err != nil {
 		return err
 	}
-	text, err := renderPlain(ctx, built["helm"], chart)
-	if err != nil {
-		return err
-	}
-	if files, err = manifests.Split(text); err != nil {
+	if files, err = plainFiles(ctx, built["helm"], chart); err != nil {
 		return err
 	}
 	return errors.Join(writeAll(plain, files), prune(plain, files))
@@ -88,15 +85,34 @@ func prune(dir string, files map[string][]byte) error {
 	})
 }
 
-// renderPlain renders the chart with its defaults, and all that monitors it.
-func renderPlain(ctx context.Context, helm, chart string) (string, error) {
+// plainFiles returns the manifests of the chart with its defaults and all that
+// monitors it, and of a webhook that makes its certificates itself.
+func plainFiles(ctx context.Context, helm, chart string) (map[string][]byte, error) {
+	all := map[string][]byte{}
+	for variant, values := range map[string]string{
+		"":             "metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true",
+		"self-managed": "certificate.mode=selfManaged",
+	} {
+		text, err := renderPlain(ctx, helm, chart, values)
+		if err != nil {
+			return nil, err
+		}
+		files, err := manifests.Split(text, variant)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(all, files)
+	}
+	return all, nil
+}
+
+func renderPlain(ctx context.Context, helm, chart, values string) (string, error) {
 	home, err := os.MkdirTemp("", "helm-")
 	if err != nil {
 		return "", err
 	}
 	defer os.RemoveAll(home)
-	cmd := exec.CommandContext(ctx, helm, "template", "multus-ipmgr", chart, "--namespace", "multus-ipmgr-system",
-		"--set", "metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true")
+	cmd := exec.CommandContext(ctx, helm, "template", "multus-ipmgr", chart, "--namespace", "multus-ipmgr-system", "--set", values)
 	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said

@@ -26,8 +26,10 @@ var monitoring = []string{"servicemonitor.yaml", "prometheusrule.yaml", "dashboa
 
 // Split returns the files that a rendered chart is made into, by their paths,
 // with a kustomization.yaml for each directory: one for each component, for
-// monitoring, and for what cert-manager has a part in.
-func Split(rendered string) (map[string][]byte, error) {
+// monitoring, and for what cert-manager has a part in. With a variant only the
+// webhook's objects are written, to a directory of that name, which takes the
+// place of the webhook's and of cert-manager's.
+func Split(rendered, variant string) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for document := range strings.SplitSeq(rendered, "---\n# Source: ") {
 		source, text, _ := strings.Cut(document, "\n")
@@ -37,6 +39,12 @@ func Split(rendered string) (map[string][]byte, error) {
 		name, err := place(source, text)
 		if err != nil {
 			return nil, err
+		}
+		if variant != "" {
+			if path.Dir(name) != "webhook" {
+				continue
+			}
+			name = path.Join(variant, path.Base(name))
 		}
 		if files[name] == nil {
 			files[name] = []byte(header)

@@ -1,6 +1,8 @@
 package manifests_test
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,7 +40,7 @@ apiVersion: cert-manager.io/v1
 const header = "# Made of charts/multus-ipmgr by make generate; change it there.\n"
 
 func TestObjectsAreSplitByComponent(t *testing.T) {
-	files, err := manifests.Split(rendered)
+	files, err := manifests.Split(rendered, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,12 +67,23 @@ func TestObjectsAreSplitByComponent(t *testing.T) {
 	}
 }
 
+func TestVariantIsAnotherWebhook(t *testing.T) {
+	files, err := manifests.Split(rendered, "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := slices.Sorted(maps.Keys(files))
+	if diff := cmp.Diff([]string{"other/kustomization.yaml", "other/rbac.yaml"}, names); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
 func TestWhatCannotBePlacedIsAnError(t *testing.T) {
 	for text, want := range map[string]string{
 		"---\n# Source: chart/templates/a.yaml\nkind: Secret\n": "templates/a.yaml has no label app.kubernetes.io/component",
 		"": "renders nothing",
 	} {
-		if _, err := manifests.Split(text); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := manifests.Split(text, ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}
