@@ -176,6 +176,7 @@ func TestImpossibleCombinationsFailWithASentence(t *testing.T) {
 			"controller.podDisruptionBudget.enabled needs controller.replicas=2",
 		},
 		"a setting of each pod":      {[]string{"--set", "injection.env.IPMGR_HOST_IP=10.0.0.1"}, "injection.env.IPMGR_HOST_IP is filled in for each pod"},
+		"an alert on every renewal":  {[]string{"--set", "metrics.prometheusRule.enabled=true,metrics.prometheusRule.certificateDays=30"}, "certificateDays=30 would alert before a certificate is renewed, 720h before its end"},
 		"an unknown value":           {[]string{"--set", "webhok.replicas=3"}, "webhok"},
 		"a mode that is none":        {[]string{"--set", "injection.validate=maybe"}, "/injection/validate"},
 		"no replica":                 {[]string{"--set", "webhook.replicas=0"}, "/webhook/replicas"},
