@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/image/oci"
 )
+
+const dockerfileGo = "1.26.8"
 
 var epoch = time.Unix(1_700_000_000, 0).UTC()
 
@@ -100,6 +103,22 @@ func TestAMissingResultIsNoticed(t *testing.T) {
 	}
 	if err := o.judgeNames(); err != nil {
 		t.Error(err)
+	}
+}
+
+// The programs in the images and in the archives are compared byte for byte.
+func TestTheWorkflowHasTheGoOfTheDockerfile(t *testing.T) {
+	for file, pattern := range map[string]string{
+		"../../Dockerfile": `golang:([0-9.]+)-`, "../../.github/workflows/release.yml": `go-version: "([0-9.]+)"`,
+	} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile(pattern).FindSubmatch(data)
+		if len(found) != 2 || string(found[1]) != dockerfileGo {
+			t.Errorf("%s names Go %q, want %s as the others", file, found, dockerfileGo)
+		}
 	}
 }
 
