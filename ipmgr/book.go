@@ -3,6 +3,7 @@ package ipmgr
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
@@ -45,7 +46,9 @@ func (e *entry) enter(p phase) { e.phase, e.since = p, time.Now() }
 
 // list brings the book up to date with the kernel. An address that comes back,
 // or moves to another link, starts afresh: whatever was known of it is stale.
+// So does one that has left and come back since the last time.
 func (l *loop) list(ctx context.Context) {
+	l.left = append(l.left, l.Links.Left()...)
 	present, err := l.Links.Addresses(ctx)
 	if err != nil {
 		if l.listErr == nil {
@@ -61,12 +64,13 @@ func (l *loop) list(ctx context.Context) {
 			continue
 		}
 		now[a.Addr] = true
-		if old := l.book[a.Addr]; old != nil && old.address == a {
+		if old := l.book[a.Addr]; old != nil && old.address == a && !slices.Contains(l.left, a.Addr) {
 			continue
 		}
 		l.book[a.Addr] = &entry{address: a, phase: wanted, since: time.Now(), first: time.Now()}
 		l.Log.Debug("address appeared", "address", a.Addr, "interface", a.Interface)
 	}
+	l.left = nil
 	var gone []*entry
 	for addr, e := range l.book {
 		if !now[addr] {

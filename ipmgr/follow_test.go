@@ -97,6 +97,25 @@ func TestFollowClaimsAnAddressAgainWhenItComesBack(t *testing.T) {
 	})
 }
 
+// A busy worker may let the pod's application run, and its sidecar wait.
+func TestFollowClaimsAnAddressThatLeftAndCameBackUnseen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVPC()
+		c, p := newCloud(v, "eni-1"), newPod("10.10.1.81", vip)
+		stop := follow(t, manager(p, c, nil))
+		time.Sleep(time.Second)
+		v.set(vip, "eni-2") // the other worker took it meanwhile
+		p.flap(vip)
+		time.Sleep(100 * time.Millisecond)
+		wantOwner(t, v, vip, "eni-1")
+		wantOwner(t, v, "10.10.1.81", "eni-1")
+		if got := len(c.tries()); got != 2 {
+			t.Errorf("%d assignments, want one for the start and one for the address that came back", got)
+		}
+		_ = stop()
+	})
+}
+
 func TestFollowRepairsWhatTheCloudLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVPC()

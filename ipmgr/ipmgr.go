@@ -4,7 +4,8 @@
 // It owns the loop: what is retried, what is permanent, when success may be
 // reported. The kernel and the cloud are behind two interfaces, implemented by
 // ipmgr/link and ipmgr/eni. The loop is level-triggered: an event only makes it
-// look at the whole state again.
+// look at the whole state again. The one thing that a state cannot tell is that
+// an address has left and come back since the last look.
 package ipmgr
 
 import (
@@ -25,6 +26,10 @@ type Links interface {
 	// Changes wakes its reader after addresses changed. Wake-ups are
 	// coalesced. A closed channel means: subscribe and list again.
 	Changes(ctx context.Context) (<-chan struct{}, error)
+	// Left returns the addresses that the kernel was seen to remove since the
+	// last call. One that is back already is in the list as if it had never
+	// left, and may have been claimed elsewhere meanwhile.
+	Left() []netip.Addr
 	// HeldByNeighbour reports whether another pod on this worker answers for
 	// addr on the named link. It is false when that cannot be found out.
 	HeldByNeighbour(ctx context.Context, link string, addr netip.Addr) bool

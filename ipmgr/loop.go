@@ -27,18 +27,19 @@ type loop struct {
 	policy   plan.Policy
 	book     map[netip.Addr]*entry
 	view     []plan.ENI
-	viewedAt time.Time // start of the look that view comes from; zero before the first
-	resyncAt time.Time // sidecar: next look for drift
-	looking  bool      // a look is in flight
-	lookDue  time.Time // no look before this
-	lookErr  error     // why the last look failed
-	lookFail int       // failed looks in a row
-	listErr  error     // why the kernel did not list the addresses
-	deaf     bool      // the kernel refused to tell of changes
-	askedAt  time.Time // when it was asked to
-	ready    bool      // as published last
-	wasReady bool      // published at least once
-	counters Status    // only its counters
+	viewedAt time.Time    // start of the look that view comes from; zero before the first
+	resyncAt time.Time    // sidecar: next look for drift
+	looking  bool         // a look is in flight
+	lookDue  time.Time    // no look before this
+	lookErr  error        // why the last look failed
+	lookFail int          // failed looks in a row
+	listErr  error        // why the kernel did not list the addresses
+	left     []netip.Addr // removed since the addresses were listed last
+	deaf     bool         // the kernel refused to tell of changes
+	askedAt  time.Time    // when it was asked to
+	ready    bool         // as published last
+	wasReady bool         // published at least once
+	counters Status       // only its counters
 	// viewedOf holds the MACs whose ENIs the view was asked for.
 	viewedOf map[string]bool
 	// releasing holds the addresses that are being unassigned.

@@ -169,6 +169,7 @@ type pod struct {
 	wake       chan struct{}
 	fail       error
 	neighbours map[string]bool
+	left       []netip.Addr
 }
 
 func newPod(ips ...string) *pod {
@@ -190,7 +191,25 @@ func (p *pod) remove(ip string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.addrs = slices.DeleteFunc(p.addrs, func(a plan.Address) bool { return a.Addr.String() == ip })
+	p.left = append(p.left, netip.MustParseAddr(ip))
 	p.poke()
+}
+
+// flap lets an address leave and come back faster than anyone can look.
+func (p *pod) flap(ip string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.left = append(p.left, netip.MustParseAddr(ip))
+	p.poke()
+}
+
+// Left is what was removed.
+func (p *pod) Left() []netip.Addr {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	left := p.left
+	p.left = nil
+	return left
 }
 
 func (p *pod) poke() {

@@ -184,6 +184,9 @@ func (k kernel) Changes(context.Context) (<-chan struct{}, error) {
 	return make(chan struct{}), nil
 }
 
+// Left is nothing.
+func (k kernel) Left() []netip.Addr { return nil }
+
 // HeldByNeighbour is false: nothing is released in a burst.
 func (k kernel) HeldByNeighbour(context.Context, string, netip.Addr) bool { return false }
 

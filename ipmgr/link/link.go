@@ -11,9 +11,11 @@ package link
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"github.com/containernetworking/plugins/pkg/netlinksafe"
 	"github.com/vishvananda/netlink"
@@ -25,10 +27,15 @@ import (
 // Links reads this network namespace. Make it with New.
 type Links struct {
 	exclude []string
+
+	mu   sync.Mutex
+	left map[netip.Addr]bool // removed since the last call of Left
 }
 
 // New returns the links of this network namespace without those in exclude.
-func New(exclude []string) *Links { return &Links{exclude: slices.Clone(exclude)} }
+func New(exclude []string) *Links {
+	return &Links{exclude: slices.Clone(exclude), left: map[netip.Addr]bool{}}
+}
 
 // Addresses lists the addresses of all links but the excluded ones, in the
 // kernel's order.
@@ -96,17 +103,19 @@ func (l *Links) Changes(ctx context.Context) (<-chan struct{}, error) {
 		cancel()
 		return nil, fmt.Errorf("subscribing to address changes: %w", err)
 	}
-	return relay(updates, cancel), nil
+	return l.relay(updates, cancel), nil
 }
 
-// relay turns updates into wake-ups. A subscription that ends by itself keeps
-// its socket until it is told to end, so end is called then too.
-func relay(updates <-chan netlink.AddrUpdate, end func()) <-chan struct{} {
+// relay turns updates into wake-ups, and notes what left. A subscription that
+// ends by itself keeps its socket until it is told to end, so end is called
+// then too.
+func (l *Links) relay(updates <-chan netlink.AddrUpdate, end func()) <-chan struct{} {
 	wake := make(chan struct{}, 1)
 	go func() {
 		defer close(wake)
 		defer end()
-		for range updates {
+		for update := range updates {
+			l.note(update)
 			select {
 			case wake <- struct{}{}:
 			default: // a wake-up is already waiting
@@ -114,4 +123,25 @@ func relay(updates <-chan netlink.AddrUpdate, end func()) <-chan struct{} {
 		}
 	}()
 	return wake
+}
+
+// note remembers an address that was removed.
+func (l *Links) note(update netlink.AddrUpdate) {
+	addr, ok := netip.AddrFromSlice(update.LinkAddress.IP)
+	if update.NewAddr || !ok {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.left[addr.Unmap()] = true
+}
+
+// Left returns the addresses that were removed since the last call, as far as
+// the kernel told of them, from any link.
+func (l *Links) Left() []netip.Addr {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	left := slices.Collect(maps.Keys(l.left))
+	clear(l.left)
+	return left
 }

@@ -358,6 +358,33 @@ func TestChangesCoalesceAndLoseNothing(t *testing.T) {
 	}
 }
 
+func TestLeftTellsOfAnAddressThatHasComeBack(t *testing.T) {
+	for name, floating := range map[string]string{"IPv4": "10.10.1.90/32", "IPv6": "2600:1f13:0:1::90/128"} {
+		t.Run(name, func(t *testing.T) {
+			pod, prefix := newPod(t, newLab(t), "10.10.1.81/24", floating), netip.MustParsePrefix(floating)
+			links := standard()
+			within(t, pod, func() error {
+				_, err := links.Changes(t.Context())
+				return err
+			})
+			if err := errors.Join(pod.DelAddr("net1", prefix), pod.AddAddr("net1", prefix)); err != nil {
+				t.Fatal(err)
+			}
+			var left []netip.Addr
+			eventually(t, "the kernel told of it", func() bool {
+				left = append(left, links.Left()...)
+				return len(left) > 0
+			})
+			if len(left) != 1 || left[0] != prefix.Addr() {
+				t.Errorf("left: %s, want %s only", left, prefix.Addr())
+			}
+			if again := links.Left(); len(again) > 0 {
+				t.Errorf("told twice: %s", again)
+			}
+		})
+	}
+}
+
 func TestChangesEndWithTheirContext(t *testing.T) {
 	pod := newPod(t, newLab(t))
 	changes, cancel := subscribe(t, pod)

@@ -11,7 +11,7 @@ import (
 func TestASubscriptionThatEndsGivesItsSocketBack(t *testing.T) {
 	updates := make(chan netlink.AddrUpdate)
 	ended := make(chan struct{})
-	wake := relay(updates, func() { close(ended) })
+	wake := New(nil).relay(updates, func() { close(ended) })
 	updates <- netlink.AddrUpdate{}
 	if _, open := <-wake; !open {
 		t.Fatal("no wake-up")
