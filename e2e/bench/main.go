@@ -26,7 +26,16 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
-	os.Exit(netlab.Run(run))
+	dir, err := playFailover(context.Background(), os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	code := netlab.Run(run)
+	if dir != "" {
+		_ = os.RemoveAll(dir)
+	}
+	os.Exit(code)
 }
 
 // measurement is one group of figures that are measured together.
@@ -41,6 +50,7 @@ func measurements() []measurement {
 		{"init-cpu", "ipmgr init, one ENI, TLS with the system's certificates", initCPU},
 		{"init-latency", "ipmgr init, two ENIs, 100 ms for each EC2 call", initLatency},
 		{"floating", "a floating address is added beside a sidecar", floating},
+		{failoverName, "a floating address moves from a pod to another one on another worker, probed every 10 ms (lab)", failover},
 		{"rest", "a sidecar at rest", rest},
 		{"size", "what is injected into every pod", size},
 		{"admission", "CPU of one admission, against a plain controller-runtime handler", admission},
@@ -63,7 +73,7 @@ func measureAll(out io.Writer, words []string) int {
 	failed := 0
 	_, _ = fmt.Fprintf(out, "%-52s %16s   %s\n", "figure", "measured", "bar")
 	for _, m := range measurements() {
-		if len(words) > 0 && !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(m.name, w) }) {
+		if !selected(m.name, words) {
 			continue
 		}
 		_, _ = fmt.Fprintf(out, "\n%s: %s\n", m.name, m.what)
@@ -76,6 +86,11 @@ func measureAll(out io.Writer, words []string) int {
 		}
 	}
 	return min(failed, 1)
+}
+
+// selected reports whether a measurement is wanted: without words, all are.
+func selected(name string, words []string) bool {
+	return len(words) == 0 || slices.ContainsFunc(words, func(w string) bool { return strings.Contains(name, w) })
 }
 
 // figure prints one result.
