@@ -159,10 +159,10 @@ func report(t *testing.T, f figure) {
 	}
 }
 
-// sidecarLog is what the IP manager of a pod has said.
+// sidecarLog is what the IP manager of a pod has said last.
 func sidecarLog(t *testing.T, pod testbed.Pod) string {
 	t.Helper()
-	options := &corev1.PodLogOptions{Container: "multus-ipmgr"}
+	options := &corev1.PodLogOptions{Container: "multus-ipmgr", TailLines: new(int64(10))}
 	text, err := kube(t).CoreV1().Pods(floatingNamespace).GetLogs(pod.Name, options).DoRaw(t.Context())
 	if err != nil {
 		return err.Error()
