@@ -37,12 +37,6 @@ func (cp *ControlPlane) KubeconfigFor(user string, groups ...string) (string, er
 	return path, writeKubeconfig(path, config)
 }
 
-// ServerCertificate returns a certificate and its key, in PEM, for a server that
-// has these names. CA has signed it.
-func (cp *ControlPlane) ServerCertificate(names ...string) (cert, key []byte, err error) {
-	return cp.pki.server(names...)
-}
-
 func writeKubeconfig(path string, c *rest.Config) error {
 	if err := clientcmd.WriteToFile(*kubeconfigOf(c), path); err != nil {
 		return fmt.Errorf("write the kubeconfig: %w", err)

@@ -82,14 +82,6 @@ func (p *pki) client(user string, groups ...string) (cert, key []byte, err error
 	return p.sign(template)
 }
 
-// server returns the certificate and key of a server by its names, in PEM.
-func (p *pki) server(names ...string) (cert, key []byte, err error) {
-	template := p.template(pkix.Name{CommonName: names[0]})
-	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	template.DNSNames = names
-	return p.sign(template)
-}
-
 func (p *pki) template(subject pkix.Name) *x509.Certificate {
 	return &x509.Certificate{
 		Subject: subject, SerialNumber: big.NewInt(time.Now().UnixNano()),

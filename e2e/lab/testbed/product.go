@@ -10,10 +10,6 @@ import (
 	"path/filepath"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	client "k8s.io/client-go/kubernetes"
-
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 )
 
@@ -23,11 +19,7 @@ const System = "multus-ipmgr-system"
 // helm is the program that installs the chart.
 const helm = "helm"
 
-const (
-	// certificateName is a Secret, which product.yaml names too.
-	certificateName = "webhook-tls"
-	installTimeout  = 5 * time.Minute
-)
+const installTimeout = 5 * time.Minute
 
 // productValues are the chart's values that differ from the defaults: local
 // images, and EC2 where the lab has it.
@@ -41,19 +33,16 @@ func (l *Lab) installProduct(ctx context.Context) error {
 	if l.options.Bare {
 		return nil
 	}
-	if err := l.prepareSystem(ctx); err != nil {
+	restricted := map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
+	if err := l.plane.CreateNamespace(ctx, System, restricted); err != nil {
 		return err
 	}
 	lab, err := programs.Dir("e2e/lab")
 	if err != nil {
 		return err
 	}
-	ca := l.path("webhook-ca.crt")
-	if err := os.WriteFile(ca, l.plane.CA(), 0o600); err != nil {
-		return err
-	}
 	return l.helm(ctx, "install", "multus-ipmgr", filepath.Join(lab, "..", "..", "charts", "multus-ipmgr"),
-		"--namespace", System, "--values", "-", "--set-file", "certificate.caBundle="+ca, "--wait", "--timeout", installTimeout.String())
+		"--namespace", System, "--values", "-", "--wait", "--timeout", installTimeout.String())
 }
 
 // helm runs helm with the product's values as its input.
@@ -66,26 +55,4 @@ func (l *Lab) helm(ctx context.Context, args ...string) error {
 		return fmt.Errorf("helm %s: %w\n%s", args[0], err, out)
 	}
 	return nil
-}
-
-// prepareSystem makes the namespace and the webhook's certificate.
-func (l *Lab) prepareSystem(ctx context.Context) error {
-	restricted := map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
-	if err := l.plane.CreateNamespace(ctx, System, restricted); err != nil {
-		return err
-	}
-	cert, key, err := l.plane.ServerCertificate("multus-ipmgr-webhook." + System + ".svc")
-	if err != nil {
-		return err
-	}
-	kube, err := client.NewForConfig(l.Config())
-	if err != nil {
-		return err
-	}
-	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Name: certificateName}, Type: corev1.SecretTypeTLS,
-		Data: map[string][]byte{corev1.TLSCertKey: cert, corev1.TLSPrivateKeyKey: key},
-	}
-	_, err = kube.CoreV1().Secrets(System).Create(ctx, secret, metav1.CreateOptions{})
-	return err
 }

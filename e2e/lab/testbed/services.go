@@ -43,7 +43,7 @@ func (l *Lab) endpoint(ctx context.Context, to netip.AddrPort) (netip.AddrPort, 
 		if len(ready) == 0 {
 			return netip.AddrPort{}, fmt.Errorf("service %s/%s has no ready endpoint for port %d", s.Namespace, s.Name, to.Port())
 		}
-		return ready[rand.IntN(len(ready))], nil //nolint:gosec // which one does not matter
+		return ready[rand.IntN(len(ready))], nil
 	}
 	return netip.AddrPort{}, fmt.Errorf("no service has the address %s", to.Addr())
 }
@@ -67,7 +67,7 @@ func endpointsOf(port string, slices []discoveryv1.EndpointSlice) (ready []netip
 			}
 			for _, e := range s.Endpoints {
 				if addr, err := netip.ParseAddr(e.Addresses[0]); err == nil && e.Conditions.Ready != nil && *e.Conditions.Ready {
-					ready = append(ready, netip.AddrPortFrom(addr, uint16(*p.Port))) //nolint:gosec // a port
+					ready = append(ready, netip.AddrPortFrom(addr, uint16(*p.Port)))
 				}
 			}
 		}
