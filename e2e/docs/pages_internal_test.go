@@ -22,6 +22,19 @@ func TestPagesLeadWhereTheySay(t *testing.T) {
 	}
 }
 
+func TestEveryPageIsFoundFromTheFirst(t *testing.T) {
+	r := readRepository(t)
+	linked := map[string]bool{}
+	for _, l := range r.pages["README.md"].Links {
+		linked[l.Text] = true
+	}
+	for name := range r.pages {
+		if strings.HasPrefix(name, "docs/") && !linked[name] {
+			t.Errorf("README.md does not link %s", name)
+		}
+	}
+}
+
 func TestALinkThatLeadsNowhereIsFound(t *testing.T) {
 	r := repository{pages: map[string]Page{"docs/a.md": Parse("# One heading\n")}}
 	for target, good := range map[string]bool{
