@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func (c *cluster) runWebhook(t *testing.T) *webhook.Server {
 	if volumes := deployment.Spec.Template.Spec.Volumes; len(volumes) > 0 {
 		t.Errorf("volumes %+v: there is no Secret to mount", volumes)
 	}
-	arguments := append(deployment.Spec.Template.Spec.Containers[0].Args, "--address=127.0.0.1:0", "--ops-address=127.0.0.1:0", "--drain=0s")
+	arguments := slices.Concat(deployment.Spec.Template.Spec.Containers[0].Args, []string{"--address=127.0.0.1:0", "--ops-address=127.0.0.1:0", "--drain=0s"})
 	options, err := webhook.ParseOptions(arguments, "v", namespace, t.Output())
 	if err != nil {
 		t.Fatal(err)
