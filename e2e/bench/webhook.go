@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/demo/cluster"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/bench/cluster"
 )
 
 const reviews = 4000

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 )
 
 // user runs kubectl as a user would, who sees the commands, and returns what
@@ -25,6 +26,7 @@ func (d *demo) user(ctx context.Context, commands ...string) (out string, err er
 func (d *demo) run(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, d.kubectl, args...)
 	cmd.Dir = d.root
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for the demo, which then ends it
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+d.bed.Kubeconfig(), "HOME="+d.dir)
 	var complaint strings.Builder
 	cmd.Stderr = &complaint

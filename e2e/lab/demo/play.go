@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 	client "k8s.io/client-go/kubernetes"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/demo/story"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/demo/story"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/testbed"
 )
 
@@ -71,6 +71,12 @@ func play(ctx context.Context, dir string) int {
 	d := &demo{dir: dir}
 	d.tell = story.New(os.Stdout, isTerminal(os.Stdout) && os.Getenv("NO_COLOR") == "", len(d.steps()))
 	err := d.play(ctx)
+	if err != nil { // of a Ctrl-C, what we run may hear before us
+		select {
+		case <-ctx.Done():
+		case <-time.After(glance):
+		}
+	}
 	if err != nil && ctx.Err() == nil && d.bed != nil {
 		err = errors.Join(err, d.bed.SaveLogs(context.WithoutCancel(ctx)))
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/image"
@@ -50,6 +51,7 @@ const buildEnd = 20 * time.Second
 func (l *Lab) goBuild(ctx context.Context, dir, pkg, name string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", l.path(name), pkg)
 	cmd.Dir = dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}                 // a Ctrl-C is for our user, who then stops it
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it removes its temporary files
 	cmd.WaitDelay = buildEnd
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
@@ -50,6 +51,7 @@ func (l *Lab) helm(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, l.assets.helm, append(args, "--kubeconfig", l.Kubeconfig())...)
 	home := l.path(helm + ".home")
 	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for our user, who then stops it
 	cmd.Stdin = bytes.NewReader(productValues)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("helm %s: %w\n%s", args[0], err, out)

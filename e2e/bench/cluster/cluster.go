@@ -1,7 +1,5 @@
-// Package cluster is the Kubernetes side of the demo: a real API server, the
-// real webhook in front of it, and the parts that nobody runs here, played:
-// the Deployment and service account controllers, the scheduler and the
-// kubelet's reports.
+// Package cluster is a real API server with the real webhook in front of it, to
+// be measured.
 package cluster
 
 import (
@@ -13,8 +11,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/bench/program"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/controlplane"
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/demo/program"
 )
 
 // Cluster is a running cluster without nodes.
@@ -49,15 +47,6 @@ func (c *Cluster) connect(ctx context.Context) (err error) {
 		return err
 	}
 	return c.plane.InstallNADs(ctx)
-}
-
-// Version is the API server's.
-func (c *Cluster) Version() string {
-	v, err := c.client.Discovery().ServerVersion()
-	if err != nil {
-		return err.Error()
-	}
-	return v.GitVersion
 }
 
 // Stop ends etcd, the API server and the webhook, in this order: the webhook

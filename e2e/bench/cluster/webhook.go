@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,14 +9,13 @@ import (
 	"path/filepath"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/multus-ipmgr/multus-ipmgr/config"
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/demo/program"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/bench/program"
 )
 
-// Where the webhook listens. The demo has the loopback to itself.
+// Where the webhook listens. The bench has the loopback to itself.
 const (
 	webhookURL = "https://127.0.0.1:9443"
 	opsURL     = "http://127.0.0.1:8080"
@@ -106,27 +104,4 @@ func (c *Cluster) register(ctx context.Context, bundle []byte) error {
 		return fmt.Errorf("register the webhook: %w", err)
 	}
 	return nil
-}
-
-// AwaitAdmission creates a pod of a Deployment, without storing it, until the
-// API server lets the webhook change it: it reads a registration some time
-// after it has answered.
-func (c *Cluster) AwaitAdmission(ctx context.Context, from *appsv1.Deployment) error {
-	ctx, cancel := context.WithTimeout(ctx, webhookTimeout)
-	defer cancel()
-	return c.webhook.Until(ctx, func(ctx context.Context) error {
-		pod, err := c.CreatePod(ctx, from.Namespace, from, metav1.DryRunAll)
-		if err == nil && len(pod.Spec.InitContainers) == 0 {
-			err = errors.New("the API server admits pods without asking the webhook")
-		}
-		return err
-	})
-}
-
-// LogOfWebhook returns the last lines of the webhook's log.
-func (c *Cluster) LogOfWebhook() string {
-	if c.webhook == nil {
-		return ""
-	}
-	return c.webhook.Tail()
 }

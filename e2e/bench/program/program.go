@@ -1,9 +1,8 @@
-// Package program runs one of the project's programs beside the demo: its
-// output goes to a file, and it never outlives the demo.
+// Package program runs one of the project's programs beside the bench: its
+// output goes to a file, and it never outlives the bench.
 package program
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -11,33 +10,27 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
 
 // Program is a program that was started.
 type Program struct {
-	name  string
-	log   string
-	cmd   *exec.Cmd
-	first *firstLine
-	over  chan struct{} // closed when it ended
+	name string
+	log  string
+	cmd  *exec.Cmd
+	over chan struct{} // closed when it ended
 }
 
 // Start starts a program and writes all it says to NAME.log in dir.
 func Start(dir, path string, args ...string) (*Program, error) {
 	name := filepath.Base(path)
-	p := &Program{
-		name: name, log: filepath.Join(dir, name+".log"), cmd: exec.Command(path, args...),
-		first: &firstLine{told: make(chan string, 1)}, over: make(chan struct{}),
-	}
+	p := &Program{name: name, log: filepath.Join(dir, name+".log"), cmd: exec.Command(path, args...), over: make(chan struct{})}
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	p.first.next = log
-	p.cmd.Stdout, p.cmd.Stderr = p.first, log
+	p.cmd.Stdout, p.cmd.Stderr = log, log
 	// A group of its own: a terminal's Ctrl-C must not stop it before its users.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := p.start(log); err != nil {
@@ -62,19 +55,6 @@ func (p *Program) start(log *os.File) error {
 		}
 	}()
 	return <-started
-}
-
-// FirstLine returns the first line that the program writes to its standard
-// output. The error says that it ended, or that ctx did.
-func (p *Program) FirstLine(ctx context.Context) (string, error) {
-	select {
-	case line := <-p.first.told:
-		return line, nil
-	case <-p.over:
-		return "", p.failure()
-	case <-ctx.Done():
-		return "", fmt.Errorf("%s says nothing: %w; its log ends:\n%s", p.name, ctx.Err(), p.Tail())
-	}
 }
 
 // Until calls check, every 10 ms, until it returns nil. The error says that
@@ -135,28 +115,4 @@ func (p *Program) Tail() string {
 	}
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	return strings.Join(lines[max(0, len(lines)-10):], "\n")
-}
-
-// firstLine passes everything on and tells the first line.
-type firstLine struct {
-	next *os.File
-	told chan string
-
-	mu   sync.Mutex
-	line bytes.Buffer
-	done bool
-}
-
-// Write implements io.Writer.
-func (f *firstLine) Write(data []byte) (int, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.done {
-		f.line.Write(data)
-		if line, _, found := strings.Cut(f.line.String(), "\n"); found {
-			f.done = true
-			f.told <- line
-		}
-	}
-	return f.next.Write(data)
 }

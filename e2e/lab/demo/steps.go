@@ -33,14 +33,14 @@ func (d *demo) start(ctx context.Context) error {
 		return err
 	}
 	d.root = filepath.Join(lab, "..", "..")
+	if d.bed, err = testbed.Start(ctx, testbed.Options{Dir: d.dir, Progress: progress}); err != nil {
+		return err
+	}
 	found, err := programs.Build(ctx, progress, kubectl)
 	if err != nil {
 		return err
 	}
 	d.kubectl = found[kubectl]
-	if d.bed, err = testbed.Start(ctx, testbed.Options{Dir: d.dir, Progress: progress}); err != nil {
-		return err
-	}
 	if d.kube, err = client.NewForConfig(d.bed.Config()); err != nil {
 		return err
 	}
