@@ -11,18 +11,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/restmapper"
 	"sigs.k8s.io/yaml"
 
-	"github.com/multus-ipmgr/multus-ipmgr/config"
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/controlplane"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/kubectl"
 )
 
@@ -161,82 +153,4 @@ func injected(t *testing.T) string {
 		t.Fatalf("exit %d\n%s", code, out)
 	}
 	return out
-}
-
-// cluster applies objects as kubectl apply --server-side --dry-run=server does.
-type cluster struct {
-	client dynamic.Interface
-	mapper meta.RESTMapper
-}
-
-func start(t *testing.T) cluster {
-	t.Helper()
-	plane, err := controlplane.Start(t.Context(), controlplane.Options{Progress: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := plane.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	for _, err := range []error{
-		plane.InstallNADs(t.Context()), plane.InstallCRD(t.Context(), config.ReservedCIDRs()),
-		plane.CreateNamespace(t.Context(), "multus-samples", nil),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	groups, err := restmapper.GetAPIGroupResources(discovery.NewDiscoveryClientForConfigOrDie(plane.Config()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cluster{client: dynamic.NewForConfigOrDie(plane.Config()), mapper: restmapper.NewDiscoveryRESTMapper(groups)}
-}
-
-func (c cluster) apply(t *testing.T, o *unstructured.Unstructured) error {
-	t.Helper()
-	data, err := json.Marshal(o.Object)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kind := o.GroupVersionKind()
-	mapping, err := c.mapper.RESTMapping(kind.GroupKind(), kind.Version)
-	if err != nil {
-		return err
-	}
-	options := metav1.PatchOptions{FieldManager: "kubectl", FieldValidation: metav1.FieldValidationStrict, DryRun: []string{metav1.DryRunAll}}
-	resource := c.client.Resource(mapping.Resource)
-	if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
-		_, err = resource.Namespace(o.GetNamespace()).Patch(t.Context(), o.GetName(), types.ApplyPatchType, data, options)
-		return err
-	}
-	_, err = resource.Patch(t.Context(), o.GetName(), types.ApplyPatchType, data, options)
-	return err
-}
-
-func TestARealAPIServerAcceptsTheSamples(t *testing.T) {
-	c := start(t)
-	for _, file := range files(t) {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, o := range objects(t, string(data)) {
-			if err := c.apply(t, &o); err != nil {
-				t.Errorf("%s: %s %s: %v", filepath.Base(file), o.GetKind(), o.GetName(), err)
-			}
-		}
-	}
-	for _, o := range objects(t, injected(t)) {
-		if err := c.apply(t, &o); err != nil {
-			t.Errorf("injected: %s %s: %v", o.GetKind(), o.GetName(), err)
-		}
-	}
-	// The test can fail: a field that Kubernetes does not know is refused.
-	odd := objects(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: odd, namespace: multus-samples}\ndatum: {}\n")
-	if err := c.apply(t, &odd[0]); err == nil {
-		t.Error("an unknown field was accepted")
-	}
 }
