@@ -55,7 +55,7 @@ func ParseOptions(arguments []string, version, namespace string, output io.Write
 			Policy: inject.DefaultPolicy(),
 			Certificate: certificate.Settings{
 				Namespace: namespace, Configuration: "multus-ipmgr", Names: []string{"multus-ipmgr-webhook." + namespace + ".svc"},
-				Duration: 90 * day, RenewBefore: 30 * day, Overlap: 5 * time.Minute, Interval: 5 * time.Second,
+				Duration: 90 * day, RenewBefore: 30 * day, Overlap: 5 * time.Minute, Interval: 30 * time.Second,
 			},
 		},
 	}

@@ -45,7 +45,7 @@ func TestOptionsAreReadFromFlags(t *testing.T) {
 		Address: ":1", OpsAddress: ":2", CertDir: "/c", Kubeconfig: "/k", Drain: time.Second, LogLevel: slog.LevelDebug, Policy: policy,
 		Certificate: certificate.Settings{
 			Namespace: "own", Secret: "s", Configuration: "multus-ipmgr", Names: []string{"a.example", "127.0.0.1"},
-			Duration: 24 * time.Hour, RenewBefore: 6 * time.Hour, Overlap: time.Minute, Interval: 5 * time.Second,
+			Duration: 24 * time.Hour, RenewBefore: 6 * time.Hour, Overlap: time.Minute, Interval: 30 * time.Second,
 		},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {

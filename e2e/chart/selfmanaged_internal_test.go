@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/multus-ipmgr/multus-ipmgr/webhook"
 )
@@ -29,6 +30,7 @@ func (c *cluster) runWebhook(t *testing.T) *webhook.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	options.Certificate.Interval = time.Hour // so that only what it is told of counts
 	account, err := c.ConfigFor("system:serviceaccount:" + namespace + ":multus-ipmgr-webhook")
 	if err != nil {
 		t.Fatal(err)
@@ -130,6 +132,11 @@ func TestTheModeCanBeChangedAndTheSecretMadeAgain(t *testing.T) {
 	c.runWebhook(t)
 	eventually(t, "certificate", func() error { return c.written(t).complete() })
 	before := c.written(t)
+	none := []byte(`[{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]`)
+	if _, err := c.client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Patch(t.Context(), "multus-ipmgr", types.JSONPatchType, none, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the authority again", func() error { return c.written(t).complete() })
 	if err := c.client.CoreV1().Secrets(namespace).Delete(t.Context(), "multus-ipmgr-webhook-certificates", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}

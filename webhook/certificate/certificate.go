@@ -17,6 +17,7 @@ const (
 	keyConfiguration = "configuration"
 	keyError         = "error"
 	keyExpires       = "expires"
+	keyObject        = "object"
 )
 
 // errNone is what clients and probes hear before the first certificate.

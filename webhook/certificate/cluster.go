@@ -6,11 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
@@ -44,11 +47,14 @@ type cluster interface {
 	// announce replaces the caBundles of a configuration, and returns what it
 	// then is. It fails with errConflict where it has another version.
 	announce(ctx context.Context, c configuration) (configuration, error)
+	// follow tells of changes until ctx ends.
+	follow(ctx context.Context, changed chan<- struct{})
 }
 
 // apiServer is a cluster.
 type apiServer struct {
 	client            dynamic.Interface
+	log               *slog.Logger
 	namespace, name   string // of the Secret
 	configurationName string
 }
@@ -139,6 +145,34 @@ func (a *apiServer) announce(ctx context.Context, c configuration) (configuratio
 		return c, fmt.Errorf("writing caBundle of %s %s: %w", c.resource.GroupResource(), c.name, err)
 	}
 	return c, nil
+}
+
+func (a *apiServer) follow(ctx context.Context, changed chan<- struct{}) {
+	var group sync.WaitGroup
+	group.Go(func() { a.watch(ctx, a.client.Resource(secrets).Namespace(a.namespace), a.name, changed) })
+	for _, resource := range registrations() {
+		group.Go(func() { a.watch(ctx, a.client.Resource(resource), a.configurationName, changed) })
+	}
+	group.Wait()
+}
+
+// watch tells of changes of one object. A watch begins with the object as it
+// is. That none can be had is no trouble: the object is read at intervals too.
+func (a *apiServer) watch(ctx context.Context, client dynamic.ResourceInterface, name string, changed chan<- struct{}) {
+	only := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String()}
+	for ; ctx.Err() == nil; wait(ctx, nil, retryInterval) {
+		events, err := client.Watch(ctx, only)
+		if err != nil {
+			a.log.Debug("object not watched", keyObject, name, keyError, err)
+			continue
+		}
+		for range events.ResultChan() { // until the API server ends it, or ctx
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		}
+	}
 }
 
 // operation is one of a JSON patch. Bytes are written in base64, as Kubernetes

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,13 @@ import (
 const (
 	// lookTimeout bounds one look at the cluster.
 	lookTimeout = 10 * time.Second
+	// retryInterval is the time until the next look after one that failed, and
+	// how long the API servers are given to learn an authority when no older
+	// certificate is good any more.
+	retryInterval = 5 * time.Second
+	// pause between two looks, so that who undoes what replicas do, again and
+	// again, does not keep them and the API server busy.
+	pause = 250 * time.Millisecond
 	// attempts against replicas that write the same at the same time.
 	attempts = 5
 )
@@ -29,7 +37,7 @@ type Settings struct {
 	Duration      time.Duration // how long a certificate is good for
 	RenewBefore   time.Duration // its end, when the next one is made
 	Overlap       time.Duration // that an authority is in the configurations before its certificate is shown
-	Interval      time.Duration // between two looks at the cluster
+	Interval      time.Duration // between two looks at the cluster, when nothing there changes
 }
 
 // Check says what cannot work.
@@ -48,8 +56,9 @@ func (s Settings) Check() error {
 // Managed is a certificate that the replicas of a server make themselves. They
 // keep it in one Secret, and its authority in the webhook configurations.
 //
-// Every replica looks at both at intervals and does what is missing, whoever
-// comes first: the versions of the objects keep them from overwriting each other.
+// Every replica looks at both when they change, and at intervals, and does what
+// is missing, whoever comes first: the versions of the objects keep them from
+// overwriting each other.
 // A renewal is one more generation in the Secret, whose authority joins the old
 // ones in the configurations. A replica shows it once it has seen it there for
 // the time of the overlap; nobody needs to know who shows what, because old
@@ -75,7 +84,7 @@ type Managed struct {
 // NewManaged returns a certificate as settings say, which must be right. It
 // calls serves with the end of each certificate that it shows from then on.
 func NewManaged(settings Settings, client dynamic.Interface, now func() time.Time, log *slog.Logger, serves func(until time.Time)) *Managed {
-	server := &apiServer{client: client, namespace: settings.Namespace, name: settings.Secret, configurationName: settings.Configuration}
+	server := &apiServer{client: client, log: log, namespace: settings.Namespace, name: settings.Secret, configurationName: settings.Configuration}
 	return newManaged(settings, server, now, log, serves)
 }
 
@@ -85,15 +94,30 @@ func newManaged(settings Settings, c cluster, now func() time.Time, log *slog.Lo
 
 // Run looks after the certificate until ctx ends.
 func (m *Managed) Run(ctx context.Context) {
-	ticker := time.NewTicker(m.settings.Interval)
-	defer ticker.Stop()
-	for {
-		m.tell(ctx, m.try(ctx))
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
+	changed := make(chan struct{}, 1)
+	var group sync.WaitGroup
+	group.Go(func() { m.cluster.follow(ctx, changed) })
+	defer group.Wait()
+	for ctx.Err() == nil {
+		err := m.try(ctx)
+		m.tell(ctx, err)
+		rest := m.settings.Interval
+		if err != nil {
+			rest = min(rest, retryInterval)
 		}
+		wait(ctx, nil, pause)
+		wait(ctx, changed, rest)
+	}
+}
+
+// wait waits for a change at most so long.
+func wait(ctx context.Context, changed <-chan struct{}, most time.Duration) {
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-changed:
+	case <-timer.C:
 	}
 }
 
@@ -259,15 +283,15 @@ func (m *Managed) choose() {
 // best is the one that is shown, unless a newer one may follow it. One that
 // ended, as the clock has it, is followed as soon as that can be known to work.
 func (m *Managed) best(fit generations) generation {
-	best, wait := m.serving, m.settings.Overlap
+	best, overlap := m.serving, m.settings.Overlap
 	switch {
 	case m.shown.Load() == nil:
 		best = fit[0]
 	case m.now().After(best.ends()):
-		wait = min(wait, m.settings.Interval)
+		overlap = min(overlap, retryInterval)
 	}
 	for _, g := range fit {
-		if time.Since(m.trusted[string(g.authority)]) >= wait {
+		if time.Since(m.trusted[string(g.authority)]) >= overlap {
 			best = g
 		}
 	}

@@ -138,7 +138,7 @@ func TestWhatSomeoneDoesToTheObjectsIsMended(t *testing.T) {
 				m.pass(t, 5*time.Minute, a, b)
 				was := a.serving
 				do(m)
-				time.Sleep(s.Interval + lag)
+				time.Sleep(2*pause + lag) // less than the interval: they are told
 				m.pass(t, s.Overlap+2*s.Interval, a, b)
 				if !m.stored(t).has(was) || !a.serving.same(was) && !strings.HasPrefix(name, "another") {
 					t.Errorf("the certificate was lost\n%s", &a.log)

@@ -40,6 +40,7 @@ type memory struct {
 	denied   error                    // answers every write
 	past     []moment
 	verdicts map[string]error
+	watchers []chan<- struct{}
 }
 
 // moment is what the configurations were from a time on.
@@ -57,9 +58,23 @@ func newMemory() *memory {
 	return m
 }
 
+// version is for a change, of which watchers are told.
 func (m *memory) version() string {
 	m.versions++
+	for _, w := range m.watchers {
+		select {
+		case w <- struct{}{}:
+		default:
+		}
+	}
 	return strconv.Itoa(m.versions)
+}
+
+func (m *memory) follow(ctx context.Context, changed chan<- struct{}) {
+	m.mu.Lock()
+	m.watchers = append(m.watchers, changed)
+	m.mu.Unlock()
+	<-ctx.Done()
 }
 
 func (m *memory) remember() {
