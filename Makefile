@@ -90,6 +90,11 @@ chart-test: go control-plane ## Render the Helm chart in a matrix of values, ins
 	@helm=$$($(TOOLS) helm); promtool=$$($(TOOLS) promtool); \
 	HELM=$$helm PROMTOOL=$$promtool go -C e2e/monitoring test -count=1 -shuffle=on $(TESTARGS) ./...
 
+.PHONY: install-test
+install-test: go control-plane ## Install, upgrade, renew, kill and uninstall while pods are created, with cert-manager.
+#: Needs no root and reaches nothing but loopback; 2 to 3 minutes.
+	@INSTALL_TEST=1 go test -count=1 -timeout 20m -v $(TESTARGS) ./e2e/install
+
 .PHONY: docs
 docs: go ## Check links, commands and examples of the pages, and the workflows.
 #: External links are checked for their form only.
@@ -179,6 +184,7 @@ compiler: go
 
 CONTROL_PLANE := etcd kube-apiserver
 test: CONTROL_PLANE += kube-controller-manager kube-scheduler
+install-test: CONTROL_PLANE += kube-controller-manager kube-scheduler helm kubectl cert-manager-controller cert-manager-cainjector
 
 .PHONY: control-plane
 control-plane: go
