@@ -81,7 +81,7 @@ func prune(dir string, files map[string][]byte) error {
 		if err != nil || !manifests.Made(data) {
 			return err
 		}
-		return os.Remove(path)
+		return os.Remove(path) //nolint:gosec // below the directory, and made by this program
 	})
 }
 
@@ -111,8 +111,8 @@ func renderPlain(ctx context.Context, helm, chart, values string) (string, error
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(home)
-	cmd := exec.CommandContext(ctx, helm, "template", "multus-ipmgr", chart, "--namespace", "multus-ipmgr-system", "--set", values)
+	defer func() { _ = os.RemoveAll(home) }()
+	cmd := exec.CommandContext(ctx, helm, "template", "multus-ipmgr", chart, "--namespace", "multus-ipmgr-system", "--set", values) //nolint:gosec // helm, as e2e/tools built it
 	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
