@@ -42,14 +42,14 @@ type floating struct {
 // one pod and later on another. Here the test plays the application, so that
 // nothing but the move itself is measured.
 func TestAFloatingAddressMovesBetweenWorkers(t *testing.T) {
+	f := &floating{addresses: []netip.Prefix{netip.MustParsePrefix("10.10.1.98/32"), netip.MustParsePrefix("2600:1f13:0:1::a8/128")}}
+	t.Cleanup(func() { forget(t, f.addresses) }) // once the pods are gone
 	optedIn(t, floatingNamespace, "pod-security.kubernetes.io/enforce=privileged")
 	apply(t, floatingNamespace, "floating.yaml")
-	f := &floating{addresses: []netip.Prefix{netip.MustParsePrefix("10.10.1.98/32"), netip.MustParsePrefix("2600:1f13:0:1::a8/128")}}
 	f.pods = readyPods(t, floatingNamespace, "app=floating", 2)
 	unmanaged := readyPods(t, floatingNamespace, "app=unmanaged", 1)[0]
 	f.outside = outside(t)
 	slowEC2(t, "500ms")
-	t.Cleanup(func() { forget(t, f.addresses) })
 	t.Run("nowhere without multus-ipmgr", func(t *testing.T) { f.nowhere(t, unmanaged) })
 	t.Run("as planned", f.planned)
 	t.Run("when its pod crashes", f.podCrash)
@@ -201,14 +201,16 @@ func idsOf(pod corev1.Pod) (ids []string) {
 	return ids
 }
 
-// running lists the pods of a worker.
+// running lists the pods of a worker that run, and are to run.
 func running(t *testing.T, worker string) []corev1.Pod {
 	t.Helper()
 	list, err := kube(t).CoreV1().Pods("").List(t.Context(), metav1.ListOptions{FieldSelector: "spec.nodeName=" + worker})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
+	return slices.DeleteFunc(list.Items, func(p corev1.Pod) bool {
+		return p.DeletionTimestamp != nil || p.Status.Phase != corev1.PodRunning
+	})
 }
 
 // restarted waits until a pod is Ready with containers other than the former.
