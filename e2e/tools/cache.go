@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -33,11 +35,12 @@ func cacheRoot(getenv func(string) string) (string, error) {
 // modules only pin those of others and have none.
 func sources(dir string) ([][]byte, error) {
 	var files [][]byte
-	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
-		if err != nil || filepath.Ext(path) != ".go" {
+	module := os.DirFS(dir)
+	err := fs.WalkDir(module, ".", func(name string, _ fs.DirEntry, err error) error {
+		if err != nil || path.Ext(name) != ".go" {
 			return err
 		}
-		data, err := os.ReadFile(path)
+		data, err := fs.ReadFile(module, name)
 		files = append(files, data)
 		return err
 	})
