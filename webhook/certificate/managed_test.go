@@ -1,6 +1,7 @@
 package certificate
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -224,6 +225,28 @@ func TestAReplicaWhoseAuthorityIsNotTrustedIsNotReady(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		if err := a.Ready(); err == nil || !strings.Contains(err.Error(), "the serving certificate ended at") {
 			t.Errorf("after the end: %v", err)
+		}
+	})
+}
+
+// As docs/architecture.md has it, for keys that became known to others.
+func TestWithoutAReplicaEverythingCanBeForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, s := newMemory(), settings()
+		ctx, stop := context.WithCancel(t.Context())
+		old := newManaged(s, m, time.Now, discard(), func(time.Time) {})
+		go old.Run(ctx)
+		synctest.Wait()
+		leaked := old.serving
+		stop()
+		synctest.Wait()
+		m.replace(map[string][]byte{})
+		m.fill(nil)
+		a := m.start(t, s)
+		time.Sleep(lag)
+		m.pass(t, time.Minute, a)
+		if m.stored(t).has(leaked) || trusts(m.known()[0], leaked.authority) {
+			t.Error("the key that leaked is still good")
 		}
 	})
 }
