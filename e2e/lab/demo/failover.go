@@ -45,12 +45,15 @@ func (d *demo) failOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer host.Close()
+	defer func() { _ = host.Close() }() // the lab ends soon after
 	addr := netip.MustParseAddr(floating)
 	if err := d.settle(ctx, host, addr); err != nil {
 		return err
 	}
-	before := d.showENIs(nil)
+	_, before := eniRows(d.bed.Sim().ENIs(), nil)
+	if before[addr] != eniOf(dying) {
+		return fmt.Errorf("%s is held by %q, want %s", addr, before[addr], eniOf(dying))
+	}
 	asking, err := host.Probe(addr)
 	if err != nil {
 		return err
@@ -58,7 +61,8 @@ func (d *demo) failOver(ctx context.Context) error {
 	if err := d.answered(ctx, asking, active); err != nil {
 		return err
 	}
-	d.tell.Say("%s has %s, and another host of the VPC asks it every %s; %s loses its power:", active, floating, round(probe.Every), dying)
+	d.tell.Say("%s has %s, by %s; another host of the VPC asks it every %s, and %s loses its power:",
+		active, floating, before[addr], round(probe.Every), dying)
 	died := time.Now()
 	if err := d.bed.Crash(ctx, dying); err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 )
 
 // pace is how often progress is told.
-const pace = 5 * time.Second
+const pace = 10 * time.Second
 
 // progress passes on the first line, and then what is new after a while, so
 // that neither silence nor noise tries the reader.

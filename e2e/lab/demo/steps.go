@@ -47,7 +47,7 @@ func (d *demo) start(ctx context.Context) error {
 	if err := d.bed.Sim().Set(delays); err != nil {
 		return err
 	}
-	for _, command := range []string{"get nodes", "-n " + testbed.System + " get deployments"} {
+	for _, command := range []string{"get nodes --no-headers", "-n " + testbed.System + " get deployments --no-headers"} {
 		out, err := d.user(ctx, command)
 		if err != nil {
 			return err
