@@ -10,9 +10,11 @@ import (
 // Keepalived is the image of Debian's keepalived, which every worker has. It
 // reads /etc/keepalived/keepalived.conf, speaks VRRP and logs to its standard
 // output. It must be root, who alone may open raw sockets and change addresses
-// where privileges cannot be gained, with the capabilities NET_ADMIN, NET_RAW
-// and NET_BROADCAST and no other, and /run must be writable (an emptyDir). A
-// VPC drops multicast: the configuration names its unicast_peer.
+// where privileges cannot be gained, with the capabilities NET_ADMIN and
+// NET_RAW and no other. The options --pid and --vrrp_pid name files that it can
+// write and that do not outlive the container, so no volume: it would take its
+// own process number of last time for another keepalived, and end. A VPC drops
+// multicast: the configuration names its unicast_peer.
 const Keepalived = "docker.io/lab/keepalived:1"
 
 // keepalivedImage gets it from Debian's packages.
