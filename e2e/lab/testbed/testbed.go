@@ -61,7 +61,7 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 	if err := l.start(ctx); err != nil {
 		interrupted := errors.Is(ctx.Err(), context.Canceled)
 		ctx := context.WithoutCancel(ctx)
-		if !interrupted { // whoever does so wants no logs, and not to wait for them
+		if !interrupted && l.network != nil { // who interrupts wants no logs, and before there are none
 			err = errors.Join(err, l.SaveLogs(ctx))
 		}
 		return nil, errors.Join(err, l.Stop(ctx))
