@@ -254,7 +254,7 @@ spec:
 // goes by its commands.
 func (c *cluster) uninstalls(t *testing.T, before []string) {
 	t.Helper()
-	if _, err := c.run(t.Context(), "", "kubectl", "delete", "deployment", "upf", "--namespace", opted); err != nil {
+	if _, err := c.run(t.Context(), "", "kubectl", "delete", "deployment", "upf", "--namespace", opted, "--ignore-not-found"); err != nil {
 		t.Fatal(err)
 	}
 	l := c.load(t)
