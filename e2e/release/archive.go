@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/image/oci"
@@ -24,23 +26,44 @@ func pack(files []oci.File, modified time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	archive := tar.NewWriter(compressed)
+	if err := errors.Join(writeTar(compressed, files, modified), compressed.Close()); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// writeTar writes files in their order.
+func writeTar(out io.Writer, files []oci.File, modified time.Time) error {
+	archive := tar.NewWriter(out)
 	for _, f := range files {
 		header := &tar.Header{
 			Typeflag: tar.TypeReg, Name: f.Path, Mode: int64(f.Mode.Perm()), Size: int64(len(f.Content)),
 			ModTime: modified, Format: tar.FormatUSTAR,
 		}
+		if f.Mode.IsDir() {
+			header.Typeflag = tar.TypeDir
+		}
 		if err := archive.WriteHeader(header); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Path, err)
+			return fmt.Errorf("%s: %w", f.Path, err)
 		}
 		if _, err := archive.Write(f.Content); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Path, err)
+			return fmt.Errorf("%s: %w", f.Path, err)
 		}
 	}
-	if err := errors.Join(archive.Close(), compressed.Close()); err != nil {
+	return archive.Close()
+}
+
+// retime writes an OCI archive again, whose own entries bear the time at which
+// it was written; what is in the image does not change.
+func retime(data []byte, modified time.Time) ([]byte, error) {
+	files, err := readTar(bytes.NewReader(data))
+	if err != nil {
 		return nil, err
 	}
-	return out.Bytes(), nil
+	slices.SortFunc(files, func(a, b oci.File) int { return strings.Compare(a.Path, b.Path) })
+	var out bytes.Buffer
+	err = writeTar(&out, files, modified)
+	return out.Bytes(), err
 }
 
 // unpack reads what pack or helm wrote, in its order.
@@ -49,8 +72,13 @@ func unpack(data []byte) ([]oci.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	return readTar(compressed)
+}
+
+// readTar reads directories and regular files.
+func readTar(in io.Reader) ([]oci.File, error) {
 	var files []oci.File
-	archive := tar.NewReader(compressed)
+	archive := tar.NewReader(in)
 	for {
 		header, err := archive.Next()
 		if errors.Is(err, io.EOF) {
@@ -63,7 +91,7 @@ func unpack(data []byte) ([]oci.File, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", header.Name, err)
 		}
-		mode := fs.FileMode(header.Mode & 0o777)
+		mode := header.FileInfo().Mode() & (fs.ModePerm | fs.ModeDir)
 		files = append(files, oci.File{Path: header.Name, Mode: mode, Modified: header.ModTime, Content: content})
 	}
 }

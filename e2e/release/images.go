@@ -29,12 +29,25 @@ func (o order) buildImages(ctx context.Context) error {
 	for _, arch := range o.arches {
 		for _, name := range served {
 			from, to := filepath.Join(dir, name+"-"+arch), o.path(o.base(name, platform{"linux", arch}))
-			if err := errors.Join(move(from+".tar", to+".oci.tar"), move(from+".cdx.json", to+".cdx.json")); err != nil {
+			if err := errors.Join(o.archive(from+".tar", to+".oci.tar"), move(from+".cdx.json", to+".cdx.json")); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// archive copies an OCI archive, all of whose times become the commit's.
+func (o order) archive(from, to string) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	data, err = retime(data, o.epoch)
+	if err != nil {
+		return fmt.Errorf("%s: %w", from, err)
+	}
+	return os.WriteFile(to, data, 0o600) //nolint:gosec // the caller chose the directory
 }
 
 // move copies, as the scratch directory may be on another file system.

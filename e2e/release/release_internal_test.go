@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/image/oci"
 )
@@ -44,6 +47,36 @@ func TestArchivesDependOnNothingButTheirFiles(t *testing.T) {
 		{Path: "ipmgr", Mode: 0o755, Modified: epoch, Content: []byte("program")},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) })); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheTimeAnImageWasArchivedIsForgotten(t *testing.T) {
+	files := []oci.File{
+		{Path: "blobs/", Mode: fs.ModeDir | 0o755},
+		{Path: "blobs/layer", Mode: 0o644, Content: []byte("layer")},
+		{Path: "index.json", Mode: 0o644, Content: []byte("{}")},
+	}
+	var archives [2][]byte
+	for i, order := range [][]oci.File{files, {files[2], files[0], files[1]}} {
+		var written bytes.Buffer
+		if err := writeTar(&written, order, epoch.Add(time.Duration(i)*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		again, err := retime(written.Bytes(), epoch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		archives[i] = again
+	}
+	if !bytes.Equal(archives[0], archives[1]) {
+		t.Error("two archives of one image differ")
+	}
+	got, err := readTar(bytes.NewReader(archives[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(files, got, cmpopts.IgnoreFields(oci.File{}, "Modified"), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
 }
