@@ -22,6 +22,9 @@ func authorities(bundle []byte) [][]byte {
 
 // trusts reports whether a caBundle holds an authority.
 func trusts(bundle, authority []byte) bool {
+	if bytes.Contains(bundle, certificatePEM(authority)) {
+		return true // as we write it, which is nearly always
+	}
 	return slices.ContainsFunc(authorities(bundle), func(der []byte) bool { return bytes.Equal(der, authority) })
 }
 
@@ -29,11 +32,16 @@ func trusts(bundle, authority []byte) bool {
 // whether that is another one than bundle. With others, authorities that are not
 // ours stay until they end.
 func announced(bundle []byte, all generations, others bool, now time.Time) ([]byte, bool) {
-	had := authorities(bundle)
 	var want [][]byte
+	var ours []byte
 	for _, g := range slices.Backward(all) {
 		want = append(want, g.authority)
+		ours = append(ours, certificatePEM(g.authority)...)
 	}
+	if bytes.Equal(bundle, ours) {
+		return bundle, false
+	}
+	had := authorities(bundle)
 	for _, der := range had {
 		if others && !slices.ContainsFunc(want, func(d []byte) bool { return bytes.Equal(d, der) }) && unended(der, now) {
 			want = append(want, der)

@@ -81,10 +81,15 @@ func TestClocksThatJumpFailNoCall(t *testing.T) {
 				a, b := m.start(t, settings()), m.start(t, settings())
 				time.Sleep(lag)
 				m.pass(t, period+3*time.Minute, a, b)
-				a.ahead, b.ahead = jump[0], jump[1]
+				a.ahead.Store(int64(jump[0]))
+				b.ahead.Store(int64(jump[1]))
 				m.pass(t, 5*time.Minute, a, b)
-				a.ahead, b.ahead = 0, 0
+				a.ahead.Store(0)
+				b.ahead.Store(0)
 				m.pass(t, 3*period, a, b)
+				if m.versions > 40 {
+					t.Errorf("%d writes: the replicas do not agree", m.versions)
+				}
 				if all := m.stored(t); len(all) > 5 || a.serving.number != b.serving.number {
 					t.Errorf("%d certificates; shown are %d and %d", len(all), a.serving.number, b.serving.number)
 				}
@@ -104,8 +109,9 @@ func TestAWrongClockAtTheBeginningIsOvercome(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMemory()
-				a := &replica{ahead: ahead}
-				a.Managed = newManaged(settings(), m, func() time.Time { return time.Now().Add(a.ahead) }, discard(), func(time.Time) {})
+				a := &replica{}
+				a.ahead.Store(int64(ahead))
+				a.Managed = newManaged(settings(), m, a.clock, discard(), func(time.Time) {})
 				go a.Run(t.Context())
 				synctest.Wait()
 				b := m.start(t, settings())
@@ -206,20 +212,20 @@ func TestAReplicaWhoseAuthorityIsNotTrustedIsNotReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, s := newMemory(), settings()
 		a := m.start(t, s)
-		m.denied = errors.New("forbidden")
+		m.deny(errors.New("forbidden"))
 		m.fill(nil)
 		time.Sleep(s.Interval)
 		synctest.Wait()
 		if err := a.Ready(); err == nil || !strings.Contains(err.Error(), "has the authority of the serving certificate as caBundle: forbidden") {
 			t.Errorf("ready: %v", err)
 		}
-		m.denied = nil
+		m.deny(nil)
 		time.Sleep(s.Interval)
 		synctest.Wait()
 		if err := a.Ready(); err != nil {
 			t.Errorf("ready: %v", err)
 		}
-		m.denied = errors.New("forbidden")
+		m.deny(errors.New("forbidden"))
 		time.Sleep(lag)
 		m.pass(t, s.Duration-time.Minute, a)
 		time.Sleep(2 * time.Minute)

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,6 +143,13 @@ func (m *memory) announce(_ context.Context, c configuration) (configuration, er
 	return c, nil
 }
 
+// deny has every write fail from now on, unless err is nil.
+func (m *memory) deny(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.denied = err
+}
+
 // fill has someone else set every caBundle.
 func (m *memory) fill(bundle []byte) {
 	m.mu.Lock()
@@ -184,15 +192,17 @@ func (m *memory) known() [][]byte {
 // replica is one of a server, with a clock of its own.
 type replica struct {
 	*Managed
-	ahead time.Duration
+	ahead atomic.Int64 // nanoseconds
 	log   strings.Builder
 	ends  time.Time // as serves was told
 }
 
+func (r *replica) clock() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }
+
 func (m *memory) start(t *testing.T, s Settings) *replica {
 	t.Helper()
 	r := &replica{}
-	r.Managed = newManaged(s, m, func() time.Time { return time.Now().Add(r.ahead) }, slog.New(slog.NewTextHandler(&r.log, nil)), func(until time.Time) { r.ends = until })
+	r.Managed = newManaged(s, m, r.clock, slog.New(slog.NewTextHandler(&r.log, nil)), func(until time.Time) { r.ends = until })
 	go r.Run(t.Context())
 	synctest.Wait()
 	return r
