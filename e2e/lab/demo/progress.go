@@ -11,18 +11,17 @@ import (
 // pace is how often progress is told.
 const pace = 10 * time.Second
 
-// progress passes on the first line, and then what is new after a while, so
-// that neither silence nor noise tries the reader.
+// progress passes on the first line, and then the latest one each time that a
+// while is over, so that neither silence nor noise tries the reader.
 type progress struct {
 	out io.Writer
-	now func() time.Time
 
-	mu   sync.Mutex
-	part []byte // a line that is not complete
-	told time.Time
+	mu      sync.Mutex
+	part    []byte // a line that is not complete
+	latest  []byte // the line that waits
+	waiting bool   // a line was told less than pace ago
+	closed  bool
 }
-
-func newProgress(out io.Writer) *progress { return &progress{out: out, now: time.Now} }
 
 // Write takes lines, whole or in parts. It never fails: nobody should stop for
 // want of a reader.
@@ -35,10 +34,35 @@ func (p *progress) Write(text []byte) (int, error) {
 		if !whole {
 			return len(text), nil
 		}
-		if now := p.now(); now.Sub(p.told) >= pace {
-			p.told = now
-			fmt.Fprintf(p.out, "     %s\n", line)
+		p.latest, p.part = line, rest
+		if !p.waiting {
+			p.tell()
 		}
-		p.part = rest
 	}
+}
+
+// tell tells the latest line.
+func (p *progress) tell() {
+	if !p.closed {
+		fmt.Fprintf(p.out, "     %s\n", p.latest)
+	}
+	p.latest, p.waiting = nil, true
+	time.AfterFunc(pace, p.goOn)
+}
+
+// goOn tells what has come meanwhile.
+func (p *progress) goOn() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting = false
+	if p.latest != nil && !p.closed {
+		p.tell()
+	}
+}
+
+// close ends it: what waits is not told any more.
+func (p *progress) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
 }

@@ -4,23 +4,27 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestProgressIsToldAtItsPace(t *testing.T) {
-	var out strings.Builder
-	now := time.Unix(1, 0)
-	p := &progress{out: &out, now: func() time.Time { return now }}
-	fmt.Fprint(p, "first\nat once\nhal")
-	now = now.Add(pace)
-	fmt.Fprint(p, "f a line\n")
-	now = now.Add(pace / 2)
-	fmt.Fprint(p, "too early\n")
-	now = now.Add(pace / 2)
-	fmt.Fprint(p, "later\n")
-	if diff := cmp.Diff("     first\n     half a line\n     later\n", out.String()); diff != "" {
-		t.Errorf("progress (-want +got):\n%s", diff)
-	}
+func TestProgressIsToldAtItsPaceUntilItIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		p := &progress{out: &out}
+		fmt.Fprint(p, "first\nat once\nthe lat")
+		fmt.Fprint(p, "est\n")
+		time.Sleep(2 * pace)
+		fmt.Fprint(p, "after silence\n")
+		time.Sleep(pace / 2)
+		fmt.Fprint(p, "too late\n")
+		p.close()
+		fmt.Fprint(p, "not told\n")
+		time.Sleep(2 * pace)
+		if diff := cmp.Diff("     first\n     the latest\n     after silence\n", out.String()); diff != "" {
+			t.Errorf("progress (-want +got):\n%s", diff)
+		}
+	})
 }

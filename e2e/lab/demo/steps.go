@@ -27,16 +27,17 @@ const delays = `{"latency": "100ms", "dataPathLag": "500ms"}`
 // start brings up all that is there before the first pod.
 func (d *demo) start(ctx context.Context) error {
 	d.tell.Say("starts in half a minute; programs that are missing are built first, once, which may take half an hour")
-	progress := newProgress(os.Stderr)
+	told := &progress{out: os.Stderr}
+	defer told.close()
 	lab, err := programs.Dir("e2e/lab")
 	if err != nil {
 		return err
 	}
 	d.root = filepath.Join(lab, "..", "..")
-	if d.bed, err = testbed.Start(ctx, testbed.Options{Dir: d.dir, Progress: progress}); err != nil {
+	if d.bed, err = testbed.Start(ctx, testbed.Options{Dir: d.dir, Progress: told}); err != nil {
 		return err
 	}
-	found, err := programs.Build(ctx, progress, kubectl)
+	found, err := programs.Build(ctx, told, kubectl)
 	if err != nil {
 		return err
 	}

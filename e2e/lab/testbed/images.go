@@ -49,6 +49,7 @@ func (l *Lab) compile(ctx context.Context) error {
 const buildEnd = 20 * time.Second
 
 func (l *Lab) goBuild(ctx context.Context, dir, pkg, name string) error {
+	l.say("building %s", name)
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", l.path(name), pkg)
 	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}                 // a Ctrl-C is for our user, who then stops it
