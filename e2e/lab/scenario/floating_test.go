@@ -25,7 +25,7 @@ const (
 	floatingNamespace = "floating"
 	// movesIPv4 and movesIPv6 are even, so that an address ends where it began.
 	movesIPv4 = 8
-	movesIPv6 = 4
+	movesIPv6 = 6
 	// lostEnough is how many probes must be lost before an address counts as
 	// not reachable.
 	lostEnough = 50
