@@ -25,6 +25,9 @@ const (
 	burstTimeout = 6 * time.Minute // for a busy machine
 	// each is how many calls of a family each fault hits.
 	each = 4
+	// missed is how many answers may come too late for a worker that has no
+	// time, so that a call is repeated though nothing was wrong with it.
+	missed = burst / 2
 )
 
 // The pods of a Deployment start while another program of the account takes the
@@ -154,8 +157,8 @@ func withinTheBar(t *testing.T, action string) {
 			t.Errorf("%s: %d calls ended in %s, want %d", action, c.results[code], code, each)
 		}
 	}
-	if got := c.results["ok"]; len(c.perPod) != burst || got < burst || got > burst+each {
-		t.Errorf("%s: %d calls for %d addresses succeeded, want one each and up to %d whose answer was lost", action, got, len(c.perPod), each)
+	if got := c.results["ok"]; len(c.perPod) != burst || got < burst || got > burst+each+missed {
+		t.Errorf("%s: %d calls for %d addresses succeeded, want one each and up to %d whose answer was lost", action, got, len(c.perPod), each+missed)
 	}
 	for code := range c.results {
 		if !slices.Contains([]string{"ok", "InternalError", "Unavailable", "RequestLimitExceeded"}, code) {
