@@ -90,11 +90,12 @@ func newCrowd(t *testing.T) *crowd {
 	}
 	c.namespace(t, "multus-ipmgr-system", nil)
 	c.namespace(t, "apps", map[string]string{inject.InjectLabel: inject.Enabled})
-	c.serve(t)
+	c.listen(t)
 	c.install(t)
 	for range 2 {
 		c.replicas = append(c.replicas, c.replica(t))
 	}
+	go c.serve()
 	for i, s := range c.replicas {
 		c.eventually(t, fmt.Sprintf("replica %d ready", i), func() error {
 			if code, body := get(t, s, "/readyz"); code != http.StatusOK {
@@ -107,23 +108,24 @@ func newCrowd(t *testing.T) *crowd {
 	return c
 }
 
-// serve hands connections to the replicas in turn.
-func (c *crowd) serve(t *testing.T) {
+func (c *crowd) listen(t *testing.T) {
 	t.Helper()
 	var err error
 	if c.service, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.service.Close() })
-	go func() {
-		for {
-			client, err := c.service.Accept()
-			if err != nil {
-				return
-			}
-			go c.forward(client)
+}
+
+// serve hands connections to the replicas in turn.
+func (c *crowd) serve() {
+	for {
+		client, err := c.service.Accept()
+		if err != nil {
+			return
 		}
-	}()
+		go c.forward(client)
+	}
 }
 
 func (c *crowd) forward(client net.Conn) {
