@@ -42,6 +42,12 @@ func optedIn(t *testing.T, name string, labels ...string) {
 // optedOut makes the same without the IP manager.
 func optedOut(t *testing.T, name string, labels ...string) {
 	t.Helper()
+	createNamespace(t, name, labels...)
+	t.Cleanup(func() { empty(t, name) })
+}
+
+func createNamespace(t *testing.T, name string, labels ...string) {
+	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
 		"pod-security.kubernetes.io/enforce": "restricted",
 	}}}
@@ -49,11 +55,9 @@ func optedOut(t *testing.T, name string, labels ...string) {
 		key, value, _ := strings.Cut(l, "=")
 		ns.Labels[key] = value
 	}
-	namespaces := kube(t).CoreV1().Namespaces()
-	if _, err := namespaces.Create(t.Context(), ns, metav1.CreateOptions{}); err != nil {
+	if _, err := kube(t).CoreV1().Namespaces().Create(t.Context(), ns, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { empty(t, name) })
 }
 
 // emptyTimeout is for a busy machine: a pod goes in 3 to 10 s on an idle one.

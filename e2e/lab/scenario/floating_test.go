@@ -29,6 +29,8 @@ const (
 	// lostEnough is how many probes must be lost before an address counts as
 	// not reachable.
 	lostEnough = 50
+	// crashTimeout is for a busy machine: a worker is back in 8 s, its pods in 20.
+	crashTimeout = 3 * time.Minute
 )
 
 // floating is a pair of pods and what moves between them.

@@ -30,13 +30,13 @@ type routers struct {
 // The fault is the last part: for a moment both are master, the wrong one is
 // the last to be assigned the address, and the other never sees a change.
 func TestKeepalivedMovesItsAddressAndEC2Follows(t *testing.T) {
+	t.Parallel()
 	r := &routers{addresses: []netip.Prefix{netip.MustParsePrefix("10.10.1.99/32"), netip.MustParsePrefix("2600:1f13:0:1::a9/128")}}
 	t.Cleanup(func() { forget(t, r.addresses) }) // once the pods are gone
 	optedIn(t, keepalivedNamespace, "pod-security.kubernetes.io/enforce=privileged")
 	apply(t, keepalivedNamespace, "keepalived.yaml")
 	r.pods = readyPods(t, keepalivedNamespace, "app=router", 2)
 	host := outside(t)
-	slowEC2(t, "500ms")
 	for _, a := range r.addresses {
 		p, err := host.Probe(a.Addr())
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 // Their workers are then found by EC2, and nothing else changes. LAB_HOP_LIMIT=1
 // plays all scenarios so.
 func TestWithoutMetadataPodsFindTheirWorkersByEC2(t *testing.T) {
+	t.Parallel() // other pods do not mind
 	for _, instance := range []string{"i-worker1", "i-worker2"} {
 		setHopLimit(t, instance, 1)
 		t.Cleanup(func() { setHopLimit(t, instance, hopLimit()) })

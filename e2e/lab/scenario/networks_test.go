@@ -59,6 +59,7 @@ func TestPodsMeetByEveryENIOfTheirWorkers(t *testing.T) {
 // EC2 is asked by eth0, wherever the pod's default route leads: on net1 nothing
 // arrives before EC2 has been asked.
 func TestPodsWithTheirDefaultRouteOnNet1ReachEC2AndOtherSubnets(t *testing.T) {
+	t.Parallel()
 	optedOut(t, "routes-bare")
 	optedIn(t, "routes")
 	for _, namespace := range []string{"routes-bare", "routes"} {

@@ -4,7 +4,7 @@ package scenario_test
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -81,8 +81,15 @@ func scale(t *testing.T, deployment string, replicas int32) {
 	}
 	within(ctx, t, deployment+" is scaled", func(ctx context.Context) error {
 		now, err := deployments.Get(ctx, deployment, metav1.GetOptions{})
-		if err == nil && (now.Status.ReadyReplicas != replicas || now.Status.Replicas != replicas) {
-			err = errors.New(now.Status.String())
+		if err != nil {
+			return err
+		}
+		// Pods that go are not counted there, and serve until they are gone.
+		pods, err := kube(t).CoreV1().Pods(testbed.System).List(ctx, metav1.ListOptions{
+			LabelSelector: metav1.FormatLabelSelector(now.Spec.Selector),
+		})
+		if err == nil && (now.Status.ReadyReplicas != replicas || len(pods.Items) != int(replicas)) {
+			err = fmt.Errorf("%d pods, %d ready", len(pods.Items), now.Status.ReadyReplicas)
 		}
 		return err
 	})

@@ -33,7 +33,12 @@ const (
 // The pods of a Deployment start while another program of the account takes the
 // tokens, and while EC2 fails, delays, and loses answers.
 func TestTwentyPodsStartWhileEC2MisbehavesAndEachAddressIsOnItsENI(t *testing.T) {
-	optedIn(t, "burst")
+	createNamespace(t, "burst", "multus-ipmgr.io/inject=enabled")
+	t.Cleanup(func() { // its pods may go while other scenarios play
+		if err := kube(t).CoreV1().Namespaces().Delete(context.WithoutCancel(t.Context()), "burst", metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
 	t.Cleanup(bed.Sim().Reset)
 	bed.Sim().Reset()
 	misbehave(t, "AssignIpv6Addresses")
