@@ -16,8 +16,10 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,18 +31,26 @@ import (
 // change nothing for others run in parallel, after those that do.
 var bed *testbed.Lab
 
+// interrupted is the exit code of a program that a signal has ended.
+const interrupted = 130
+
 func TestMain(m *testing.M) {
 	uml.Main()
 	os.Exit(play(m))
 }
 
 func play(m *testing.M) int {
-	ctx := context.Background()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	var err error
 	if bed, err = testbed.Start(ctx, testbed.Options{Dir: os.Getenv("LAB_DIR"), Progress: os.Stderr}); err != nil {
 		fmt.Fprintln(os.Stderr, "lab:", err)
 		return 1
 	}
+	defer context.AfterFunc(ctx, func() { // of Ctrl-C nothing is left
+		_ = bed.Stop(context.WithoutCancel(ctx))
+		os.Exit(interrupted)
+	})()
 	code := 1
 	if err := errors.Join(limitHops(ctx, "i-worker1", hopLimit()), limitHops(ctx, "i-worker2", hopLimit())); err != nil {
 		fmt.Fprintln(os.Stderr, "lab:", err)
