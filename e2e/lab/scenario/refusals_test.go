@@ -35,7 +35,6 @@ func TestARefusedPodSaysWhyAndWhatToDo(t *testing.T) {
 	}{
 		{"full-1", "eth2", "10.10.2.120/24", []string{"10.10.2.120", "eni-w1-eth2", "PrivateIpAddressLimitExceeded"}},
 		{"outside-2", "eth1", "10.10.9.9/24", []string{"10.10.9.9", "OutsideSubnet"}},
-		{"primary-2", "eth1", "10.10.1.11/24", []string{"10.10.1.11", "eni-w1-eth1", "PrimaryAddress"}},
 	}
 	for _, c := range cases {
 		start(t, box{namespace: namespace, name: c.pod, networks: static(c.network, netip.MustParsePrefix(c.address))})
