@@ -8,11 +8,15 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/testbed"
 )
+
+// device is the workers' eth4, which host-device takes away from all others.
+var device sync.Mutex
 
 // box is a pod of the test image.
 type box struct {

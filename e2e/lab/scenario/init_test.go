@@ -10,9 +10,8 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/testbed"
 )
 
-// What scenario 1 does by hand happens by itself in a namespace that opted in,
-// whoever chose the addresses.
-func TestPodsOfAllIPAMsMeetWithoutHelp(t *testing.T) {
+// What scenario 1 does by hand happens by itself in a namespace that opted in.
+func TestPodsMeetWithoutHelp(t *testing.T) {
 	t.Parallel()
 	const namespace = "init"
 	optedIn(t, namespace)
@@ -28,60 +27,55 @@ func TestPodsOfAllIPAMsMeetWithoutHelp(t *testing.T) {
 			start(t, box{namespace: namespace, name: fmt.Sprintf("%s-%d", ipam, i+1), networks: network})
 		}
 	}
-	for ipam := range networks {
-		first, second := ready(t, namespace, ipam+"-1"), ready(t, namespace, ipam+"-2")
-		meet(t, first, second)
-		meet(t, second, first)
-	}
+	t.Run("whoever chose their addresses", func(t *testing.T) {
+		for ipam := range networks {
+			first, second := ready(t, namespace, ipam+"-1"), ready(t, namespace, ipam+"-2")
+			meet(t, first, second)
+			meet(t, second, first)
+		}
+	})
+	client := ready(t, namespace, "static-2")
+	t.Run("from the first moment of their applications", func(t *testing.T) { speakAtOnce(t, namespace, client) })
+	t.Run("when one has come back on another worker", func(t *testing.T) {
+		comeBack(t, box{namespace: namespace, name: "static-1", networks: networks["static"][0]}, client)
+	})
 }
 
-// An application that speaks at once, and would give up at once, is heard.
-func TestAnApplicationStartsWhenItsAddressesAreRouted(t *testing.T) {
-	t.Parallel()
-	optedIn(t, "early")
-	optedOut(t, "early-bare")
-	for _, namespace := range []string{"early", "early-bare"} {
-		apply(t, namespace, "static.yaml", "MASTER", "eth1")
-	}
-	start(t, box{namespace: "early", name: "peer-2", networks: static("static", dual(74)...)})
-	peer := ready(t, "early", "peer-2").Networks["net1"][0]
+// speakAtOnce starts applications that ask a peer before all else, and would
+// give up at once, with and without the IP manager.
+func speakAtOnce(t *testing.T, namespace string, peer testbed.Pod) {
+	t.Helper()
+	optedOut(t, "bare")
+	apply(t, "bare", "static.yaml", "MASTER", "eth1")
+	addr := peer.Networks["net1"][0]
 	start(t,
-		box{namespace: "early-bare", name: "without-1", networks: static("static", dual(75)...), ask: peer},
-		box{namespace: "early", name: "with-1", networks: static("static", dual(76)...), ask: peer})
-	if b := began(t, ready(t, "early-bare", "without-1")); b.Answered {
+		box{namespace: "bare", name: "without-1", networks: static("static", dual(75)...), ask: addr},
+		box{namespace: namespace, name: "with-1", networks: static("static", dual(76)...), ask: addr})
+	if b := began(t, ready(t, "bare", "without-1")); b.Answered {
 		t.Error("a pod whose addresses are on no ENI reached another worker")
 	}
-	if b := began(t, ready(t, "early", "with-1")); !b.Answered {
+	if b := began(t, ready(t, namespace, "with-1")); !b.Answered {
 		t.Errorf("the application started before its addresses were routed: %s", b.Error)
 	}
 }
 
-// A pod may come back anywhere, whoever held its addresses last.
-func TestAnAddressFollowsItsPodToAnotherWorker(t *testing.T) {
-	t.Parallel()
-	follow(t, "return", "init", 77, 78)
-}
-
-// follow moves a pod from worker-1 to worker-2, where its client is.
-func follow(t *testing.T, namespace, mode string, last, clientLast int) {
+// comeBack moves a pod from worker-1 to worker-2, where its client is: the ENI
+// that held its addresses must not keep them.
+func comeBack(t *testing.T, upf box, client testbed.Pod) {
 	t.Helper()
-	optedIn(t, namespace)
-	apply(t, namespace, "static.yaml", "MASTER", "eth1")
-	upf := box{namespace: namespace, name: "upf-1", networks: static("static", dual(last)...), mode: mode}
-	start(t, upf, box{namespace: namespace, name: "client-2", networks: static("static", dual(clientLast)...), mode: mode})
-	before, client := ready(t, namespace, "upf-1"), ready(t, namespace, "client-2")
+	before := ready(t, upf.namespace, upf.name)
 	meet(t, client, before)
 	heldOnly(t, before, "eni-w1-eth1")
 
-	remove(t, namespace, "upf-1")
+	remove(t, upf.namespace, upf.name)
 	for _, addr := range before.Networks["net1"] {
 		if ping(t, client.Address, addr) {
 			t.Errorf("%s answers without a pod", addr)
 		}
 	}
-	upf.name = "upf-2"
+	upf.name += "-on-2"
 	start(t, upf)
-	after := ready(t, namespace, "upf-2")
+	after := ready(t, upf.namespace, upf.name)
 	meet(t, client, after)
 	heldOnly(t, after, "eni-w2-eth1")
 }

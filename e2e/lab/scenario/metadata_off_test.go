@@ -16,8 +16,13 @@ func TestWithoutMetadataPodsFindTheirWorkersByEC2(t *testing.T) {
 		setHopLimit(t, instance, 1)
 		t.Cleanup(func() { setHopLimit(t, instance, hopLimit()) })
 	}
-	follow(t, "no-metadata", "sidecar", 121, 122)
-	client := ready(t, "no-metadata", "client-2")
+	const namespace = "no-metadata"
+	optedIn(t, namespace)
+	apply(t, namespace, "static.yaml", "MASTER", "eth1")
+	upf := box{namespace: namespace, name: "upf-1", networks: static("static", dual(121)...), mode: "sidecar"}
+	start(t, upf, box{namespace: namespace, name: "client-2", networks: static("static", dual(122)...), mode: "sidecar"})
+	client := ready(t, namespace, "client-2")
+	comeBack(t, upf, client)
 	if code, text := metadata(t, client.Address); code != http.StatusGatewayTimeout {
 		t.Errorf("the pod reaches IMDS: %d %s", code, text)
 	}

@@ -5,17 +5,22 @@ package scenario_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/testbed"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
 )
 
 // A pod may use all ENIs of its worker. Two of them are in one subnet, so only
 // the MAC of the pod's interface tells which of them an address belongs to.
 func TestPodsMeetByEveryENIOfTheirWorkers(t *testing.T) {
+	t.Parallel()
+	device.Lock()
+	t.Cleanup(device.Unlock)
 	t.Cleanup(func() { restoreDevices(t) }) // after the pods are gone
 	optedOut(t, "networks-bare")
 	// The primary address of an ENI that moves into a pod is in no reservation.
@@ -120,7 +125,7 @@ func oneCallEach(t *testing.T, since int, eni string, addrs []netip.Addr) {
 	}
 	calls := map[string]int{}
 	for _, c := range bed.Sim().Calls(true)[since:] {
-		if c.Params["NetworkInterfaceId"] == eni {
+		if c.Params["NetworkInterfaceId"] == eni && isAbout(c, addrs) {
 			calls[c.Action]++
 		}
 	}
@@ -128,6 +133,14 @@ func oneCallEach(t *testing.T, since int, eni string, addrs []netip.Addr) {
 	if v4 < 1 || v4 > 2 || v6 < 1 || v6 > 2 || len(calls) != 2 {
 		t.Errorf("calls for %s: %v, want one for each family", eni, calls)
 	}
+}
+
+// isAbout reports whether a call is about one of the addresses.
+func isAbout(c vpcsim.Call, addrs []netip.Addr) bool {
+	return slices.ContainsFunc(slices.Collect(maps.Values(c.Params)), func(value string) bool {
+		addr, err := netip.ParseAddr(value)
+		return err == nil && slices.Contains(addrs, addr)
+	})
 }
 
 // restoreDevices gives the workers' eth4 what it lost in the pods.

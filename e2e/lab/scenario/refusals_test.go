@@ -129,6 +129,8 @@ func TestAPodWithoutPermissionSaysSoAndStartsWhenItIsGranted(t *testing.T) {
 // nobody reserved it.
 func TestAWorkerThatTookAPodsAddressIsNamedAndAReservationPreventsIt(t *testing.T) {
 	t.Parallel()
+	device.Lock()
+	t.Cleanup(device.Unlock)
 	const namespace, subnet, reserved = "conflict", "subnet-device", "10.10.3.64/26"
 	unreserve(t, subnet, reserved)
 	taken := newENI(t, subnet)

@@ -31,9 +31,6 @@ import (
 // change nothing for others run in parallel, after those that do.
 var bed *testbed.Lab
 
-// interrupted is the exit code of a program that a signal has ended.
-const interrupted = 130
-
 func TestMain(m *testing.M) {
 	uml.Main()
 	os.Exit(play(m))
@@ -49,7 +46,8 @@ func play(m *testing.M) int {
 	}
 	defer context.AfterFunc(ctx, func() { // of Ctrl-C nothing is left
 		_ = bed.Stop(context.WithoutCancel(ctx))
-		os.Exit(interrupted)
+		signal.Reset()
+		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
 	})()
 	code := 1
 	if err := errors.Join(limitHops(ctx, "i-worker1", hopLimit()), limitHops(ctx, "i-worker2", hopLimit())); err != nil {
