@@ -11,8 +11,7 @@ import (
 )
 
 // What scenario 1 does by hand happens by itself in a namespace that opted in.
-func TestPodsMeetWithoutHelp(t *testing.T) {
-	t.Parallel()
+func podsMeetWithoutHelp(t *testing.T) {
 	const namespace = "init"
 	optedIn(t, namespace)
 	apply(t, namespace, "init-networks.yaml")

@@ -17,8 +17,7 @@ import (
 
 // A pod may use all ENIs of its worker. Two of them are in one subnet, so only
 // the MAC of the pod's interface tells which of them an address belongs to.
-func TestPodsMeetByEveryENIOfTheirWorkers(t *testing.T) {
-	t.Parallel()
+func podsMeetByEveryENIOfTheirWorkers(t *testing.T) {
 	device.Lock()
 	t.Cleanup(device.Unlock)
 	t.Cleanup(func() { restoreDevices(t) }) // after the pods are gone
@@ -63,8 +62,7 @@ func TestPodsMeetByEveryENIOfTheirWorkers(t *testing.T) {
 
 // EC2 is asked by eth0, wherever the pod's default route leads: on net1 nothing
 // arrives before EC2 has been asked.
-func TestPodsWithTheirDefaultRouteOnNet1ReachEC2AndOtherSubnets(t *testing.T) {
-	t.Parallel()
+func podsWithTheirDefaultRouteOnNet1ReachEC2AndOtherSubnets(t *testing.T) {
 	optedOut(t, "routes-bare")
 	optedIn(t, "routes")
 	for _, namespace := range []string{"routes-bare", "routes"} {

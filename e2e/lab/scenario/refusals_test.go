@@ -21,8 +21,7 @@ import (
 
 // What EC2 refuses keeps the pod in Init, and the message that kubectl describe
 // shows names the address, the ENI and what to do.
-func TestARefusedPodSaysWhyAndWhatToDo(t *testing.T) {
-	t.Parallel()
+func aRefusedPodSaysWhyAndWhatToDo(t *testing.T) {
 	const namespace = "refused"
 	optedIn(t, namespace, "multus-ipmgr.io/validate=off") // what admission would refuse goes through
 	for _, master := range []string{"eth1", "eth2"} {
@@ -127,8 +126,7 @@ func TestAPodWithoutPermissionSaysSoAndStartsWhenItIsGranted(t *testing.T) {
 
 // DHCP gives a new ENI any address that is free: a planned pod address too, if
 // nobody reserved it.
-func TestAWorkerThatTookAPodsAddressIsNamedAndAReservationPreventsIt(t *testing.T) {
-	t.Parallel()
+func aWorkerThatTookAPodsAddressIsNamedAndAReservationPreventsIt(t *testing.T) {
 	device.Lock()
 	t.Cleanup(device.Unlock)
 	const namespace, subnet, reserved = "conflict", "subnet-device", "10.10.3.64/26"
