@@ -22,7 +22,8 @@ const podTimeout = 3 * time.Minute
 
 // The article's picture: Multus gives pods addresses of the VPC's subnet, and
 // the VPC knows nothing of them. What multus-ipmgr does is done by hand here.
-func podsOnDifferentWorkersMeetOnceTheirAddressesAreAssigned(t *testing.T) {
+func TestPodsOnDifferentWorkersMeetOnceTheirAddressesAreAssigned(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"network.yaml", "pods.yaml"} {
 		if err := bed.Apply(t.Context(), manifest(t, name)); err != nil {
 			t.Fatal(err)

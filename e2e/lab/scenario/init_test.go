@@ -11,7 +11,8 @@ import (
 )
 
 // What scenario 1 does by hand happens by itself in a namespace that opted in.
-func podsMeetWithoutHelp(t *testing.T) {
+func TestPodsMeetWithoutHelp(t *testing.T) {
+	t.Parallel()
 	const namespace = "init"
 	optedIn(t, namespace)
 	apply(t, namespace, "init-networks.yaml")

@@ -29,7 +29,8 @@ type routers struct {
 
 // The fault is the last part: for a moment both are master, the wrong one is
 // the last to be assigned the address, and the other never sees a change.
-func keepalivedMovesItsAddressAndEC2Follows(t *testing.T) {
+func TestKeepalivedMovesItsAddressAndEC2Follows(t *testing.T) {
+	t.Parallel()
 	r := &routers{addresses: []netip.Prefix{netip.MustParsePrefix("10.10.1.99/32"), netip.MustParsePrefix("2600:1f13:0:1::a9/128")}}
 	t.Cleanup(func() { forget(t, r.addresses) }) // once the pods are gone
 	optedIn(t, keepalivedNamespace, "pod-security.kubernetes.io/enforce=privileged")

@@ -10,7 +10,8 @@ import (
 // With hop limit 1, the default of many node groups, pods do not reach IMDS.
 // Their workers are then found by EC2, and nothing else changes. LAB_HOP_LIMIT=1
 // plays all scenarios so.
-func withoutMetadataPodsFindTheirWorkersByEC2(t *testing.T) {
+func TestWithoutMetadataPodsFindTheirWorkersByEC2(t *testing.T) {
+	t.Parallel() // other pods do not mind
 	for _, instance := range []string{"i-worker1", "i-worker2"} {
 		setHopLimit(t, instance, 1)
 		t.Cleanup(func() { setHopLimit(t, instance, hopLimit()) })

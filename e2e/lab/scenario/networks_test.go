@@ -17,7 +17,8 @@ import (
 
 // A pod may use all ENIs of its worker. Two of them are in one subnet, so only
 // the MAC of the pod's interface tells which of them an address belongs to.
-func podsMeetByEveryENIOfTheirWorkers(t *testing.T) {
+func TestPodsMeetByEveryENIOfTheirWorkers(t *testing.T) {
+	t.Parallel()
 	device.Lock()
 	t.Cleanup(device.Unlock)
 	t.Cleanup(func() { restoreDevices(t) }) // after the pods are gone
@@ -62,7 +63,8 @@ func podsMeetByEveryENIOfTheirWorkers(t *testing.T) {
 
 // EC2 is asked by eth0, wherever the pod's default route leads: on net1 nothing
 // arrives before EC2 has been asked.
-func podsWithTheirDefaultRouteOnNet1ReachEC2AndOtherSubnets(t *testing.T) {
+func TestPodsWithTheirDefaultRouteOnNet1ReachEC2AndOtherSubnets(t *testing.T) {
+	t.Parallel()
 	optedOut(t, "routes-bare")
 	optedIn(t, "routes")
 	for _, namespace := range []string{"routes-bare", "routes"} {

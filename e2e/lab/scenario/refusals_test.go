@@ -21,7 +21,8 @@ import (
 
 // What EC2 refuses keeps the pod in Init, and the message that kubectl describe
 // shows names the address, the ENI and what to do.
-func aRefusedPodSaysWhyAndWhatToDo(t *testing.T) {
+func TestARefusedPodSaysWhyAndWhatToDo(t *testing.T) {
+	t.Parallel()
 	const namespace = "refused"
 	optedIn(t, namespace, "multus-ipmgr.io/validate=off") // what admission would refuse goes through
 	for _, master := range []string{"eth1", "eth2"} {
@@ -126,7 +127,8 @@ func TestAPodWithoutPermissionSaysSoAndStartsWhenItIsGranted(t *testing.T) {
 
 // DHCP gives a new ENI any address that is free: a planned pod address too, if
 // nobody reserved it.
-func aWorkerThatTookAPodsAddressIsNamedAndAReservationPreventsIt(t *testing.T) {
+func TestAWorkerThatTookAPodsAddressIsNamedAndAReservationPreventsIt(t *testing.T) {
+	t.Parallel()
 	device.Lock()
 	t.Cleanup(device.Unlock)
 	const namespace, subnet, reserved = "conflict", "subnet-device", "10.10.3.64/26"

@@ -27,7 +27,8 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/uml"
 )
 
-// bed is the lab that all scenarios share: it takes 30 s to start.
+// bed is the lab that all scenarios share: it takes 30 s to start. Scenarios that
+// change nothing for others run in parallel, after those that do.
 var bed *testbed.Lab
 
 func TestMain(m *testing.M) {

@@ -18,7 +18,8 @@ import (
 // A sidecar is there for its pod and no longer: a Job completes, a pod that is
 // deleted goes when its application has gone, and the restricted Pod Security
 // Standard, which the namespace enforces, is kept by what really runs.
-func aSidecarNeverHoldsUpItsPod(t *testing.T) {
+func TestASidecarNeverHoldsUpItsPod(t *testing.T) {
+	t.Parallel()
 	const namespace = "sidecar"
 	optedIn(t, namespace)
 	refusesPrivileges(t, namespace)

@@ -34,7 +34,7 @@ const (
 // tokens, and while EC2 fails, delays, and loses answers.
 func TestTwentyPodsStartWhileEC2MisbehavesAndEachAddressIsOnItsENI(t *testing.T) {
 	createNamespace(t, "burst", "multus-ipmgr.io/inject=enabled")
-	t.Cleanup(func() { // it plays last, by its file name: nobody waits until its pods are gone
+	t.Cleanup(func() { // its pods may go while other scenarios play
 		if err := kube(t).CoreV1().Namespaces().Delete(context.WithoutCancel(t.Context()), "burst", metav1.DeleteOptions{}); err != nil {
 			t.Error(err)
 		}
