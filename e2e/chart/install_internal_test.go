@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/controlplane"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/eventually"
 )
 
 // cluster is a real API server in which nothing runs.
@@ -122,24 +123,6 @@ func (c *cluster) ours(t *testing.T) []string {
 	return names
 }
 
-// eventually waits for what the API server takes over within moments.
-func eventually(t *testing.T, what string, holds func() error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	for {
-		err := holds()
-		if err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("%s: %v", what, err)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
-
 // waits holds while a Multus pod is refused because no replica answers.
 func (c *cluster) waits(t *testing.T) error {
 	t.Helper()
@@ -173,7 +156,7 @@ func TestChartInstallsUpgradesAndLeavesNothingBehind(t *testing.T) {
 	if diff := cmp.Diff(want, c.ours(t)); diff != "" {
 		t.Errorf("installed (-want +got):\n%s", diff)
 	}
-	eventually(t, "no replica runs", func() error { return c.waits(t) })
+	eventually.Within(t, moments, "no replica runs", func() error { return c.waits(t) })
 	if err := c.start(t.Context(), ""); err != nil {
 		t.Errorf("a pod without networks: %v", err)
 	}
@@ -189,7 +172,7 @@ func TestChartInstallsUpgradesAndLeavesNothingBehind(t *testing.T) {
 	if diff := cmp.Diff([]string{}, c.ours(t)); diff != "" {
 		t.Errorf("left behind (-want +got):\n%s", diff)
 	}
-	eventually(t, "uninstalled", func() error { return c.start(t.Context(), "net1") })
+	eventually.Within(t, moments, "uninstalled", func() error { return c.start(t.Context(), "net1") })
 }
 
 // rights holds what service accounts may do against what they need.
@@ -219,3 +202,6 @@ func (c *cluster) rights(t *testing.T) {
 		}
 	}
 }
+
+// moments is how long a cluster may take to take something over, on a busy machine.
+const moments = 30 * time.Second

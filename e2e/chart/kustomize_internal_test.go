@@ -19,6 +19,8 @@ import (
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/restmapper"
 	"sigs.k8s.io/yaml"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/eventually"
 )
 
 // build returns the objects of a directory of config, as kustomize puts them
@@ -106,7 +108,7 @@ func (c *cluster) apply(t *testing.T, list []unstructured.Unstructured) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "apply "+o.GetKind()+" "+o.GetName(), func() error {
+		eventually.Within(t, moments, "apply "+o.GetKind()+" "+o.GetName(), func() error {
 			// Anew each time: definitions come with the objects.
 			groups, err := restmapper.GetAPIGroupResources(discovery.NewDiscoveryClientForConfigOrDie(c.Config()))
 			if err != nil {
@@ -155,6 +157,6 @@ func installs(t *testing.T, list []unstructured.Unstructured) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("installed (-applied +found):\n%s", diff)
 	}
-	eventually(t, "no replica runs", func() error { return c.waits(t) })
+	eventually.Within(t, moments, "no replica runs", func() error { return c.waits(t) })
 	c.rights(t)
 }

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/eventually"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/install/nodes"
 )
 
@@ -42,7 +43,7 @@ func (c *cluster) renew(t *testing.T, name string) {
 	t.Helper()
 	before := c.secret(t, name).Data["tls.crt"]
 	api := c.all.Resource(certificates).Namespace(namespace)
-	eventually(t, "ask for the renewal of "+name, func() error {
+	eventually.Within(t, moments, "ask for the renewal of "+name, func() error {
 		certificate, err := api.Get(t.Context(), name, metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -61,7 +62,7 @@ func (c *cluster) renew(t *testing.T, name string) {
 		_, err = api.UpdateStatus(t.Context(), certificate, metav1.UpdateOptions{})
 		return err
 	})
-	eventually(t, "renewal of "+name, func() error {
+	eventually.Within(t, moments, "renewal of "+name, func() error {
 		if bytes.Equal(before, c.secret(t, name).Data["tls.crt"]) {
 			return errors.New("the certificate is still the same")
 		}
@@ -74,7 +75,7 @@ func (c *cluster) served(t *testing.T) {
 	t.Helper()
 	secret := c.secret(t, serving)
 	block, _ := pem.Decode(secret.Data["tls.crt"])
-	eventually(t, "all replicas serve the certificate", func() error {
+	eventually.Within(t, moments, "all replicas serve the certificate", func() error {
 		pods := c.replicas(t)
 		if len(pods) == 0 {
 			return errors.New("no replica")

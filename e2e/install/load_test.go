@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/eventually"
 )
 
 // users create pods at a time.
@@ -119,7 +121,7 @@ func (l *load) end(t *testing.T) []failure {
 // reach waits until so many pods were admitted.
 func (l *load) reach(t *testing.T, pods int) {
 	t.Helper()
-	eventually(t, "the load", func() error {
+	eventually.Within(t, moments, "the load", func() error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if l.admitted < pods {

@@ -28,6 +28,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/controlplane"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/eventually"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/install/nodes"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/install/service"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
@@ -104,7 +105,7 @@ func startCluster(t *testing.T) *cluster {
 // settle waits until every namespace has what Kubernetes puts into it.
 func (c *cluster) settle(t *testing.T) {
 	t.Helper()
-	eventually(t, "namespaces are complete", func() error {
+	eventually.Within(t, moments, "namespaces are complete", func() error {
 		namespaces, err := c.client.CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{})
 		if err != nil {
 			return err
@@ -245,20 +246,5 @@ func (c *cluster) values() []string {
 	}
 }
 
-// eventually waits for what comes about within moments.
-func eventually(t *testing.T, what string, holds func() error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for {
-		err := holds()
-		if err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("%s: %v", what, err)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
+// moments is how long a cluster may take to take something over, on a busy machine.
+const moments = time.Minute

@@ -30,6 +30,7 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/config"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/controlplane"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/eventually"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook"
 )
 
@@ -106,7 +107,7 @@ func (c cluster) install(t *testing.T) {
 		}
 	}
 	server, bundle := c.serve(t)
-	eventually(t, "the webhook is ready", func() error { return probe(t.Context(), "http://"+server.OpsAddress()+"/readyz") })
+	eventually.Within(t, moments, "the webhook is ready", func() error { return probe(t.Context(), "http://"+server.OpsAddress()+"/readyz") })
 	pods, err := config.MutatingWebhook("https://"+server.Address(), bundle)
 	if err != nil {
 		t.Fatal(err)
@@ -198,24 +199,6 @@ func probe(ctx context.Context, url string) error {
 	return nil
 }
 
-// eventually waits for what others take over within moments.
-func eventually(t *testing.T, what string, holds func() error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	for {
-		err := holds()
-		if err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("%s: %v", what, err)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
 func TestARealAPIServerAcceptsTheSamples(t *testing.T) {
 	c := start(t)
 	all := objects(t, injected(t))
@@ -250,7 +233,7 @@ func TestTheWebhookInjectsThePodsOfTheSamples(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, o := range objects(t, string(data)) {
-			eventually(t, "apply "+o.GetName(), func() error { return c.apply(t, &o) })
+			eventually.Within(t, moments, "apply "+o.GetName(), func() error { return c.apply(t, &o) })
 			if _, is := template(t, &o); is {
 				workloads = append(workloads, o)
 			}
@@ -260,7 +243,7 @@ func TestTheWebhookInjectsThePodsOfTheSamples(t *testing.T) {
 		made, _ := template(t, &o)
 		pod := &corev1.Pod{ObjectMeta: made.ObjectMeta, Spec: made.Spec}
 		pod.Name = o.GetName()
-		eventually(t, "injection of "+o.GetName(), func() error {
+		eventually.Within(t, moments, "injection of "+o.GetName(), func() error {
 			got, err := c.client.CoreV1().Pods("multus-samples").Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 			if err != nil {
 				return err
@@ -275,3 +258,6 @@ func TestTheWebhookInjectsThePodsOfTheSamples(t *testing.T) {
 		t.Errorf("%d workloads, want 6", len(workloads))
 	}
 }
+
+// moments is how long a cluster may take to take something over, on a busy machine.
+const moments = 30 * time.Second
