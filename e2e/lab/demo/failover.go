@@ -41,13 +41,13 @@ func (d *demo) failOver(ctx context.Context) error {
 			return err
 		}
 	}
-	host, err := d.outside(ctx)
+	host, err := d.bed.JoinOutside(ctx, "i-worker2", netip.MustParsePrefix("10.10.1.30/24"))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = host.Close() }() // the lab ends soon after
 	addr := netip.MustParseAddr(floating)
-	if err := d.settle(ctx, host, addr); err != nil {
+	if err := d.settle(ctx, host.Host, addr); err != nil {
 		return err
 	}
 	_, before := eniRows(d.bed.Sim().ENIs(), nil)

@@ -9,12 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/testbed"
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
 )
 
 // podTimeout is for a busy machine: two pods take 12 s on an idle one.
@@ -92,12 +89,7 @@ func onNet1(t *testing.T, pod testbed.Pod) []netip.Addr {
 	return list
 }
 
-func cloud() *ec2.Client {
-	return ec2.New(ec2.Options{
-		Region: "us-west-2", BaseEndpoint: aws.String(bed.EC2()),
-		Credentials: credentials.NewStaticCredentialsProvider(vpcsim.AccessKeyID, vpcsim.SecretAccessKey, ""),
-	})
-}
+func cloud() *ec2.Client { return bed.Cloud() }
 
 func assign(t *testing.T, eni string, addr netip.Addr) {
 	t.Helper()

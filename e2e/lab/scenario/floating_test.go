@@ -18,7 +18,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/bystander"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/testbed"
 )
 
@@ -33,7 +32,7 @@ const (
 
 // floating is a pair of pods and what moves between them.
 type floating struct {
-	outside   *bystander.Host
+	outside   *testbed.Outside
 	pods      []testbed.Pod // on worker-1 and worker-2
 	addresses []netip.Prefix
 }
