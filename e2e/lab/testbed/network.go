@@ -163,6 +163,7 @@ func (n *network) close() error {
 
 // worker is a worker as its topology says.
 type worker struct {
+	turn                   int // which of the workers it is
 	name, instance, region string
 	zone, kind             string // the instance's
 	mac                    net.HardwareAddr
@@ -189,7 +190,7 @@ func workersOf(t topology.Topology, count int) ([]worker, error) {
 	var workers []worker
 	for i, in := range t.Instances[:count] {
 		w := worker{
-			name: fmt.Sprintf("worker-%d", i+1), instance: in.ID, region: t.Region, zone: in.Zone, kind: in.Type,
+			turn: i, name: fmt.Sprintf("worker-%d", i+1), instance: in.ID, region: t.Region, zone: in.Zone, kind: in.Type,
 			pods: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(i + 1), 0}), 24),
 		}
 		for _, e := range in.ENIs {

@@ -30,7 +30,7 @@ func TestWorkersAreAsTheTopologySays(t *testing.T) {
 	}
 	for i, want := range []worker{
 		{name: "worker-1", instance: "i-worker1", region: "us-west-2", zone: "us-west-2a", kind: "m5.4xlarge", pods: netip.MustParsePrefix("10.244.1.0/24"), address: netip.MustParsePrefix("10.10.12.11/24")},
-		{name: "worker-2", instance: "i-worker2", region: "us-west-2", zone: "us-west-2a", kind: "m5.4xlarge", pods: netip.MustParsePrefix("10.244.2.0/24"), address: netip.MustParsePrefix("10.10.12.12/24")},
+		{turn: 1, name: "worker-2", instance: "i-worker2", region: "us-west-2", zone: "us-west-2a", kind: "m5.4xlarge", pods: netip.MustParsePrefix("10.244.2.0/24"), address: netip.MustParsePrefix("10.10.12.12/24")},
 	} {
 		got := workers[i]
 		got.mac, got.links = nil, nil

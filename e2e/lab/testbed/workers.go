@@ -56,7 +56,7 @@ func (l *Lab) boot(w worker) error {
 	}
 	kernel, err := uml.Spawn(uml.Spec{
 		Name: w.name, Dir: l.options.Dir, Kernel: l.assets.kernel, Preload: l.assets.preload, Memory: l.options.Memory,
-		Init: l.assets.programs[node.Init], Args: []string{guest.Argument + file}, Links: links,
+		Init: l.assets.programs[node.Init], Args: []string{guest.Argument + file}, Links: links, Turn: w.turn,
 	})
 	if err != nil {
 		return err

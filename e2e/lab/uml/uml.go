@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -42,6 +43,9 @@ type Spec struct {
 	Args []string
 	// Links are the network interfaces vec0, vec1, ...
 	Links []Link
+	// Turn picks the one processor of this machine on which the kernel and all
+	// its processes run: kernels of different turns run side by side.
+	Turn int
 }
 
 // Link is one network interface, a cable as of package wire.
@@ -75,7 +79,7 @@ func Spawn(s Spec) (*Kernel, error) {
 		return nil, err
 	}
 	defer console.Close()
-	k := &Kernel{spec: s, cmd: exec.Command(self, s.commandLine()...), over: make(chan struct{})}
+	k := &Kernel{spec: s, cmd: exec.Command(self, append([]string{strconv.Itoa(s.Turn)}, s.commandLine()...)...), over: make(chan struct{})}
 	k.cmd.Args[0] = supervisorName
 	k.cmd.Env = append(os.Environ(), "TMPDIR="+memoryDir())
 	if s.Preload != "" {

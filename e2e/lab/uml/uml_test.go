@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/uml"
 )
@@ -65,6 +66,36 @@ func playHarness() {
 		panic(err)
 	}
 	time.Sleep(time.Hour)
+}
+
+// With processes that take turns on different processors, workers are four
+// times slower.
+func TestAKernelAndItsHelpersRunOnOneProcessorAndTheNextKernelOnAnother(t *testing.T) {
+	var all, first, second unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		t.Fatal(err)
+	}
+	for turn, set := range []*unix.CPUSet{&first, &second} {
+		t.Setenv(role, "kernel")
+		s := spec(t.TempDir(), "run")
+		s.Turn = turn
+		k, err := uml.Spawn(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { k.Stop(t.Context()) })
+		var helpers unix.CPUSet
+		pids := processes(t, s.Dir)
+		if err := errors.Join(unix.SchedGetaffinity(pids[0], set), unix.SchedGetaffinity(pids[1], &helpers)); err != nil {
+			t.Fatal(err)
+		}
+		if set.Count() != 1 || helpers != *set {
+			t.Errorf("the kernel may run on %v, its helper on %v, want one and the same processor", *set, helpers)
+		}
+	}
+	if all.Count() > 1 && first == second {
+		t.Errorf("both kernels run on %v of %v", first, all)
+	}
 }
 
 func spec(dir, how string) uml.Spec {
