@@ -29,7 +29,7 @@ help: ## Print this page.
 	  /^#: / { printf "  %-21s %s\n", "", substr($$0, 4) }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: go lab-machine ## Show the whole system at work on this machine, in two minutes, and clean up.
+demo: go lab-machine ## Show the whole system at work on this machine, in a minute, and clean up.
 #: Two workers with kernels of their own, without root. Needs Debian's
 #: user-mode-linux and runc, which root installs. See docs/lab.md.
 	@go build -C e2e/lab -o "$$PWD/bin/demo" ./demo

@@ -89,6 +89,7 @@ func (r *routers) doubleMaster(t *testing.T) {
 	if !r.has(t, 0) {
 		t.Fatalf("%s has lost its addresses while its keepalived was suspended", r.pods[0].Name)
 	}
+	was := r.claims()
 	r.signal(t, 0, "CONT", "container")
 	ctx, cancel := context.WithTimeout(t.Context(), podTimeout)
 	defer cancel()
@@ -98,14 +99,35 @@ func (r *routers) doubleMaster(t *testing.T) {
 		}
 		return nil
 	})
-	// Unless the sidecar's regular check came at this very moment, this is it:
-	for _, a := range r.addresses {
-		t.Logf("only %s has %s, and EC2 has it on %v", r.pods[0].Name, a, holders(a.Addr()))
+	wrong := []string{eniOf(r.pods[1])}
+	for i, a := range r.addresses {
+		has := holders(a.Addr())
+		switch {
+		case r.claims()[i] > was[i]:
+			t.Logf("the sidecar's regular check of %s came while both had it, and EC2 has it on %v", a, has)
+		case !slices.Equal(has, wrong):
+			t.Errorf("only %s has %s, nobody has claimed it, and EC2 has it on %v, want the fault: %v", r.pods[0].Name, a, has, wrong)
+		}
 	}
 	if !r.has(t, 0) {
 		t.Fatalf("%s has lost its addresses", r.pods[0].Name)
 	}
 	r.master(t, 0)
+}
+
+// claims counts for each address how often the first router's worker asked EC2
+// for it.
+func (r *routers) claims() []int {
+	counts := make([]int, len(r.addresses))
+	for _, call := range bed.Sim().Calls(true) {
+		for i, a := range r.addresses {
+			asked := []string{call.Params["PrivateIpAddress.1"], call.Params["Ipv6Addresses.1"]}
+			if call.Params["NetworkInterfaceId"] == eniOf(r.pods[0]) && slices.Contains(asked, a.Addr().String()) {
+				counts[i]++
+			}
+		}
+	}
+	return counts
 }
 
 // has tells whether a router has all the addresses on net1.

@@ -27,7 +27,7 @@ const (
 	each = 4
 	// missed is how many answers may come too late for a worker that has no
 	// time, so that a call is repeated though nothing was wrong with it.
-	missed = burst / 2
+	missed = each
 )
 
 // The pods of a Deployment start while another program of the account takes the
