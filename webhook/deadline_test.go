@@ -1,7 +1,12 @@
 package webhook
 
 import (
+	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -88,4 +93,40 @@ func TestManyReadsOfOneDecisionShareItsTime(t *testing.T) {
 			}
 		})
 	})
+}
+
+var timeoutSeconds = regexp.MustCompile(`timeoutSeconds: ([0-9]+)`)
+
+// A decision that takes longer than the API server waits is lost, with its
+// reason: what the manifests ask for and what the chart accepts at least.
+func TestTheAPIServerWaitsLongerThanADecisionMayTake(t *testing.T) {
+	least := int(decisionTimeout.Seconds()) + 1
+	files, err := filepath.Glob("../config/*/[mv]*ating.yaml")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("the webhook configurations in config: %v, %v", files, err)
+	}
+	for _, file := range files {
+		waits := timeoutSeconds.FindAllStringSubmatch(textOf(t, file), -1)
+		if len(waits) == 0 {
+			t.Errorf("%s does not say how long the API server waits", file)
+		}
+		for _, wait := range waits {
+			if n, _ := strconv.Atoi(wait[1]); n < least {
+				t.Errorf("%s: %s, want %d or more", file, wait[0], least)
+			}
+		}
+	}
+	bound := fmt.Sprintf("lt (int $v.webhook.timeoutSeconds) %d", least)
+	if !strings.Contains(textOf(t, "../charts/multus-ipmgr/templates/validate.yaml"), bound) {
+		t.Errorf("the chart takes other values of webhook.timeoutSeconds, want it to refuse those %q", bound)
+	}
+}
+
+func textOf(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
