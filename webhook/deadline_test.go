@@ -95,7 +95,7 @@ func TestManyReadsOfOneDecisionShareItsTime(t *testing.T) {
 	})
 }
 
-var timeoutSeconds = regexp.MustCompile(`timeoutSeconds: ([0-9]+)`)
+var timeoutSeconds = regexp.MustCompile(`timeoutSeconds: (\d+)`)
 
 // A decision that takes longer than the API server waits is lost, with its
 // reason: what the manifests ask for and what the chart accepts at least.

@@ -15,7 +15,8 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/testbed"
 )
 
-// device is the workers' eth4, which host-device takes away from all others.
+// device is the workers' eth4, which scenarios want for themselves: host-device
+// takes it away from all others.
 var device sync.Mutex
 
 // box is a pod of the test image.

@@ -50,7 +50,7 @@ func play(m *testing.M) int {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
 	})()
 	code := 1
-	if err := errors.Join(limitHops(ctx, "i-worker1", hopLimit()), limitHops(ctx, "i-worker2", hopLimit())); err != nil {
+	if err := errors.Join(limitHops(ctx, "i-worker1", hopLimit("i-worker1")), limitHops(ctx, "i-worker2", hopLimit("i-worker2"))); err != nil {
 		fmt.Fprintln(os.Stderr, "lab:", err)
 	} else {
 		code = m.Run()
