@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,12 +48,38 @@ func write(t *testing.T, path string, data []byte) {
 
 const interval = 10 * time.Second // between two looks at a directory
 
+// record is what a Directory logs and says while a test reads along.
+type record struct {
+	mu   sync.Mutex
+	log  strings.Builder
+	ends time.Time
+}
+
+// Write implements io.Writer.
+func (r *record) Write(line []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.log.Write(line)
+}
+
+func (r *record) serves(until time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ends = until
+}
+
+// read returns the log so far and the end that was said last.
+func (r *record) read() (log string, ends time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.log.String(), r.ends
+}
+
 func TestDirectoryIsReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log strings.Builder
-		var ends time.Time
+		var told record
 		dir := t.TempDir()
-		d := certificate.NewDirectory(dir, slog.New(slog.NewTextHandler(&log, nil)), func(until time.Time) { ends = until })
+		d := certificate.NewDirectory(dir, slog.New(slog.NewTextHandler(&told, nil)), told.serves)
 		day := time.Now().Add(24 * time.Hour).Truncate(time.Second)
 		issue(t, dir, 2, day)
 		go d.Run(t.Context())
@@ -70,14 +97,15 @@ func TestDirectoryIsReadAgain(t *testing.T) {
 		}
 		complaints := func(want int) {
 			t.Helper()
-			if got := strings.Count(log.String(), "level=ERROR"); got != want {
-				t.Errorf("%d complaints, want %d:\n%s", got, want, log.String())
+			log, _ := told.read()
+			if got := strings.Count(log, "level=ERROR"); got != want {
+				t.Errorf("%d complaints, want %d:\n%s", got, want, log)
 			}
 		}
 		shows(2, "at first")
 		issue(t, dir, 3, day.Add(time.Hour))
 		shows(3, "after renewal")
-		if !ends.Equal(day.Add(time.Hour)) {
+		if _, ends := told.read(); !ends.Equal(day.Add(time.Hour)) {
 			t.Errorf("it was said to end at %s", ends)
 		}
 		write(t, filepath.Join(dir, certificate.CertFile), []byte("half writ"))
