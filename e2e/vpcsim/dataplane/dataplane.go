@@ -40,6 +40,7 @@ type Plane struct {
 	mu       sync.RWMutex
 	ports    map[string]Port
 	watchers map[*watcher]struct{}
+	watched  sync.Mutex // held by the frame that passes while somebody watches
 }
 
 // New returns a data plane without cables.
@@ -65,6 +66,10 @@ func (p *Plane) Unplug(eni string) {
 func (p *Plane) Receive(from string, frame []byte) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
+	if len(p.watchers) > 0 { // no capture shows an answer before its question arrived
+		p.watched.Lock()
+		defer p.watched.Unlock()
+	}
 	p.counts.sent(from, len(frame))
 	p.show(from, frame)
 	v := fabric.Forward(p.vpc, from, frame)
