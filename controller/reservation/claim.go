@@ -144,7 +144,7 @@ func (r *Reconciler) finalizeAll(ctx context.Context, subnet vpc.Subnet, objects
 			continue
 		}
 		if view == nil {
-			reservations, err := r.Cloud.Reservations(ctx, subnet.ID)
+			reservations, err := r.reservations(ctx, subnet.ID, objects)
 			if err != nil && vpc.KindOf(err) != vpc.Missing { // they went with the subnet
 				return err
 			}

@@ -79,7 +79,7 @@ func (r *Reconciler) finish(ctx context.Context, subnetID string, err error) rec
 
 // sync is a pass over a subnet that is to be mirrored.
 func (r *Reconciler) sync(ctx context.Context, subnet vpc.Subnet, objects []*v1alpha1.ReservedCIDR) error {
-	view, err := r.read(ctx, subnet)
+	view, err := r.read(ctx, subnet, objects)
 	if err != nil {
 		return errors.Join(err, r.stale(ctx, subnet.ID, objects, err))
 	}
@@ -94,14 +94,39 @@ func (r *Reconciler) sync(ctx context.Context, subnet vpc.Subnet, objects []*v1a
 
 // read asks EC2 for all there is to know of a subnet. That nobody can say who
 // holds which address does not keep its reservations from being known.
-func (r *Reconciler) read(ctx context.Context, subnet vpc.Subnet) (*snapshot, error) {
+func (r *Reconciler) read(ctx context.Context, subnet vpc.Subnet, objects []*v1alpha1.ReservedCIDR) (*snapshot, error) {
 	view := &snapshot{subnet: subnet, at: r.Now()}
 	var err error
-	if view.reservations, err = r.Cloud.Reservations(ctx, subnet.ID); err != nil {
+	if view.reservations, err = r.reservations(ctx, subnet.ID, objects); err != nil {
 		return nil, err
 	}
 	view.enis, view.enisErr = r.Cloud.ENIs(ctx, subnet.ID)
 	return view, nil
+}
+
+// reservations lists those of a subnet. If one is missing that an object shows
+// or holds, it lists them again and returns what either list has: pages are not
+// of one moment, and where a token counts, one that stays is left out when
+// another is deleted meanwhile.
+func (r *Reconciler) reservations(ctx context.Context, subnetID string, objects []*v1alpha1.ReservedCIDR) ([]vpc.Reservation, error) {
+	listed, err := r.Cloud.Reservations(ctx, subnetID)
+	if err != nil || !slices.ContainsFunc(objects, (&snapshot{reservations: listed}).lacks) {
+		return listed, err
+	}
+	again, err := r.Cloud.Reservations(ctx, subnetID)
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[string]bool, len(listed))
+	for _, reservation := range listed {
+		known[reservation.ID] = true
+	}
+	for _, reservation := range again {
+		if !known[reservation.ID] {
+			listed = append(listed, reservation)
+		}
+	}
+	return listed, nil
 }
 
 // objects returns those of a subnet that are the controller's to change.

@@ -3,6 +3,7 @@ package reservation_test
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -188,6 +189,52 @@ func TestSettling(t *testing.T) {
 		}
 		if err := r.client.Get(t.Context(), client.ObjectKey{Name: "outside"}, &v1alpha1.ReservedCIDR{}); err == nil {
 			t.Error("it is still there")
+		}
+	})
+}
+
+func TestOneThatOnlyOneListLacksIsNotGone(t *testing.T) {
+	virtually(t, "its mirrored object stays as it is", func(t bubble) {
+		r := newRig(t)
+		r.mirrored(3)
+		r.pass()
+		before := r.get("scr-m2")
+		r.cloud.reservations = slices.Delete(r.cloud.reservations, 0, 1)
+		r.cloud.gap = true
+		r.pass()
+		if diff := cmp.Diff(before, r.get("scr-m2")); diff != "" {
+			t.Errorf("object (-before +after):\n%s", diff)
+		}
+		err := r.client.Get(t.Context(), client.ObjectKey{Name: "scr-m0"}, &v1alpha1.ReservedCIDR{})
+		if err == nil {
+			t.Error("the object of the deleted reservation is still there")
+		}
+	})
+	virtually(t, "it is deleted with the object that it was made for", func(t bubble) {
+		r := newRig(t, wish("pool", "10.1.0.64/26"))
+		r.pass()
+		time.Sleep(time.Minute) // nothing is settling any more
+		if err := r.client.Delete(t.Context(), r.get("pool")); err != nil {
+			t.Fatal(err)
+		}
+		r.cloud.gap = true
+		r.pass()
+		if len(r.cloud.reservations) > 0 {
+			t.Errorf("left: %v", r.cloud.reservations)
+		}
+	})
+	virtually(t, "also if the subnet is not selected any more", func(t bubble) {
+		r := newRig(t, wish("pool", "10.1.0.64/26"))
+		r.pass()
+		time.Sleep(time.Minute)
+		if err := r.client.Delete(t.Context(), r.get("pool")); err != nil {
+			t.Fatal(err)
+		}
+		r.cloud.subnets = map[string]vpc.Subnet{}
+		r.cloud.gap = true
+		r.pass()
+		if len(r.cloud.reservations) > 0 {
+			t.Errorf("left: %v", r.cloud.reservations)
 		}
 	})
 }

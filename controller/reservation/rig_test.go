@@ -37,6 +37,7 @@ type cloud struct {
 	subnets      map[string]vpc.Subnet
 	reservations []vpc.Reservation
 	unlisted     bool  // reservations are not listed yet
+	gap          bool  // the next list lacks the last reservation
 	err          error // of all calls
 	made         int
 	enis         []vpc.ENI
@@ -49,6 +50,10 @@ func (c *cloud) Subnets(context.Context, vpc.Selection) (map[string]vpc.Subnet, 
 func (c *cloud) Reservations(context.Context, string) ([]vpc.Reservation, error) {
 	if c.unlisted {
 		return nil, c.err
+	}
+	if c.gap {
+		c.gap = false
+		return slices.Clone(c.reservations[:len(c.reservations)-1]), c.err
 	}
 	return slices.Clone(c.reservations), c.err
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/capacity"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
@@ -30,6 +32,16 @@ func (s *snapshot) madeFor(o *v1alpha1.ReservedCIDR) (vpc.Reservation, bool) {
 		return vpc.Reservation{}, false
 	}
 	return s.reservations[i], true
+}
+
+// lacks reports whether the reservation that o shows, or holds by its
+// finalizer, is not listed.
+func (s *snapshot) lacks(o *v1alpha1.ReservedCIDR) bool {
+	if controllerutil.ContainsFinalizer(o, Finalizer) {
+		_, found := s.madeFor(o)
+		return !found
+	}
+	return isMirror(o) && !slices.ContainsFunc(s.reservations, func(r vpc.Reservation) bool { return r.ID == o.Name })
 }
 
 // count counts the addresses of a range, or returns nil if nobody can say who

@@ -2,8 +2,8 @@
 // reservations, and the addresses that ENIs hold.
 //
 // It retries what EC2 throttles or fails to answer, within bounds, and returns
-// complete lists or an error: half a list looks like reservations that were
-// deleted.
+// all pages of a list or an error: half a list looks like reservations that
+// were deleted. Pages are not of one moment, though.
 package vpc
 
 import (
