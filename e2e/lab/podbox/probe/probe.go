@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -56,7 +57,8 @@ type Probe struct {
 	conn   net.Conn
 	report Report // To and Began
 	stop   chan struct{}
-	done   sync.WaitGroup
+
+	asking, listening sync.WaitGroup
 
 	mu    sync.Mutex
 	asked []question
@@ -85,8 +87,8 @@ func Start(from netip.Addr, to netip.AddrPort) (*Probe, error) {
 // network stack it is of.
 func Ask(conn net.Conn, to netip.Addr) *Probe {
 	p := &Probe{conn: conn, report: Report{To: to, Began: time.Now()}, stop: make(chan struct{})}
-	p.done.Go(p.ask)
-	p.done.Go(p.listen)
+	p.asking.Go(p.ask)
+	p.listening.Go(p.listen)
 	return p
 }
 
@@ -142,19 +144,21 @@ func (p *Probe) Report() Report { return p.until(time.Now().Add(-Patience)) }
 // Stop ends the questions, waits for the last answers, and reports.
 func (p *Probe) Stop() Report {
 	close(p.stop)
-	end := time.Now()
-	for time.Since(end) < Patience && !p.lastAnswered() {
+	p.asking.Wait() // or one more might be asked, and not waited for
+	for p.awaits(time.Now().Add(-Patience)) {
 		time.Sleep(Every)
 	}
 	_ = p.conn.Close()
-	p.done.Wait()
+	p.listening.Wait()
 	return p.until(time.Now())
 }
 
-func (p *Probe) lastAnswered() bool {
+// awaits reports whether a question that was asked after settled has no answer
+// yet.
+func (p *Probe) awaits(settled time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.asked) > 0 && p.asked[len(p.asked)-1].answered
+	return slices.ContainsFunc(p.asked, func(q question) bool { return !q.answered && q.at.After(settled) })
 }
 
 func (p *Probe) until(settled time.Time) Report {

@@ -1,8 +1,13 @@
 package probe
 
 import (
+	"errors"
+	"io"
+	"net"
 	"net/netip"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,6 +41,38 @@ func TestAGapLastsFromItsFirstLostQuestionToTheNextAnsweredOne(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestStopWaitsForAnswersThatLaterOnesOvertook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		p := Ask(pipe{near}, netip.MustParseAddr("10.10.1.98"))
+		go func() {
+			for number := make([]byte, numberSize); ; {
+				if _, err := io.ReadFull(far, number); err != nil {
+					return
+				}
+				slow := time.Duration(1-number[numberSize-1]%2) * Patience / 2
+				answer := append(slices.Clone(number), "upf-0"...)
+				time.AfterFunc(slow, func() { _, _ = far.Write(answer) })
+			}
+		}()
+		time.Sleep(2*Patience + 3*Every/2) // the last question has its answer, the one before it has not
+		if r := p.Stop(); r.Answered != r.Asked || len(r.Gaps) > 0 {
+			t.Errorf("report %+v, want an answer to each question", r)
+		}
+	})
+}
+
+// pipe closes as sockets do.
+type pipe struct{ net.Conn }
+
+func (p pipe) Read(b []byte) (int, error) {
+	n, err := p.Conn.Read(b)
+	if errors.Is(err, io.ErrClosedPipe) {
+		err = net.ErrClosed
+	}
+	return n, err
 }
 
 func TestAnAddressThatStopsAnsweringLeavesAGapAndTellsWhoCameAfter(t *testing.T) {
