@@ -30,21 +30,24 @@ type sighting struct {
 // without any, until ctx ends or w fails. A frame that one worker sends to
 // another shows twice, as sent and, from the router's MAC, as delivered; one
 // that was dropped shows once. The capture is complete from when its header is
-// written. The error is w's; the end of ctx is none.
+// written to when ctx ends. The error is w's; the end of ctx is none.
 func (p *Plane) Capture(ctx context.Context, w io.Writer, enis ...string) error {
 	watch := &watcher{enis: enis, frames: make(chan sighting, watchedFrames)}
 	p.mu.Lock()
 	p.watchers[watch] = struct{}{}
 	p.mu.Unlock()
-	defer func() {
+	leave := func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		delete(p.watchers, watch)
-	}()
-	return watch.write(ctx, bufio.NewWriterSize(w, 1<<16))
+	}
+	defer leave()
+	return watch.write(ctx, bufio.NewWriterSize(w, 1<<16), leave)
 }
 
-func (s *watcher) write(ctx context.Context, w *bufio.Writer) error {
+// write writes frames until ctx ends, and then those that came before leave
+// returned.
+func (s *watcher) write(ctx context.Context, w *bufio.Writer, leave func()) error {
 	out, err := pcap.NewWriter(w)
 	for err == nil {
 		if len(s.frames) == 0 {
@@ -54,6 +57,7 @@ func (s *watcher) write(ctx context.Context, w *bufio.Writer) error {
 		}
 		select {
 		case <-ctx.Done():
+			leave()
 			return errors.Join(s.drain(out), w.Flush())
 		case seen := <-s.frames:
 			err = out.Write(seen.at, seen.frame)

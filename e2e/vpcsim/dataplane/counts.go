@@ -113,19 +113,21 @@ func (c *counts) unwatched() {
 	c.lost++
 }
 
-// Reset sets all counters to zero.
+// Reset sets all counters to zero. Frames that pass meanwhile count before it.
 func (p *Plane) Reset() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	c := &p.counts
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.enis, c.drops, c.lost = nil, nil, 0
 }
 
-// Status returns the counters.
+// Status returns the counters. Whatever a worker has received is among them.
 func (p *Plane) Status() Status {
+	p.mu.Lock() // lets frames that are handed over just now be counted
+	defer p.mu.Unlock()
 	s := p.counts.status()
-	p.mu.RLock()
-	defer p.mu.RUnlock()
 	for id, port := range p.ports {
 		e := s.ENIs[id]
 		e.Connected = port.Connected()

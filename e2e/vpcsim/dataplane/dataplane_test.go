@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -211,4 +212,52 @@ func TestACaptureThatNobodyReadsHoldsUpNoFrame(t *testing.T) {
 		t.Error(err)
 	}
 	done.Wait()
+}
+
+// slow is a worker that has a frame before Send returns.
+type slow struct{ has func() }
+
+func (s slow) Send([]byte) error {
+	s.has()
+	time.Sleep(20 * time.Millisecond)
+	return nil
+}
+
+func (slow) Connected() bool { return true }
+
+func TestWhatAWorkerHasIsCounted(t *testing.T) {
+	plane := dataplane.New(pair{}, time.Now)
+	has := make(chan struct{})
+	plane.Plug("eni-2", slow{func() { close(has) }})
+	go plane.Receive("eni-1", echo(mac1, addr1, addr2))
+	<-has
+	if n := plane.Status().ENIs["eni-2"].Received.Frames; n != 1 {
+		t.Errorf("%d frames received, want the one that the worker has", n)
+	}
+}
+
+func TestWhatAWorkerHasIsCaptured(t *testing.T) {
+	plane := dataplane.New(pair{}, time.Now)
+	ctx, cancel := context.WithCancel(t.Context())
+	plane.Plug("eni-2", slow{cancel})
+	r, w := io.Pipe()
+	var done sync.WaitGroup
+	done.Go(func() {
+		if err := errors.Join(plane.Capture(ctx, w, "eni-2"), w.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	header := make([]byte, 24)
+	if _, err := io.ReadFull(r, header); err != nil {
+		t.Fatal(err)
+	}
+	done.Go(func() { plane.Receive("eni-1", echo(mac1, addr1, addr2)) })
+	rest, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done.Wait()
+	if _, frames := records(t, slices.Concat(header, rest)); len(frames) != 1 {
+		t.Errorf("%d frames captured, want the one that the worker has", len(frames))
+	}
 }
