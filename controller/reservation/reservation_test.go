@@ -223,7 +223,7 @@ func TestOneThatOnlyOneListLacksIsNotGone(t *testing.T) {
 			t.Errorf("left: %v", r.cloud.reservations)
 		}
 	})
-	virtually(t, "also if the subnet is not selected any more", func(t bubble) {
+	virtually(t, "also if EC2 does not list its subnet any more", func(t bubble) {
 		r := newRig(t, wish("pool", "10.1.0.64/26"))
 		r.pass()
 		time.Sleep(time.Minute)
