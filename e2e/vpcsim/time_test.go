@@ -2,6 +2,7 @@ package vpcsim_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/google/go-cmp/cmp"
@@ -263,8 +265,8 @@ func TestSkewedClocksAndOldCredentialsAreRefused(t *testing.T) {
 			want string
 		}{
 			{5 * time.Minute, ""}, {-5 * time.Minute, ""},
-			{5*time.Minute + time.Second, "400 RequestExpired Request has expired."},
-			{-5*time.Minute - time.Second, "400 RequestExpired Request has expired."},
+			{5*time.Minute + time.Second, "401 AuthFailure AWS was not able to validate the provided access credentials"},
+			{-5*time.Minute - time.Second, "401 AuthFailure AWS was not able to validate the provided access credentials"},
 		} {
 			skew = step.skew
 			if got := send(vpcsim.AccessKeyID, vpcsim.SecretAccessKey, ""); got != step.want {
@@ -287,6 +289,29 @@ func TestSkewedClocksAndOldCredentialsAreRefused(t *testing.T) {
 			t.Error("IMDS still hands out expired credentials")
 		}
 	})
+}
+
+// TestAClockThatIsOff sets AWS's clock and lets AWS's client, with its own
+// retries, find out from the answer's Date.
+func TestAClockThatIsOff(t *testing.T) {
+	for _, offset := range []time.Duration{20 * time.Minute, -20 * time.Minute, 6 * time.Minute, -48 * time.Hour} {
+		t.Run(offset.String(), func(t *testing.T) {
+			r := start(t)
+			set(fmt.Sprintf(`{"clockOffset":%q}`, offset))(r)
+			want := "401 AuthFailure AWS was not able to validate the provided access credentials"
+			if got := describe(refusalOf(assign(one, "10.10.1.80")(t.Context(), r.ec2))); got != want {
+				t.Errorf("one attempt: got %q, want %q", got, want)
+			}
+			patient := ec2.New(r.ec2.Options(), func(o *ec2.Options) { o.Retryer = retry.NewStandard() })
+			if err := assign(one, "10.10.1.80")(t.Context(), patient); err != nil {
+				t.Errorf("a client that learns the offset: %v", err)
+			}
+			role := virtual{Sim: r.sim, t: t}.role("i-worker1")
+			if left := role.Expiration.Sub(time.Now().Add(offset)); left < 5*time.Hour || left > 7*time.Hour {
+				t.Errorf("credentials from IMDS end %v from now by AWS's clock, want about 6h", left)
+			}
+		})
+	}
 }
 
 func TestClosingEndsWhatHangs(t *testing.T) {

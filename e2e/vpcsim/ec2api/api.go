@@ -73,10 +73,13 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// clock is the time as AWS has it.
+func (a *API) clock() time.Time { return a.Now().Add(time.Duration(a.Settings.Get().ClockOffset)) }
+
 // handle is what happens between the arrival of a request and its answer.
 func (a *API) handle(r *http.Request, body []byte, p Params) (chaos.Fault, reply, error) {
 	action := p["Action"]
-	if err := a.Verifier.Verify(r, body, a.Now()); err != nil {
+	if err := a.Verifier.Verify(r, body, a.clock()); err != nil {
 		return chaos.Fault{}, nil, err
 	}
 	if err := a.Sleep(time.Duration(a.Settings.Get().Latency)); err != nil {

@@ -76,6 +76,7 @@ func (a *API) write(w http.ResponseWriter, action, requestID string, ok reply, e
 	h := w.Header()
 	h.Set("Content-Type", "text/xml;charset=UTF-8")
 	h.Set("Server", "AmazonEC2")
+	h.Set("Date", a.clock().UTC().Format(http.TimeFormat))
 	h.Set("X-Amzn-Requestid", requestID)
 	w.WriteHeader(status)
 	_, _ = text.WriteTo(w) // the caller may be gone

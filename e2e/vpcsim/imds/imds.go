@@ -102,9 +102,15 @@ func (s *Service) count(instance string, token bool) {
 	s.counts[instance] = c
 }
 
+// clock is the time as AWS has it.
+func (s *Service) clock() time.Time {
+	return s.Now().Add(time.Duration(s.Settings.Get().ClockOffset))
+}
+
 func (s *Service) serve(w http.ResponseWriter, r *http.Request, instance string, hops int) {
 	s.count(instance, r.Method == http.MethodPut)
 	w.Header().Set("Server", "EC2ws")
+	w.Header().Set("Date", s.clock().UTC().Format(http.TimeFormat))
 	if outage.Handle(w, r, s.Settings.Get().IMDS, s.Closing) {
 		return
 	}

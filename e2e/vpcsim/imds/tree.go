@@ -150,7 +150,7 @@ func (s *Service) addRole(l leaves, in world.Instance) {
 }
 
 func (s *Service) key(in world.Instance) credentials.Key {
-	return s.Credentials.ForInstance(in.ID, s.Now(), time.Duration(s.Settings.Get().CredentialsLifetime))
+	return s.Credentials.ForInstance(in.ID, s.clock(), time.Duration(s.Settings.Get().CredentialsLifetime))
 }
 
 func (s *Service) identity(in world.Instance, address string) string {

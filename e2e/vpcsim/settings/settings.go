@@ -35,6 +35,11 @@ type Settings struct {
 	// AWS showed changes at once in every capture read.
 	DescribeLag Duration `json:"describeLag"`
 
+	// ClockOffset is how far AWS's clock is ahead of the machine's, negative when
+	// it is behind: EC2 judges signatures by AWS's clock, its answers carry it as
+	// Date, and credentials from IMDS end by it.
+	ClockOffset Duration `json:"clockOffset"`
+
 	// EC2 and IMDS say how the two services answer at all.
 	EC2  Health `json:"ec2"`
 	IMDS Health `json:"imds"`

@@ -20,7 +20,8 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/credentials"
 )
 
-// MaxSkew is how far the caller's clock may be off.
+// MaxSkew is how far the caller's clock may be off. Beyond it EC2 answers as if
+// the key were unknown.
 const MaxSkew = 5 * time.Minute
 
 const timeFormat = "20060102T150405Z"
@@ -78,7 +79,7 @@ func (v Verifier) checkTime(r *http.Request, h Header, key credentials.Key, now 
 			r.Header.Get("X-Amz-Date"), timeFormat)
 	}
 	if signed.Sub(now).Abs() > MaxSkew {
-		return apierr.New("RequestExpired", "Request has expired.")
+		return errNotValidated() // EC2 does not say that it is the clock; only the answer's Date does
 	}
 	if key.Token != "" && now.After(key.Expires) {
 		return apierr.New(v.ExpiredCode(), "The security token included in the request is expired")
