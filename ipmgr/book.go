@@ -60,7 +60,7 @@ func (l *loop) list(ctx context.Context) {
 	l.listErr = nil
 	now := map[netip.Addr]bool{}
 	for _, a := range present {
-		if now[a.Addr] {
+		if now[a.Addr] || l.excluded(a.Addr) {
 			continue
 		}
 		now[a.Addr] = true
@@ -80,6 +80,11 @@ func (l *loop) list(ctx context.Context) {
 		}
 	}
 	l.releaseGone(ctx, gone)
+}
+
+// excluded: the settings say that the address is not ours to touch.
+func (l *loop) excluded(addr netip.Addr) bool {
+	return slices.ContainsFunc(l.Settings.ExcludeAddresses, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
 // addresses returns the addresses in the book.

@@ -181,6 +181,34 @@ func TestOnceLeavesForeignAddressesAlone(t *testing.T) {
 	})
 }
 
+func TestOnceNeverTouchesAnExcludedAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVPC()
+		c, p := newCloud(v, "eni-1"), newPod("10.10.1.81", "10.10.1.82", "192.168.9.9")
+		m := manager(p, c, func(s *spec.Settings) {
+			s.ExcludeAddresses = []netip.Prefix{netip.MustParsePrefix("10.10.1.82/32"), netip.MustParsePrefix("192.168.0.0/16")}
+		})
+		if err := m.Once(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		wantOwner(t, v, "10.10.1.81", "eni-1")
+		wantOwner(t, v, "10.10.1.82", "")
+	})
+}
+
+func TestOnceNeedsAnAddressBesidesExcludedOnes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVPC()
+		m := manager(newPod("10.10.1.81"), newCloud(v, "eni-1"), func(s *spec.Settings) {
+			s.ExcludeAddresses = []netip.Prefix{netip.MustParsePrefix("10.10.1.0/24")}
+		})
+		if err := m.Once(t.Context()); fault.CodeOf(err) != fault.CodeNoAddress {
+			t.Errorf("error %v, want %s", err, fault.CodeNoAddress)
+		}
+		wantOwner(t, v, "10.10.1.81", "")
+	})
+}
+
 func TestOnceChangesNothingInADryRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVPC()

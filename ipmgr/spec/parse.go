@@ -26,7 +26,8 @@ func variables() []variable {
 	return []variable{
 		{EnvInterfaces, parseNames(func(s *Settings) *[]string { return &s.Interfaces }), func(s Settings) string { return strings.Join(s.Interfaces, ",") }},
 		{EnvExclude, parseNames(func(s *Settings) *[]string { return &s.Exclude }), func(s Settings) string { return strings.Join(s.Exclude, ",") }},
-		{EnvPools, parsePools, renderPools},
+		{EnvExcludeAddrs, parseExcludeAddresses, func(s Settings) string { return renderPrefixes(s.ExcludeAddresses) }},
+		{EnvPools, parsePrefixes(func(s *Settings) *[]netip.Prefix { return &s.Pools }), func(s Settings) string { return renderPrefixes(s.Pools) }},
 		{EnvDiscovery, parseDiscovery, func(s Settings) string { return string(s.Discovery) }},
 		{EnvTimeout, parseDuration(func(s *Settings) *time.Duration { return &s.Timeout }), func(s Settings) string { return s.Timeout.String() }},
 		{EnvVerify, parseBool(func(s *Settings) *bool { return &s.Verify }), func(s Settings) string { return strconv.FormatBool(s.Verify) }},
@@ -118,26 +119,45 @@ func validInterface(name string) error {
 	return nil
 }
 
-func parsePools(s *Settings, value string) error {
-	var pools []netip.Prefix
-	for text := range strings.SplitSeq(value, ",") {
-		pool, err := netip.ParsePrefix(strings.TrimSpace(text))
-		if err != nil {
-			return fmt.Errorf("%q is not a CIDR; want CIDRs such as 10.10.1.64/26, separated by commas", strings.TrimSpace(text))
+func parsePrefixes(field func(*Settings) *[]netip.Prefix) func(*Settings, string) error {
+	return func(s *Settings, value string) error {
+		var prefixes []netip.Prefix
+		for text := range strings.SplitSeq(value, ",") {
+			prefix, err := parsePrefix(strings.TrimSpace(text))
+			if err != nil {
+				return err
+			}
+			prefixes = append(prefixes, prefix)
 		}
-		if pool != pool.Masked() {
-			return fmt.Errorf("%s has host bits set; did you mean %s?", pool, pool.Masked())
-		}
-		pools = append(pools, pool)
+		*field(s) = prefixes
+		return nil
 	}
-	s.Pools = pools
-	return nil
 }
 
-func renderPools(s Settings) string {
-	texts := make([]string, len(s.Pools))
-	for i, pool := range s.Pools {
-		texts[i] = pool.String()
+func parsePrefix(text string) (netip.Prefix, error) {
+	prefix, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil:
+		return prefix, fmt.Errorf("%q is not a CIDR; want CIDRs such as 10.10.1.64/26, separated by commas", text)
+	case prefix != prefix.Masked():
+		return prefix, fmt.Errorf("%s has host bits set; did you mean %s?", prefix, prefix.Masked())
+	case prefix.Addr().Is4In6():
+		return prefix, fmt.Errorf("%s contains no address of a pod: write it as an IPv4 CIDR, such as 10.10.1.64/26", prefix)
+	}
+	return prefix, nil
+}
+
+func parseExcludeAddresses(s *Settings, value string) error {
+	if n := strings.Count(value, ",") + 1; n > MaxExcludeAddresses {
+		return fmt.Errorf("%d CIDRs are too many; want at most %d", n, MaxExcludeAddresses)
+	}
+	return parsePrefixes(func(s *Settings) *[]netip.Prefix { return &s.ExcludeAddresses })(s, value)
+}
+
+func renderPrefixes(prefixes []netip.Prefix) string {
+	texts := make([]string, len(prefixes))
+	for i, prefix := range prefixes {
+		texts[i] = prefix.String()
 	}
 	return strings.Join(texts, ",")
 }

@@ -36,6 +36,7 @@ const (
 const (
 	EnvInterfaces     = "IPMGR_INTERFACES"
 	EnvExclude        = "IPMGR_EXCLUDE_INTERFACES"
+	EnvExcludeAddrs   = "IPMGR_EXCLUDE_ADDRESSES"
 	EnvPools          = "IPMGR_POOLS"
 	EnvDiscovery      = "IPMGR_DISCOVERY"
 	EnvTimeout        = "IPMGR_TIMEOUT"
@@ -48,6 +49,10 @@ const (
 	EnvHostIP         = "IPMGR_HOST_IP"
 )
 
+// MaxExcludeAddresses is how many CIDRs IPMGR_EXCLUDE_ADDRESSES may hold: every
+// address of the pod is compared with each of them.
+const MaxExcludeAddresses = 256
+
 // Settings are what a user can choose about ipmgr.
 type Settings struct {
 	// Interfaces must carry an address before success is reported. Other
@@ -55,6 +60,10 @@ type Settings struct {
 	Interfaces []string
 	// Exclude names interfaces that are never touched.
 	Exclude []string
+	// ExcludeAddresses are CIDRs whose addresses are never touched, whatever
+	// interface they are on. They do not count as an address that an interface
+	// must carry.
+	ExcludeAddresses []netip.Prefix
 	// Pools are the CIDRs in which an address may be assigned and taken over.
 	// Empty means the ENI's own subnet, and no taking over but from ENIs
 	// tagged node.k8s.amazonaws.com/no_manage=true.

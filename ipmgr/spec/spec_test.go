@@ -40,6 +40,7 @@ func TestParseOfAnEmptyEnvironmentIsTheDefault(t *testing.T) {
 func TestParseReadsEveryVariable(t *testing.T) {
 	got, err := spec.Parse([]string{
 		"PATH=/bin", "IPMGR_INTERFACES=net1, net2,net1", "IPMGR_EXCLUDE_INTERFACES=lo,eth0,net3",
+		"IPMGR_EXCLUDE_ADDRESSES=192.168.0.0/16, fd00::/8",
 		"IPMGR_POOLS=10.10.1.64/26,2600:1f13:0:1::/96", "IPMGR_DISCOVERY=ec2", "IPMGR_TIMEOUT=90s", "IPMGR_VERIFY=false",
 		"IPMGR_RESYNC=10s", "IPMGR_RELEASE=true", "IPMGR_DRY_RUN=1", "IPMGR_METRICS_ADDRESS=:9100", "IPMGR_LOG_LEVEL=DEBUG",
 		"IPMGR_HOST_IP=10.10.12.11",
@@ -49,8 +50,9 @@ func TestParseReadsEveryVariable(t *testing.T) {
 	}
 	want := spec.Settings{
 		Interfaces: []string{"net1", "net2"}, Exclude: []string{"lo", "eth0", "net3"},
-		Pools:     []netip.Prefix{netip.MustParsePrefix("10.10.1.64/26"), netip.MustParsePrefix("2600:1f13:0:1::/96")},
-		Discovery: spec.DiscoverEC2, Timeout: 90 * time.Second, Resync: 10 * time.Second, Release: true, DryRun: true,
+		ExcludeAddresses: []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("fd00::/8")},
+		Pools:            []netip.Prefix{netip.MustParsePrefix("10.10.1.64/26"), netip.MustParsePrefix("2600:1f13:0:1::/96")},
+		Discovery:        spec.DiscoverEC2, Timeout: 90 * time.Second, Resync: 10 * time.Second, Release: true, DryRun: true,
 		MetricsAddress: ":9100", LogLevel: slog.LevelDebug, HostIP: netip.MustParseAddr("10.10.12.11"),
 	}
 	if diff := cmp.Diff(want, got, compare); diff != "" {
@@ -66,6 +68,11 @@ func TestParseRefuses(t *testing.T) {
 		{"an empty name between commas", "IPMGR_EXCLUDE_INTERFACES=lo,,eth0", "interface name"},
 		{"a pool that is an address", "IPMGR_POOLS=10.10.1.1", "not a CIDR"},
 		{"a pool with host bits", "IPMGR_POOLS=10.10.1.65/26", "did you mean 10.10.1.64/26?"},
+		{"a pool of IPv4 addresses written as IPv6", "IPMGR_POOLS=::ffff:10.10.1.64/122", "IPv4 CIDR"},
+		{"an excluded address without length", "IPMGR_EXCLUDE_ADDRESSES=192.168.9.9", "not a CIDR"},
+		{"an excluded range with host bits", "IPMGR_EXCLUDE_ADDRESSES=192.168.9.9/24", "did you mean 192.168.9.0/24?"},
+		{"an excluded range of IPv4 addresses written as IPv6", "IPMGR_EXCLUDE_ADDRESSES=::ffff:0.0.0.0/96", "IPv4 CIDR"},
+		{"more excluded ranges than the pod's addresses may be compared with", "IPMGR_EXCLUDE_ADDRESSES=" + strings.Repeat("10.0.0.0/8,", spec.MaxExcludeAddresses) + "10.0.0.0/8", "at most 256"},
 		{"an unknown discovery", "IPMGR_DISCOVERY=dns", "auto, imds or ec2"},
 		{"a timeout without unit", "IPMGR_TIMEOUT=120", "duration"},
 		{"a timeout of zero", "IPMGR_TIMEOUT=0s", "above zero"},
@@ -115,11 +122,11 @@ func TestParseDoesNotTakeAMisspeltSettingForAServiceLink(t *testing.T) {
 // FuzzParse looks for settings that do not survive the way through the
 // environment of the injected container.
 func FuzzParse(f *testing.F) {
-	f.Add("net1,net2", "lo,eth0", "10.10.1.64/26", "auto", "2m", "true", "30s", "false", ":9100", "info", "10.0.0.1")
-	f.Add("", "", "2600::/64,10.0.0.0/8", "imds", "1h2m3s", "0", "1ms", "T", "[::1]:1", "WARN", "::1")
-	f.Fuzz(func(t *testing.T, interfaces, exclude, pools, discovery, timeout, verify, resync, release, metrics, level, host string) {
+	f.Add("net1,net2", "lo,eth0", "192.168.0.0/16,fd00::/8", "10.10.1.64/26", "auto", "2m", "true", "30s", "false", ":9100", "info", "10.0.0.1")
+	f.Add("", "", "0.0.0.0/0", "2600::/64,10.0.0.0/8", "imds", "1h2m3s", "0", "1ms", "T", "[::1]:1", "WARN", "::1")
+	f.Fuzz(func(t *testing.T, interfaces, exclude, addresses, pools, discovery, timeout, verify, resync, release, metrics, level, host string) {
 		s, err := spec.Parse([]string{
-			"IPMGR_INTERFACES=" + interfaces, "IPMGR_EXCLUDE_INTERFACES=" + exclude, "IPMGR_POOLS=" + pools, "IPMGR_DISCOVERY=" + discovery,
+			"IPMGR_INTERFACES=" + interfaces, "IPMGR_EXCLUDE_INTERFACES=" + exclude, "IPMGR_EXCLUDE_ADDRESSES=" + addresses, "IPMGR_POOLS=" + pools, "IPMGR_DISCOVERY=" + discovery,
 			"IPMGR_TIMEOUT=" + timeout, "IPMGR_VERIFY=" + verify, "IPMGR_RESYNC=" + resync, "IPMGR_RELEASE=" + release,
 			"IPMGR_METRICS_ADDRESS=" + metrics, "IPMGR_LOG_LEVEL=" + level, "IPMGR_HOST_IP=" + host,
 		})
