@@ -78,11 +78,8 @@ type use struct {
 // covering returns the reservations of the addresses, and whether they are all
 // that the interface may get.
 func (u use) covering(reservations []nad.Reservation) ([]nad.Reservation, bool) {
-	ranges := u.network.Ranges()
-	for _, ip := range u.selection.IPs {
-		ranges = append(ranges, nad.Range{First: ip.Addr(), Last: ip.Addr()})
-	}
-	if len(ranges) == 0 || !u.network.Readable() {
+	ranges, all := u.network.Addresses(u.selection)
+	if len(ranges) == 0 || !all {
 		return nil, false
 	}
 	return nad.Covering(nad.Union(ranges), reservations)

@@ -32,15 +32,14 @@ func (p Policy) ValidationIn(ns Namespace) Validation {
 	return p.Validation
 }
 
-// checkAddresses checks the static addresses that a pod asks for. It returns
-// what the user is to be warned of, and what the pod must not have.
+// checkAddresses checks what a pod asks of its networks. It returns what the
+// user is to be warned of, and what the pod must not have.
 func checkAddresses(selections []nad.Selection, v View, how Validation) (warnings, errors []string) {
-	asks := func(s nad.Selection) bool { return len(s.IPs) > 0 }
-	if how == Off || !slices.ContainsFunc(selections, asks) {
+	if how == Off {
 		return nil, nil
 	}
 	var others []nad.Network
-	if v.NADs != nil {
+	if v.NADs != nil && slices.ContainsFunc(selections, nad.Selection.Asks) {
 		others = v.NADs()
 	}
 	for _, f := range nad.NewChecker(v.Reservations, others).Pod("", selections, v.NAD) {

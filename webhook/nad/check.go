@@ -70,24 +70,24 @@ func BadAnnotation(object, field string, err error) Finding {
 	return Finding{object, AnnotationMalformed.Severity(), AnnotationMalformed, field + networksField, err.Error()}
 }
 
-// Pod checks the static addresses that a pod, whose "namespace/name" object
-// is, asks for. find looks a NAD up; networks that it does not know count as
+// Pod checks what a pod, whose "namespace/name" object is, asks of its networks:
+// whether their plugins obey, and whether the addresses that it then gets route. find looks a NAD up; networks that it does not know count as
 // managed, as nothing says otherwise.
 func (c Checker) Pod(object string, selections []Selection, find func(namespace, name string) (Network, bool)) []Finding {
 	var found findings
 	for i, s := range selections {
 		network, known := find(s.Namespace, s.Name)
-		if len(s.IPs) == 0 || known && !network.Managed {
+		if known && !network.Managed {
 			continue
 		}
-		field := fmt.Sprintf("%s[%d].ips", networksField, i)
-		if known {
-			found.ips(field, network)
+		answer := network.answer(fmt.Sprintf("%s[%d]", networksField, i), s)
+		found = append(found, answer.findings...)
+		for _, w := range answer.given {
+			c.static(&found, w.field, w.prefix, s)
 		}
-		for j, ip := range s.IPs {
-			c.static(&found, fmt.Sprintf("%s[%d]", field, j), ip, s)
+		if len(answer.given) > 0 {
+			c.nothingKnown(&found, fmt.Sprintf("%s[%d].ips", networksField, i))
 		}
-		c.nothingKnown(&found, field)
 	}
 	return found.of(object)
 }

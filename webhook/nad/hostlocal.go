@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // hostLocalRange is a range of host-local: at the top in the old form, else in
@@ -36,6 +37,13 @@ func (s *subnetText) UnmarshalJSON(data []byte) error {
 // Source: github.com/containernetworking/plugins, plugins/ipam/host-local.
 func (r *reader) hostLocal() {
 	var section struct {
+		RuntimeConfig struct {
+			requested
+			IPRanges [][]hostLocalRange `json:"ipRanges"`
+		} `json:"runtimeConfig"`
+		Args struct {
+			CNI requested `json:"cni"`
+		} `json:"args"`
 		IPAM struct {
 			hostLocalRange
 			Ranges [][]hostLocalRange `json:"ranges"`
@@ -44,24 +52,32 @@ func (r *reader) hostLocal() {
 	if !r.decode(&section) {
 		return
 	}
-	var sets [][]hostLocalRange
+	sets := r.placed(r.plugin+".runtimeConfig.ipRanges", section.RuntimeConfig.IPRanges) // they are handed out first
 	if top := section.IPAM.hostLocalRange; top.Subnet.given {
 		top.field = r.ipam.Field
 		sets = append(sets, []hostLocalRange{top})
 	}
-	for i, set := range section.IPAM.Ranges {
-		for j := range set {
-			set[j].field = fmt.Sprintf("%s.ranges[%d][%d]", r.ipam.Field, i, j)
-		}
-		if len(set) == 0 {
-			r.add(IPAMMalformed, fmt.Sprintf("%s.ranges[%d]", r.ipam.Field, i), "host-local refuses an empty set; remove it")
-		}
-		sets = append(sets, set)
-	}
+	sets = append(sets, r.placed(r.ipam.Field+".ranges", section.IPAM.Ranges)...)
 	if len(sets) == 0 {
 		r.add(IPAMMalformed, r.ipam.Field+".ranges", "host-local has no range; add one such as \"ranges\": [[{\"subnet\": \"10.10.1.0/24\", \"rangeStart\": \"10.10.1.70\", \"rangeEnd\": \"10.10.1.79\"}]]")
 	}
 	r.sets(sets)
+	r.ipam.args = wishes(r.plugin+".args.cni.ips", section.Args.CNI.IPs)
+	r.ipam.runtime = wishes(r.plugin+".runtimeConfig.ips", section.RuntimeConfig.IPs)
+	r.place(r.ipam.Pools, slices.Concat(r.ipam.args, r.ipam.runtime))
+}
+
+// placed says where each range of a list of sets is written.
+func (r *reader) placed(field string, sets [][]hostLocalRange) [][]hostLocalRange {
+	for i, set := range sets {
+		for j := range set {
+			set[j].field = fmt.Sprintf("%s[%d][%d]", field, i, j)
+		}
+		if len(set) == 0 {
+			r.add(IPAMMalformed, fmt.Sprintf("%s[%d]", field, i), "host-local refuses an empty set; remove it")
+		}
+	}
+	return sets
 }
 
 // sets reads all sets, and compares each range with those before it.
@@ -72,9 +88,9 @@ func (r *reader) sets(sets [][]hostLocalRange) {
 	}
 	var before []placed
 	var firsts []netip.Addr
-	for _, set := range sets {
+	for i, set := range sets {
 		for j, h := range set {
-			all, err := r.hostLocalRange(h)
+			all, err := r.hostLocalRange(i, h)
 			if err != nil {
 				r.add(IPAMMalformed, h.field, "host-local refuses this: %v", err)
 				continue
@@ -92,13 +108,13 @@ func (r *reader) sets(sets [][]hostLocalRange) {
 			before = append(before, placed{all, h.field})
 		}
 	}
-	r.single(r.ipam.Field+".ranges", firsts)
+	r.single(r.ipam.version, r.ipam.Field+".ranges", firsts)
 }
 
 // hostLocalRange adds a range's pool, and returns it with its gateway, which
 // is not handed out. The bounds are included; by default they are the subnet's
 // second and, of IPv4, last but one address.
-func (r *reader) hostLocalRange(h hostLocalRange) (Range, error) {
+func (r *reader) hostLocalRange(set int, h hostLocalRange) (Range, error) {
 	network, err := h.network()
 	if err != nil {
 		return Range{}, err
@@ -109,7 +125,7 @@ func (r *reader) hostLocalRange(h hostLocalRange) (Range, error) {
 		all.Last = all.Last.Prev()
 	}
 	gateway := all.First
-	var pool Pool
+	pool := Pool{set: set}
 	bounds := []struct {
 		text string
 		to   *netip.Addr

@@ -19,6 +19,7 @@ type Pool struct {
 	Gateway netip.Addr   // the zero Addr when none is written
 	// GatewayField is where Gateway is written.
 	GatewayField string
+	set          int // of host-local's sets, from each of which a pod gets one address
 }
 
 // IPAM is what gives addresses to the interface of one plugin.
@@ -32,6 +33,10 @@ type IPAM struct {
 	// Apart is whereabouts's enable_overlapping_ranges: no address is handed
 	// out by two ranges of the same NetworkName.
 	Apart bool
+
+	version       string // of the CNI specification
+	fixed         bool   // static takes its addresses from runtimeConfig, before cni-args
+	args, runtime []wish // what host-local is asked for by the NAD itself
 }
 
 // reader reads one plugin's IPAM section, by the rules of the IPAM plugin
@@ -39,9 +44,7 @@ type IPAM struct {
 type reader struct {
 	plugin string          // "spec.config" or "spec.config.plugins[0]"
 	raw    json.RawMessage // the plugin's whole section: IPAM plugins see all of it
-	// version of the CNI specification that the whole configuration follows.
-	version string
-	ipam    IPAM
+	ipam   IPAM
 	findings
 }
 
@@ -83,15 +86,15 @@ func (r *reader) give(p Pool) {
 
 // single checks that no family has more than one address where the version of
 // the CNI specification allows one only.
-func (r *reader) single(field string, addresses []netip.Addr) {
-	if !slices.Contains([]string{"", "0.1.0", "0.2.0"}, r.version) { // empty is 0.1.0
+func (l *findings) single(version, field string, addresses []netip.Addr) {
+	if !slices.Contains([]string{"", "0.1.0", "0.2.0"}, version) { // empty is 0.1.0
 		return
 	}
 	families := map[int]int{}
 	for _, a := range addresses {
 		families[a.BitLen()]++
 		if families[a.BitLen()] == 2 {
-			r.add(IPAMMalformed, field, "cniVersion %q has room for one address of each family; write \"cniVersion\": \"0.3.1\" or later", r.version)
+			l.add(IPAMMalformed, field, "cniVersion %q has room for one address of each family; write \"cniVersion\": \"0.3.1\" or later", version)
 		}
 	}
 }

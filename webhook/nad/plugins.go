@@ -93,7 +93,7 @@ func readPlugin(field string, raw json.RawMessage, version string, found *findin
 		return p
 	}
 	p.Type, p.Mode, p.TakesIPs = section.Type, section.Mode, section.Capabilities["ips"]
-	r := reader{plugin: field, raw: raw, version: version, ipam: IPAM{Field: field + ".ipam"}}
+	r := reader{plugin: field, raw: raw, ipam: IPAM{Field: field + ".ipam", version: version}}
 	r.ipam.Type, _ = section.IPAM["type"].(string)
 	if r.ipam.Type == "" && len(section.IPAM) > 0 {
 		r.add(IPAMMalformed, r.ipam.Field+".type", "no IPAM plugin is named; add one such as \"type\": \"whereabouts\"")

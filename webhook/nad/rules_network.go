@@ -12,17 +12,6 @@ func (l *findings) plugin(p PluginConfig) {
 	}
 }
 
-// ips checks whether the network gives a pod the addresses that it asks for.
-func (l *findings) ips(field string, network Network) {
-	switch {
-	case len(network.Plugins) == 0: // the configuration is unknown
-	case slices.ContainsFunc(network.Plugins, func(p PluginConfig) bool { return p.IPAM.Type == "whereabouts" }):
-		l.add(IPsIgnored, field, "whereabouts gives the pod an address of its own choice and ignores this; use a NAD with IPAM static and \"capabilities\": {\"ips\": true}")
-	case !slices.ContainsFunc(network.Plugins, func(p PluginConfig) bool { return p.TakesIPs }):
-		l.add(IPsIgnored, field, "Multus does not pass this on, because %s does not have \"capabilities\": {\"ips\": true} next to its plugin's type", network.Object)
-	}
-}
-
 // ranges returns all addresses that the IPAM hands out.
 func (i IPAM) ranges() []Range {
 	var all []Range

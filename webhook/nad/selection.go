@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -20,9 +22,29 @@ type Selection struct {
 	// asked for, or Multus's own: net1 for the first element, net2 for the
 	// second, counting elements that ask for a name too.
 	Interface string
-	// IPs are the static addresses that the pod asks for. One that was given
-	// without a length has the length of a single address.
+	// IPs are the static addresses that the pod asks for by "ips". One that was
+	// given without a length has the length of a single address.
 	IPs []netip.Prefix
+	// Texts are IPs as the pod writes them: static refuses one without a length.
+	Texts []string
+	// Args are the addresses of "cni-args": {"ips": [...]}.
+	Args Args
+}
+
+// Args are addresses that a pod asks for by cni-args. Multus hands them on
+// unread, so what they mean is the IPAM plugin's to say.
+type Args struct {
+	IPs []string
+	// Given: "ips" is there and replaces what the NAD has in args.cni.ips, even
+	// when it is empty.
+	Given bool
+	// Malformed says why it is not a list of strings, and is empty if it is one.
+	Malformed string
+}
+
+// Asks reports whether the pod asks for addresses of its own choice.
+func (s Selection) Asks() bool {
+	return len(s.IPs) > 0 || len(s.Args.IPs) > 0 || s.Args.Malformed != ""
 }
 
 // accepted ends the errors of Selections.
@@ -90,16 +112,37 @@ func parseItem(item string) (Selection, error) {
 	return s, s.check()
 }
 
-// element is one element of the JSON form, as far as Multus checks it.
+// element is one element of the JSON form, field by field as Multus decodes it
+// (NetworkSelectionElement in multus-cni, pkg/types): a value of another type
+// fails the pod, even where nothing of ours reads the field.
 type element struct {
-	Name                string   `json:"name"`
-	Namespace           string   `json:"namespace"`
-	Interface           string   `json:"interface"`
-	DeprecatedInterface string   `json:"interfaceRequest"`
-	IPs                 []string `json:"ips"`
-	MAC                 string   `json:"mac"`
-	InfinibandGUID      string   `json:"infiniband-guid"`
-	DefaultRoute        []net.IP `json:"default-route"`
+	Name                string         `json:"name"`
+	Namespace           string         `json:"namespace"`
+	Interface           string         `json:"interface"`
+	DeprecatedInterface string         `json:"interfaceRequest"`
+	IPs                 []string       `json:"ips"`
+	MAC                 string         `json:"mac"`
+	InfinibandGUID      string         `json:"infiniband-guid"`
+	DeviceID            string         `json:"deviceID"`
+	PortMappings        []*portMapping `json:"portMappings"`
+	Bandwidth           *bandwidth     `json:"bandwidth"`
+	DefaultRoute        []net.IP       `json:"default-route"`
+	// A nil map decodes like Multus's pointer to one.
+	CNIArgs map[string]json.RawMessage `json:"cni-args"`
+}
+
+type portMapping struct {
+	HostPort      int    `json:"hostPort"`
+	ContainerPort int    `json:"containerPort"`
+	Protocol      string `json:"protocol"`
+	HostIP        string `json:"hostIP"`
+}
+
+type bandwidth struct {
+	IngressRate  int `json:"ingressRate"`
+	IngressBurst int `json:"ingressBurst"`
+	EgressRate   int `json:"egressRate"`
+	EgressBurst  int `json:"egressBurst"`
 }
 
 func parseList(annotation string) ([]Selection, error) {
@@ -130,10 +173,10 @@ func parseElement(raw *json.RawMessage) (Selection, error) {
 	}
 	for _, hardware := range []string{e.MAC, e.InfinibandGUID} {
 		if _, err := net.ParseMAC(hardware); hardware != "" && err != nil {
-			return Selection{}, fmt.Errorf("%q is no hardware address", hardware)
+			return Selection{}, fmt.Errorf("%q is not a hardware address", hardware)
 		}
 	}
-	s := Selection{Namespace: e.Namespace, Name: e.Name, Interface: e.Interface}
+	s := Selection{Namespace: e.Namespace, Name: e.Name, Interface: e.Interface, Texts: e.IPs, Args: parseArgs(e.CNIArgs)}
 	for _, text := range e.IPs {
 		ip, err := parseIP(text)
 		if err != nil {
@@ -144,15 +187,35 @@ func parseElement(raw *json.RawMessage) (Selection, error) {
 	return s, s.check()
 }
 
+// parseArgs reads what static and host-local decode of args.cni. They take the
+// key in any case; of several Multus puts that last whose name sorts last.
+func parseArgs(args map[string]json.RawMessage) Args {
+	var a Args
+	for _, key := range slices.Sorted(maps.Keys(args)) {
+		if !strings.EqualFold(key, "ips") {
+			continue
+		}
+		a = Args{Given: true}
+		if err := json.Unmarshal(args[key], &a.IPs); err != nil {
+			a = Args{Given: true, Malformed: describe(err).Error()}
+		}
+	}
+	return a
+}
+
+// parseIP takes what Multus takes: an address, or one with a length.
 func parseIP(text string) (netip.Prefix, error) {
-	if prefix, err := netip.ParsePrefix(text); err == nil {
-		return prefix, nil
+	ip, network, err := net.ParseCIDR(text)
+	if err != nil {
+		if addr, err := parseAddr(text); err == nil {
+			return netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		return netip.Prefix{}, fmt.Errorf("ips: %q is not an address; want one such as 10.10.1.81/24", text)
 	}
-	addr, err := netip.ParseAddr(text)
-	if err != nil || addr.Zone() != "" {
-		return netip.Prefix{}, fmt.Errorf("ips: %q is no address; want one such as 10.10.1.81/24", text)
-	}
-	return netip.PrefixFrom(addr, addr.BitLen()), nil
+	addr, _ := netip.AddrFromSlice(ip)
+	ones, size := network.Mask.Size()
+	addr = addr.Unmap()
+	return netip.PrefixFrom(addr, max(0, ones-(size-addr.BitLen()))), nil
 }
 
 // check refuses names that no object and no interface can have.
@@ -201,7 +264,7 @@ func jsonName(t reflect.Type) string {
 	case reflect.Bool:
 		return "true or false"
 	case reflect.Int:
-		return "a number"
+		return "a whole number"
 	default:
 		return "an object"
 	}

@@ -33,7 +33,7 @@ func (r *reader) static() {
 		field, addresses = r.plugin+".args.cni.ips", asAddresses(ips)
 	}
 	if ips := section.RuntimeConfig.IPs; len(ips) > 0 {
-		field, addresses = r.plugin+".runtimeConfig.ips", asAddresses(ips)
+		field, addresses, r.ipam.fixed = r.plugin+".runtimeConfig.ips", asAddresses(ips), true
 	}
 	if len(addresses) == 0 && !section.Capabilities["ips"] {
 		r.add(RangeEmpty, field, "static has no address, and pods cannot ask for any; add addresses, or \"capabilities\": {\"ips\": true} next to the plugin's type")
@@ -73,7 +73,7 @@ func (r *reader) addresses(field string, list []staticAddress, parse func(string
 		all = append(all, p.Addr())
 		r.give(pool)
 	}
-	r.single(field, all)
+	r.single(r.ipam.version, field, all)
 }
 
 // strictAddr reads an address that makes the plugin fail when it is none.
