@@ -93,7 +93,7 @@ func (r *Reconciler) afterFailure(ctx context.Context, view *snapshot, o *v1alph
 	if err != nil {
 		return made, refused, errors.Join(failure, err)
 	}
-	view.reservations = reservations
+	view.add(reservations)
 	if made, found := view.madeFor(o); found {
 		return made, refusal{}, nil
 	}
@@ -145,6 +145,9 @@ func (r *Reconciler) finalizeAll(ctx context.Context, subnet vpc.Subnet, objects
 		}
 		if view == nil {
 			reservations, err := r.reservations(ctx, subnet.ID, objects)
+			if vpc.KindOf(err) == vpc.Missing { // one answer may be wrong, and would leave a reservation behind
+				reservations, err = r.reservations(ctx, subnet.ID, objects)
+			}
 			if err != nil && vpc.KindOf(err) != vpc.Missing { // they went with the subnet
 				return err
 			}

@@ -110,23 +110,16 @@ func (r *Reconciler) read(ctx context.Context, subnet vpc.Subnet, objects []*v1a
 // another is deleted meanwhile.
 func (r *Reconciler) reservations(ctx context.Context, subnetID string, objects []*v1alpha1.ReservedCIDR) ([]vpc.Reservation, error) {
 	listed, err := r.Cloud.Reservations(ctx, subnetID)
-	if err != nil || !slices.ContainsFunc(objects, (&snapshot{reservations: listed}).lacks) {
+	view := &snapshot{reservations: listed}
+	if err != nil || !slices.ContainsFunc(objects, view.lacks) {
 		return listed, err
 	}
 	again, err := r.Cloud.Reservations(ctx, subnetID)
 	if err != nil {
 		return nil, err
 	}
-	known := make(map[string]bool, len(listed))
-	for _, reservation := range listed {
-		known[reservation.ID] = true
-	}
-	for _, reservation := range again {
-		if !known[reservation.ID] {
-			listed = append(listed, reservation)
-		}
-	}
-	return listed, nil
+	view.add(again)
+	return view.reservations, nil
 }
 
 // objects returns those of a subnet that are the controller's to change.

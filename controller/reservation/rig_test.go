@@ -2,9 +2,11 @@ package reservation_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -38,20 +40,29 @@ type cloud struct {
 	reservations []vpc.Reservation
 	unlisted     bool  // reservations are not listed yet
 	gap          bool  // the next list lacks the last reservation
+	gapAfter     int   // lists that are whole before it
 	err          error // of all calls
+	once         error // of the next list of reservations
+	refuse       error // of all attempts to reserve
 	made         int
 	enis         []vpc.ENI
 }
 
 func (c *cloud) Subnets(context.Context, vpc.Selection) (map[string]vpc.Subnet, error) {
-	return c.subnets, c.err
+	return maps.Clone(c.subnets), c.err
 }
 
 func (c *cloud) Reservations(context.Context, string) ([]vpc.Reservation, error) {
 	if c.unlisted {
 		return nil, c.err
 	}
-	if c.gap {
+	if err := c.once; err != nil {
+		c.once = nil
+		return nil, err
+	}
+	if c.gapAfter > 0 {
+		c.gapAfter--
+	} else if c.gap {
 		c.gap = false
 		return slices.Clone(c.reservations[:len(c.reservations)-1]), c.err
 	}
@@ -61,8 +72,8 @@ func (c *cloud) Reservations(context.Context, string) ([]vpc.Reservation, error)
 func (c *cloud) ENIs(context.Context, string) ([]vpc.ENI, error) { return c.enis, c.err }
 
 func (c *cloud) Reserve(_ context.Context, r vpc.Request) (vpc.Reservation, error) {
-	if c.err != nil {
-		return vpc.Reservation{}, c.err
+	if err := cmp.Or(c.err, c.refuse); err != nil {
+		return vpc.Reservation{}, err
 	}
 	c.made++
 	made := vpc.Reservation{ID: fmt.Sprintf("scr-%d", c.made), SubnetID: r.SubnetID, CIDR: r.CIDR, Type: "explicit", Tags: r.Tags}

@@ -58,6 +58,20 @@ func (s *snapshot) count(cidr netip.Prefix) *capacity.Count {
 	return new(capacity.Of(cidr, block, held))
 }
 
+// add adds those of another list that are not in the view: what either list has
+// exists.
+func (s *snapshot) add(listed []vpc.Reservation) {
+	known := make(map[string]bool, len(s.reservations))
+	for _, reservation := range s.reservations {
+		known[reservation.ID] = true
+	}
+	for _, reservation := range listed {
+		if !known[reservation.ID] {
+			s.reservations = append(s.reservations, reservation)
+		}
+	}
+}
+
 // forget drops a reservation that was deleted.
 func (s *snapshot) forget(id string) {
 	s.reservations = slices.DeleteFunc(s.reservations, func(r vpc.Reservation) bool { return r.ID == id })

@@ -47,10 +47,11 @@ func (f refusal) show(s *v1alpha1.ReservedCIDRStatus, o *v1alpha1.ReservedCIDR) 
 // refusalOf words an error of EC2 with what can be done.
 func refusalOf(err error, permission string) refusal {
 	reason, message := reasonOf(err), "EC2 says: "+vpc.Message(err)
-	switch reason {
-	case ReasonDenied:
+	switch {
+	case vpc.SkewOf(err) != 0: // the message says what to do
+	case reason == ReasonDenied:
 		message += fmt.Sprintf("; allow the controller's role %s (config/iam/controller.json)", permission)
-	case ReasonThrottled, ReasonUnavailable:
+	case reason == ReasonThrottled || reason == ReasonUnavailable:
 		message += "; it is tried again"
 	}
 	return refusal{reason, message}
