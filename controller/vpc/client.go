@@ -45,6 +45,8 @@ type Options struct {
 	// Backoff is the wait between attempts. The zero value means half a second
 	// to 8 seconds.
 	Backoff backoff.Backoff
+	// Now tells the time. Nil means time.Now.
+	Now func() time.Time
 }
 
 // Client asks EC2. It is safe for concurrent use.
@@ -52,6 +54,7 @@ type Client struct {
 	ec2     *ec2.Client
 	observe func(action, code string, throttled bool)
 	backoff backoff.Backoff
+	now     func() time.Time
 	reads   *rate.Limiter
 	writes  *rate.Limiter
 }
@@ -64,12 +67,15 @@ func New(ctx context.Context, o Options) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		observe: o.Observe, backoff: o.Backoff,
+		observe: o.Observe, backoff: o.Backoff, now: o.Now,
 		reads:  rate.NewLimiter(readRate, readBurst),
 		writes: rate.NewLimiter(writeRate, writeBurst),
 	}
 	if c.observe == nil {
 		c.observe = func(string, string, bool) {}
+	}
+	if c.now == nil {
+		c.now = time.Now
 	}
 	if c.backoff.Rand == nil {
 		c.backoff = backoff.Backoff{Base: 500 * time.Millisecond, Max: 8 * time.Second, Rand: rand.Float64}
@@ -104,14 +110,14 @@ func configuration(ctx context.Context, given *aws.Config) (aws.Config, error) {
 func call[In, Out any](ctx context.Context, c *Client, limiter *rate.Limiter, action string, in *In, method func(*ec2.Client, context.Context, *In, ...func(*ec2.Options)) (*Out, error)) (*Out, error) {
 	for attempt := 1; ; attempt++ {
 		if err := limiter.Wait(ctx); err != nil {
-			return nil, newError(ctx, action, err)
+			return nil, newError(ctx, action, err, c.now())
 		}
 		out, err := once(ctx, c, in, method)
 		if err == nil {
 			c.observe(action, "ok", false)
 			return out, nil
 		}
-		failure := newError(ctx, action, err)
+		failure := newError(ctx, action, err, c.now())
 		c.observe(action, failure.Code, failure.Kind == Throttled)
 		again := failure.Kind == Throttled || failure.Kind == Transient
 		if !again || attempt == attempts || !sleep(ctx, c.backoff.Delay(attempt)) {

@@ -2,41 +2,86 @@ package vpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-// pageSize is the most that the Describe calls return at once. They may return
-// less: only a missing token ends a list.
-const pageSize = 1000
+// Bounds of one list.
+const (
+	// pageSize is the most that the Describe calls return at once. They may
+	// return less, even nothing: only a missing token ends a list.
+	pageSize = 1000
+	// maxPages ends a list that does not end by itself. The largest subnet has
+	// 65,536 addresses, and a list that is filtered has empty pages for what the
+	// filter leaves out.
+	maxPages = 2000
+	// filterValues is the most that EC2 takes in one call, of all filters
+	// together (FilterLimitExceeded).
+	filterValues = 200
+)
 
 // Subnets returns the selected subnets that exist, by their ids.
 func (c *Client) Subnets(ctx context.Context, s Selection) (map[string]Subnet, error) {
-	// A filter, unlike a list of ids, does not fail for one that is gone.
-	by := types.Filter{Name: aws.String("subnet-id"), Values: s.IDs}
-	if s.TagKey != "" {
-		by = types.Filter{Name: aws.String("tag:" + s.TagKey), Values: []string{s.TagValue}}
-	}
-	in := &ec2.DescribeSubnetsInput{Filters: []types.Filter{by}, MaxResults: aws.Int32(pageSize)}
 	subnets := map[string]Subnet{}
-	for {
-		out, err := call(ctx, c, c.reads, "DescribeSubnets", in, (*ec2.Client).DescribeSubnets)
+	if s.TagKey != "" {
+		if err := c.subnets(ctx, subnets, "tag:"+s.TagKey, s.TagValue); err != nil {
+			return nil, err
+		}
+		return subnets, nil
+	}
+	for ids := range slices.Chunk(s.IDs, filterValues) {
+		// A filter, unlike a list of ids, does not fail for one that is gone.
+		if err := c.subnets(ctx, subnets, "subnet-id", ids...); err != nil {
+			return nil, err
+		}
+	}
+	return subnets, nil
+}
+
+// subnets adds those that pass a filter.
+func (c *Client) subnets(ctx context.Context, found map[string]Subnet, name string, values ...string) error {
+	in := &ec2.DescribeSubnetsInput{Filters: []types.Filter{{Name: &name, Values: values}}, MaxResults: aws.Int32(pageSize)}
+	return pages("DescribeSubnets", &in.NextToken, func(action string) (*string, error) {
+		out, err := call(ctx, c, c.reads, action, in, (*ec2.Client).DescribeSubnets)
 		if err != nil {
 			return nil, err
 		}
 		for _, described := range out.Subnets {
 			subnet := newSubnet(described)
-			subnets[subnet.ID] = subnet
+			found[subnet.ID] = subnet
 		}
-		if aws.ToString(out.NextToken) == "" {
-			return subnets, nil
+		return out.NextToken, nil
+	})
+}
+
+// pages reads a list page by page until one has no token, and writes the token
+// of the next into token. An endpoint that never comes to an end is an error:
+// what it returned so far may be any part of the list.
+func pages(action string, token **string, read func(action string) (next *string, err error)) error {
+	seen := map[string]bool{}
+	for range maxPages {
+		next, err := read(action)
+		switch {
+		case err != nil:
+			return err
+		case aws.ToString(next) == "":
+			return nil
+		case seen[*next]:
+			return endless(action, "a NextToken came twice")
 		}
-		in.NextToken = out.NextToken
+		seen[*next], *token = true, next
 	}
+	return endless(action, fmt.Sprintf("more than %d pages", maxPages))
+}
+
+func endless(action, what string) error {
+	return &Error{Action: action, Code: CodeEndless, Kind: Transient, Err: errors.New("the list does not end: " + what)}
 }
 
 func newSubnet(s types.Subnet) Subnet {
@@ -54,25 +99,24 @@ func (c *Client) Reservations(ctx context.Context, subnetID string) ([]Reservati
 	// The SDK has no paginator for this call, and EC2 ends a page at 255.
 	in := &ec2.GetSubnetCidrReservationsInput{SubnetId: &subnetID}
 	var reservations []Reservation
-	for {
-		out, err := call(ctx, c, c.reads, "GetSubnetCidrReservations", in, (*ec2.Client).GetSubnetCidrReservations)
+	err := pages("GetSubnetCidrReservations", &in.NextToken, func(action string) (*string, error) {
+		out, err := call(ctx, c, c.reads, action, in, (*ec2.Client).GetSubnetCidrReservations)
 		if err != nil {
 			return nil, err
 		}
-		for _, family := range [][]types.SubnetCidrReservation{out.SubnetIpv4CidrReservations, out.SubnetIpv6CidrReservations} {
-			for _, item := range family {
-				reservation, err := newReservation(item)
-				if err != nil {
-					return nil, err
-				}
-				reservations = append(reservations, reservation)
+		for _, item := range slices.Concat(out.SubnetIpv4CidrReservations, out.SubnetIpv6CidrReservations) {
+			reservation, err := newReservation(item)
+			if err != nil {
+				return nil, err
 			}
+			reservations = append(reservations, reservation)
 		}
-		if aws.ToString(out.NextToken) == "" {
-			return reservations, nil
-		}
-		in.NextToken = out.NextToken
+		return out.NextToken, nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	return reservations, nil
 }
 
 func newReservation(r types.SubnetCidrReservation) (Reservation, error) {
@@ -97,19 +141,20 @@ func (c *Client) ENIs(ctx context.Context, subnetID string) ([]ENI, error) {
 		MaxResults: aws.Int32(pageSize),
 	}
 	var enis []ENI
-	for {
-		out, err := call(ctx, c, c.reads, "DescribeNetworkInterfaces", in, (*ec2.Client).DescribeNetworkInterfaces)
+	err := pages("DescribeNetworkInterfaces", &in.NextToken, func(action string) (*string, error) {
+		out, err := call(ctx, c, c.reads, action, in, (*ec2.Client).DescribeNetworkInterfaces)
 		if err != nil {
 			return nil, err
 		}
 		for i := range out.NetworkInterfaces {
 			enis = append(enis, newENI(&out.NetworkInterfaces[i]))
 		}
-		if aws.ToString(out.NextToken) == "" {
-			return enis, nil
-		}
-		in.NextToken = out.NextToken
+		return out.NextToken, nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	return enis, nil
 }
 
 func newENI(described *types.NetworkInterface) ENI {

@@ -354,3 +354,57 @@ func TestTheRegionIsRequired(t *testing.T) {
 		t.Errorf("got %v, want what to do", err)
 	}
 }
+
+func TestAWorkersClockThatIsOff(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		offset string // of EC2's clock against the worker's
+		fault  *vpcsim.Fault
+		code   string
+		says   string
+		calls  map[string]int
+	}{
+		{name: "a minute does not matter", offset: "1m", calls: map[string]int{"DescribeSubnets ok false": 2}},
+		{name: "twenty minutes behind cost one call, once", offset: "20m",
+			calls: map[string]int{"DescribeSubnets AuthFailure false": 1, "DescribeSubnets ok false": 2}},
+		{name: "an hour ahead too", offset: "-1h",
+			calls: map[string]int{"DescribeSubnets AuthFailure false": 1, "DescribeSubnets ok false": 2}},
+		{name: "if EC2 refuses all the same, the clock is named", offset: "20m", code: "AuthFailure",
+			fault: &vpcsim.Fault{Action: "DescribeSubnets", Code: "AuthFailure", Status: 401, Count: vpcsim.Forever},
+			says:  "the worker's clock is 20 minutes behind EC2's", calls: map[string]int{"DescribeSubnets AuthFailure false": 3}},
+		{name: "in the other direction too", offset: "-45m", code: "AuthFailure",
+			fault: &vpcsim.Fault{Action: "DescribeSubnets", Code: "AuthFailure", Status: 401, Count: vpcsim.Forever},
+			says:  "the worker's clock is 45 minutes ahead of EC2's", calls: map[string]int{"DescribeSubnets AuthFailure false": 3}},
+		{name: "with a right clock AuthFailure is about the credentials, and not tried again", offset: "0s", code: "AuthFailure",
+			fault: &vpcsim.Fault{Action: "DescribeSubnets", Code: "AuthFailure", Status: 401, Count: vpcsim.Forever},
+			calls: map[string]int{"DescribeSubnets AuthFailure false": 2}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, worker)
+				if err := r.sim.Set(`{"clockOffset":"` + c.offset + `"}`); err != nil {
+					t.Fatal(err)
+				}
+				if c.fault != nil {
+					inject(t, r, *c.fault)
+				}
+				for range 2 {
+					_, err := r.client.Subnets(t.Context(), vpc.Selection{IDs: []string{"subnet-a"}})
+					if vpc.CodeOf(err) != c.code || err != nil && vpc.KindOf(err) != vpc.Denied {
+						t.Fatalf("got %v, want code %q", err, c.code)
+					}
+					if err == nil {
+						continue
+					}
+					said := c.says != "" && strings.Contains(err.Error(), c.says) && strings.Contains(vpc.Message(err), c.says)
+					if said != (c.says != "") || strings.Contains(err.Error(), "clock") != said {
+						t.Errorf("got %v (%s), want it to say %q", err, vpc.Message(err), c.says)
+					}
+				}
+				if diff := cmp.Diff(c.calls, r.calls); diff != "" {
+					t.Errorf("calls (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
