@@ -233,6 +233,10 @@ func (w *world) injects(t *testing.T) {
 	if got := value(c, "IPMGR_INTERFACES"); got != "net1" {
 		t.Errorf("IPMGR_INTERFACES=%q", got)
 	}
+	// The API server mounts its token into containers, after webhooks too.
+	if !tokenMounted(p.Spec.Containers[0]) || tokenMounted(c) {
+		t.Errorf("volume mounts: the application's %+v, ours %+v; want the API server's token in the application only", p.Spec.Containers[0].VolumeMounts, c.VolumeMounts)
+	}
 	for _, other := range p.Spec.Containers {
 		if slices.ContainsFunc(other.VolumeMounts, func(m corev1.VolumeMount) bool { return strings.Contains(m.Name, "aws") }) || value(other, "AWS_ROLE_ARN") != "" {
 			t.Errorf("container %s got AWS credentials", other.Name)
@@ -241,6 +245,12 @@ func (w *world) injects(t *testing.T) {
 	if warned := w.warnings.take(); len(warned) > 0 {
 		t.Errorf("warnings %q", warned)
 	}
+}
+
+// tokenMounted reports whether a container can read the pod's token for the
+// API server.
+func tokenMounted(c corev1.Container) bool {
+	return slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return strings.HasPrefix(m.Name, "kube-api-access-") })
 }
 
 func (w *world) satisfiesRestricted(t *testing.T) {

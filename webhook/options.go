@@ -12,7 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/certificate"
@@ -125,17 +125,25 @@ func (p *optionParser) injection() {
 		policy.PullPolicy = corev1.PullPolicy(text)
 		return oneOf(policy.PullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)
 	})
+	p.value("image-pull-secrets", "`names`, comma-separated, of Secrets in the pods' namespaces that pull the image; added to pods that lack them", func(text string) (err error) {
+		policy.PullSecrets, err = parseNames(text)
+		return err
+	})
 	p.value("sidecar-style", "`style` of sidecars: native, or container for clusters before Kubernetes 1.29 (default native)", func(text string) error {
 		policy.Style = inject.SidecarStyle(text)
 		return oneOf(policy.Style, inject.Native, inject.Plain)
 	})
 	p.value("env", "`NAME=VALUE` for the injected container, an IPMGR_ or AWS_ setting for instance; may be repeated", p.environment)
 	p.value("requests", "`resources` that the container requests (default cpu=10m,memory=16Mi)", func(text string) (err error) {
-		policy.Resources.Requests, err = parseResources(text)
+		policy.Resources.Requests, err = inject.ParseResources(text)
 		return err
 	})
 	p.value("limits", "`resources` that the container is limited to (default cpu=200m,memory=64Mi)", func(text string) (err error) {
-		policy.Resources.Limits, err = parseResources(text)
+		policy.Resources.Limits, err = inject.ParseResources(text)
+		return err
+	})
+	p.value("max-limits", "`resources` that the annotations "+inject.RequestsAnnotation+" and "+inject.LimitsAnnotation+" may ask for at most (default cpu=1,memory=512Mi)", func(text string) (err error) {
+		policy.MaxLimits, err = inject.ParseResources(text)
 		return err
 	})
 	p.value("validate", "`mode` for networks and static addresses: enforce, warn or off, unless the namespace's label "+inject.ValidateLabel+" says so (default enforce)", func(text string) error {
@@ -204,18 +212,17 @@ func oneOf[T ~string](value T, accepted ...T) error {
 	return fmt.Errorf("want one of %q", accepted)
 }
 
-func parseResources(text string) (corev1.ResourceList, error) {
-	list := corev1.ResourceList{}
-	for item := range strings.SplitSeq(text, ",") {
-		name, value, _ := strings.Cut(item, "=")
-		if err := oneOf(corev1.ResourceName(name), corev1.ResourceCPU, corev1.ResourceMemory); err != nil {
-			return nil, err
+// parseNames reads the names of objects, each once.
+func parseNames(text string) ([]string, error) {
+	var names []string
+	for name := range strings.SplitSeq(text, ",") {
+		name = strings.TrimSpace(name)
+		if len(validation.IsDNS1123Subdomain(name)) > 0 {
+			return nil, fmt.Errorf("%q is not the name of an object; want names such as registry-a,registry-b", name)
 		}
-		quantity, err := resource.ParseQuantity(value)
-		if err != nil || quantity.Sign() <= 0 {
-			return nil, fmt.Errorf("%s=%q: want a quantity above zero, such as 10m or 16Mi", name, value)
+		if !slices.Contains(names, name) {
+			names = append(names, name)
 		}
-		list[corev1.ResourceName(name)] = quantity
 	}
-	return list, nil
+	return names, nil
 }

@@ -22,7 +22,8 @@ import (
 func TestOptionsAreReadFromFlags(t *testing.T) {
 	got, err := ParseOptions([]string{
 		"--address=:1", "--ops-address=:2", "--cert-dir=/c", "--kubeconfig=/k", "--drain=1s", "--log-level=debug",
-		"--image=i", "--image-pull-policy=Always", "--sidecar-style=container",
+		"--image=i", "--image-pull-policy=Always", "--image-pull-secrets=registry-a, registry-b,registry-a", "--max-limits=cpu=2",
+		"--sidecar-style=container",
 		"--env=IPMGR_TIMEOUT=90s", "--env=AWS_REGION=us-west-2", "--env=HTTPS_PROXY=http://proxy:3128/?a=b",
 		"--requests=cpu=20m,memory=32Mi", "--limits=memory=128Mi",
 		"--web-identity-role-arn=arn", "--web-identity-audience=aud",
@@ -33,6 +34,8 @@ func TestOptionsAreReadFromFlags(t *testing.T) {
 	}
 	policy := inject.DefaultPolicy()
 	policy.Image, policy.PullPolicy, policy.Version, policy.Style = "i", corev1.PullAlways, "v1", inject.Plain
+	policy.PullSecrets = []string{"registry-a", "registry-b"}
+	policy.MaxLimits = corev1.ResourceList{"cpu": resource.MustParse("2")}
 	policy.Settings.Timeout = 90 * time.Second
 	policy.Env = []corev1.EnvVar{{Name: "AWS_REGION", Value: "us-west-2"}, {Name: "HTTPS_PROXY", Value: "http://proxy:3128/?a=b"}}
 	policy.Resources = corev1.ResourceRequirements{
@@ -57,7 +60,7 @@ func TestMistakesInFlagsAreReportedAtOnce(t *testing.T) {
 	_, err := ParseOptions([]string{
 		"--drain=-1s", "--log-level=loud", "--image-pull-policy=Sometimes", "--sidecar-style=ambient",
 		"--env=NAME", "--env=IPMGR_INTERFACES=net1", "--env=IPMGR_HOST_IP=10.0.0.1", "--env=POD_NAME=x", "--env=IPMGR_TIMEOUT=soon", "--env=IPMGR_TIMEOUTS=1s", "--env=A=1", "--env=A=2",
-		"--requests=cpu=1,disk=1", "--limits=cpu=many", "--cert-duration=0s", "extra",
+		"--requests=cpu=1,disk=1", "--limits=cpu=many", "--max-limits=cpu=1,cpu=2", "--image-pull-secrets=a,B", "--cert-duration=0s", "extra",
 	}, "v1", "", io.Discard)
 	if err == nil {
 		t.Fatal("accepted")
@@ -74,6 +77,8 @@ func TestMistakesInFlagsAreReportedAtOnce(t *testing.T) {
 		`--env="A=2": is given twice`,
 		`--requests="cpu=1,disk=1": want one of ["cpu" "memory"]`,
 		`--limits="cpu=many": cpu="many": want a quantity above zero, such as 10m or 16Mi`,
+		`--max-limits="cpu=1,cpu=2": cpu is given twice`,
+		`--image-pull-secrets="a,B": "B" is not the name of an object; want names such as registry-a,registry-b`,
 		`--cert-duration="0s": want a duration above zero, such as 720h or 5m`,
 		`["extra"]: the webhook takes flags only`,
 		`--image is required: the image of the injected container`,

@@ -188,9 +188,7 @@ func (k kernel) Changes(context.Context) (<-chan struct{}, error) {
 func (k kernel) Left() []netip.Addr { return nil }
 
 // HeldByNeighbour is false: nothing is released in a burst.
-func (k kernel) HeldByNeighbour(context.Context, string, netip.Addr, time.Time) (bool, error) {
-	return false, nil
-}
+func (k kernel) HeldByNeighbour(context.Context, string, netip.Addr) bool { return false }
 
 // pipes is a listener whose connections come from dial.
 type pipes struct {

@@ -9,15 +9,25 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
 
-// user is the numeric user and group of the image, distroless's "nonroot".
-// Kubernetes can check runAsNonRoot of a number only.
-const user int64 = 65532
+// user is the numeric user and group of the container. Kubernetes can check
+// runAsNonRoot of a number only. It is nobody else's number: with
+// shareProcessNamespace a process of the same user can read the container's
+// credentials, and many images run as 65532 ("nonroot") or 65534 ("nobody").
+const user int64 = 48713
 
 // Where the web identity token is.
 const (
 	tokenVolumeName = "multus-ipmgr-aws-token"
 	tokenDirectory  = "/var/run/secrets/multus-ipmgr.io/serviceaccount"
 	tokenFile       = "token"
+)
+
+// The pod's own token for the API server, which the program never calls.
+const (
+	// noTokenVolumeName is the volume that takes the token's place. The API
+	// server mounts the token into each container that has nothing there.
+	noTokenVolumeName = "multus-ipmgr-no-token"
+	podTokenDirectory = "/var/run/secrets/kubernetes.io/serviceaccount"
 )
 
 // container is the IP manager as it is added to the pod.
@@ -33,7 +43,10 @@ func container(pod Pod, mode spec.Mode, n networks, policy Policy) corev1.Contai
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 	}
 	if policy.WebIdentity.RoleARN != "" {
-		c.VolumeMounts = []corev1.VolumeMount{{Name: tokenVolumeName, MountPath: tokenDirectory, ReadOnly: true}}
+		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: tokenVolumeName, MountPath: tokenDirectory, ReadOnly: true})
+	}
+	if _, wanted := noTokenVolume(pod); wanted {
+		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: noTokenVolumeName, MountPath: podTokenDirectory, ReadOnly: true})
 	}
 	if mode == spec.Sidecar {
 		c.StartupProbe = startupProbe()
@@ -112,4 +125,16 @@ func tokenVolume(id WebIdentity) (corev1.Volume, bool) {
 			Sources: []corev1.VolumeProjection{{ServiceAccountToken: &token}},
 		}},
 	}, id.RoleARN != ""
+}
+
+// noTokenVolume holds nothing but the name of the pod's namespace, which lies
+// beside the token where there is one. It is not an emptyDir: those keep
+// kubectl drain and the cluster autoscaler from emptying a worker.
+func noTokenVolume(pod Pod) (corev1.Volume, bool) {
+	mounts := pod.Spec.AutomountServiceAccountToken
+	name := corev1.DownwardAPIVolumeFile{Path: "namespace", FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.namespace"}}
+	return corev1.Volume{
+		Name:         noTokenVolumeName,
+		VolumeSource: corev1.VolumeSource{DownwardAPI: &corev1.DownwardAPIVolumeSource{Items: []corev1.DownwardAPIVolumeFile{name}}},
+	}, mounts == nil || *mounts
 }

@@ -70,7 +70,7 @@ func (d Decision) Message() string {
 // read, and only pods that are opted in are ever denied.
 func Decide(pod Pod, ns Namespace, view View, policy Policy) Decision {
 	if reason, skip := unconcerned(pod, ns, policy); skip {
-		return Decision{Reason: reason}
+		return Decision{Reason: reason, Warnings: skippedWarnings(reason, pod, ns)}
 	}
 	present, found := findContainer(pod)
 	if _, ours := pod.Metadata.Annotations[InjectedAnnotation]; found && ours {
@@ -79,6 +79,9 @@ func Decide(pod Pod, ns Namespace, view View, policy Policy) Decision {
 	mode, err := modeOf(pod, ns)
 	if err != nil {
 		return Decision{Reason: InvalidMode, Detail: err.Error()}
+	}
+	if policy, err = policy.chosen(pod, ns, mode); err != nil {
+		return Decision{Reason: InvalidSetting, Detail: err.Error()}
 	}
 	selections, err := nad.Selections(ns.Name, pod.Metadata.Annotations[nad.NetworksAnnotation])
 	if err != nil {
@@ -100,6 +103,9 @@ func Decide(pod Pod, ns Namespace, view View, policy Policy) Decision {
 		return denyAddresses(errors, warnings)
 	}
 	where := locate(networks.uses, view.Reservations)
+	if networks.missing && len(view.Reservations) > 0 {
+		warnings = append(warnings, lacking)
+	}
 	affinity, warning := zoneAffinity(pod, ns, where, policy)
 	if warning != "" {
 		warnings = append(warnings, warning)
@@ -108,7 +114,7 @@ func Decide(pod Pod, ns Namespace, view View, policy Policy) Decision {
 		Reason:     Injected,
 		Mode:       mode,
 		Interfaces: networks.required,
-		Warnings:   append(warnings, labelWarnings(pod)...),
+		Warnings:   slices.Concat(warnings, defaultNetworkWarnings(pod, view.NAD), exposure(pod, mode), keyWarnings(pod, ns)),
 		Patch:      append(patch(pod, mode, networks, where.settings(policy)), affinity...),
 	}
 }
@@ -166,11 +172,26 @@ func modeOf(pod Pod, ns Namespace) (spec.Mode, error) {
 	return "", fmt.Errorf("%s says %q; accepted are %q and %q", where, value, spec.Init, spec.Sidecar)
 }
 
-// labelWarnings tells of a label on the pod that has no meaning.
-func labelWarnings(pod Pod) []string {
-	value, labelled := pod.Metadata.Labels[InjectLabel]
-	if !labelled || value == Enabled {
+// lacking is what a pod misses that was created before its networks.
+const lacking = "the pod is created before its network: it gets no pools (IPMGR_POOLS) and is not kept in the zone of that network's reservations; create networks first, and such a pod anew"
+
+// skippedWarnings looks for misspelt keys where a key is what is missing.
+func skippedWarnings(reason Reason, pod Pod, ns Namespace) []string {
+	if reason != NamespaceNotEnabled {
 		return nil
 	}
-	return []string{fmt.Sprintf("label %s=%q has no meaning; accepted are %q and %q", InjectLabel, value, Enabled, Disabled)}
+	return keyWarnings(pod, ns)
+}
+
+// keyWarnings tells of labels and annotations that have no meaning, on the pod
+// and on its namespace.
+func keyWarnings(pod Pod, ns Namespace) []string {
+	var texts []string
+	for _, m := range KeyMistakes(KindPod, pod.Metadata.Labels, pod.Metadata.Annotations) {
+		texts = append(texts, m.Message)
+	}
+	for _, m := range KeyMistakes(KindNamespace, ns.Labels, ns.Annotations) {
+		texts = append(texts, "namespace "+ns.Name+": "+m.Message)
+	}
+	return texts
 }

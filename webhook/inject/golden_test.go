@@ -36,6 +36,9 @@ const (
 	wantSection      = "want.yaml"
 )
 
+// pullSecret is the Secret of cases whose settings name one.
+const pullSecret = "ipmgr-registry"
+
 // settings are the policy of a case, as far as it differs from the default.
 type settings struct {
 	Style       inject.SidecarStyle `json:"style,omitempty"`
@@ -45,6 +48,8 @@ type settings struct {
 	WebIdentity string              `json:"webIdentity,omitempty"`
 	Validation  inject.Validation   `json:"validation,omitempty"`
 	FreeZones   bool                `json:"freeZones,omitempty"`
+	PullSecrets []string            `json:"pullSecrets,omitempty"`
+	MaxLimits   corev1.ResourceList `json:"maxLimits,omitempty"`
 }
 
 // want is a decision as it is written in testdata.
@@ -226,11 +231,18 @@ func stripOurs(pod map[string]any) {
 		elements, _ := podSpec[list].([]any)
 		elements = slices.DeleteFunc(elements, func(e any) bool {
 			element, _ := e.(map[string]any)
-			return element["name"] == inject.ContainerName || element["name"] == "multus-ipmgr-aws-token"
+			return slices.Contains([]any{inject.ContainerName, "multus-ipmgr-aws-token", "multus-ipmgr-no-token"}, element["name"])
 		})
 		if podSpec[list] = elements; len(elements) == 0 {
 			delete(podSpec, list)
 		}
+	}
+	if secrets, _ := podSpec["imagePullSecrets"].([]any); podSpec["imagePullSecrets"] != nil {
+		podSpec["imagePullSecrets"] = slices.DeleteFunc(secrets, func(e any) bool {
+			element, _ := e.(map[string]any)
+			return element["name"] == pullSecret
+		})
+		prune(podSpec, "imagePullSecrets")
 	}
 	if annotations, ok := metadata["annotations"].(map[string]any); ok {
 		delete(annotations, inject.InjectedAnnotation)
@@ -398,7 +410,10 @@ func (c *testCase) loadPolicy(t *testing.T) {
 	if s.Validation != "" {
 		c.policy.Validation = s.Validation
 	}
-	c.policy.FreeZones = s.FreeZones
+	c.policy.FreeZones, c.policy.PullSecrets = s.FreeZones, s.PullSecrets
+	if s.MaxLimits != nil {
+		c.policy.MaxLimits = s.MaxLimits
+	}
 	var err error
 	if c.policy.Settings, err = spec.Parse(s.IPMGR); err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ type networks struct {
 	required []string // those of managed that have an address from the start
 	foreign  []string // not managed: to be left alone
 	uses     []use    // those of managed, with their networks
+	missing  bool     // a network does not exist
 	warnings []string
 }
 
@@ -49,6 +50,7 @@ func (n *networks) look(s nad.Selection, find FindNAD) nad.Network {
 	network, found := find(s.Namespace, s.Name)
 	switch {
 	case !found:
+		n.missing = true
 		n.warn("NetworkAttachmentDefinition %s/%s does not exist; the pod will not start until it does", s.Namespace, s.Name)
 		return nad.Unknown(nil)
 	case errors.Is(network.Problem, nad.ErrNoConfig):
@@ -63,4 +65,31 @@ func (n *networks) warn(format string, args ...any) {
 	if text := fmt.Sprintf(format, args...); !slices.Contains(n.warnings, text) {
 		n.warnings = append(n.warnings, text)
 	}
+}
+
+// defaultNetworkWarnings warns of a pod whose eth0 is a managed network.
+func defaultNetworkWarnings(pod Pod, find FindNAD) []string {
+	value := pod.Metadata.Annotations[nad.DefaultNetworkAnnotation]
+	if value == "" {
+		return nil
+	}
+	message := DefaultNetworkMessage(value, find)
+	if message == "" {
+		return nil
+	}
+	return []string{message}
+}
+
+// DefaultNetworkMessage says what is wrong with the value of a pod's
+// nad.DefaultNetworkAnnotation, if anything is: that network becomes eth0, by
+// which AWS is called and whose addresses are left alone.
+func DefaultNetworkMessage(value string, find FindNAD) string {
+	s, err := nad.DefaultNetwork(value)
+	if err != nil {
+		return fmt.Sprintf("annotation %s=%s: Multus cannot read it, so the pod will not start: %v", nad.DefaultNetworkAnnotation, quoted(value), err)
+	}
+	if network, found := find(s.Namespace, s.Name); !found || !network.Managed {
+		return ""
+	}
+	return fmt.Sprintf("annotation %s makes network %s/%s the pod's eth0, whose addresses nobody assigns to ENIs, and AWS is called by eth0; select the network in annotation %s only", nad.DefaultNetworkAnnotation, s.Namespace, s.Name, nad.NetworksAnnotation)
 }

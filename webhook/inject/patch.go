@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
 
@@ -48,13 +50,13 @@ func findContainer(pod Pod) (place, bool) {
 	return place{}, false
 }
 
-// patch adds the container, its volume and the annotation. Each operation adds
-// one thing of ours; none replaces or repeats what is the user's.
+// patch adds the container, its volumes, the Secrets of its image and the
+// annotation. Each operation adds one thing of ours; none replaces or repeats
+// what is the user's.
 func patch(pod Pod, mode spec.Mode, n networks, policy Policy) []Operation {
 	ops := []Operation{annotate(pod, string(mode)+" "+policy.Version)}
-	if volume, wanted := tokenVolume(policy.WebIdentity); wanted && !hasVolume(pod, volume.Name) {
-		ops = append(ops, insert("/spec/volumes", len(pod.Spec.Volumes), "-", volume))
-	}
+	ops = append(ops, addVolumes(pod, policy)...)
+	ops = append(ops, addPullSecrets(pod, policy.PullSecrets)...)
 	c := container(pod, mode, n, policy)
 	if mode == spec.Sidecar && policy.Style == Plain {
 		return append(ops, insert("/spec/containers", len(pod.Spec.Containers), "0", c))
@@ -76,6 +78,33 @@ func insert[T any](path string, length int, at string, value T) Operation {
 		return Operation{Op: "add", Path: path, Value: []T{value}}
 	}
 	return Operation{Op: "add", Path: path + "/" + at, Value: value}
+}
+
+func addVolumes(pod Pod, policy Policy) (ops []Operation) {
+	length := len(pod.Spec.Volumes)
+	add := func(volume corev1.Volume, wanted bool) {
+		if wanted && !hasVolume(pod, volume.Name) {
+			ops = append(ops, insert("/spec/volumes", length, "-", volume))
+			length++
+		}
+	}
+	add(tokenVolume(policy.WebIdentity))
+	add(noTokenVolume(pod))
+	return ops
+}
+
+// addPullSecrets adds what the pod lacks. By now the API server has given a pod
+// without any those of its service account.
+func addPullSecrets(pod Pod, names []string) (ops []Operation) {
+	length := len(pod.Spec.ImagePullSecrets)
+	for _, name := range names {
+		if slices.Contains(pod.Spec.ImagePullSecrets, Reference{name}) {
+			continue
+		}
+		ops = append(ops, insert("/spec/imagePullSecrets", length, "-", Reference{name}))
+		length++
+	}
+	return ops
 }
 
 func hasVolume(pod Pod, name string) bool {

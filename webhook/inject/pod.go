@@ -20,16 +20,22 @@ type Metadata struct {
 
 // PodSpec is the part of the pod's specification that is read.
 type PodSpec struct {
-	HostNetwork    bool              `json:"hostNetwork"`
-	NodeName       string            `json:"nodeName"`
-	Affinity       *Affinity         `json:"affinity"`
-	SchedulerName  string            `json:"schedulerName"`
-	NodeSelector   map[string]string `json:"nodeSelector"`
-	OS             OS                `json:"os"`
-	Resources      Resources         `json:"resources"`
-	InitContainers []Container       `json:"initContainers"`
-	Containers     []Container       `json:"containers"`
-	Volumes        []Volume          `json:"volumes"`
+	HostNetwork                  bool              `json:"hostNetwork"`
+	HostPID                      bool              `json:"hostPID"`
+	ShareProcessNamespace        bool              `json:"shareProcessNamespace"`
+	AutomountServiceAccountToken *bool             `json:"automountServiceAccountToken"`
+	RestartPolicy                string            `json:"restartPolicy"`
+	SecurityContext              SecurityContext   `json:"securityContext"`
+	ImagePullSecrets             []Reference       `json:"imagePullSecrets"`
+	NodeName                     string            `json:"nodeName"`
+	Affinity                     *Affinity         `json:"affinity"`
+	SchedulerName                string            `json:"schedulerName"`
+	NodeSelector                 map[string]string `json:"nodeSelector"`
+	OS                           OS                `json:"os"`
+	Resources                    Resources         `json:"resources"`
+	InitContainers               []Container       `json:"initContainers"`
+	Containers                   []Container       `json:"containers"`
+	Volumes                      []Volume          `json:"volumes"`
 }
 
 // OS is the operating system that the pod says it needs.
@@ -39,8 +45,26 @@ type OS struct {
 
 // Container is the part of a container that is read.
 type Container struct {
-	Name      string    `json:"name"`
-	Resources Resources `json:"resources"`
+	Name            string          `json:"name"`
+	Resources       Resources       `json:"resources"`
+	SecurityContext SecurityContext `json:"securityContext"`
+}
+
+// SecurityContext is the part of a pod's or a container's that is read.
+type SecurityContext struct {
+	RunAsUser    *int64       `json:"runAsUser"`
+	Privileged   bool         `json:"privileged"`
+	Capabilities Capabilities `json:"capabilities"`
+}
+
+// Capabilities are what a container may do beyond its user's rights.
+type Capabilities struct {
+	Add []string `json:"add"`
+}
+
+// Reference names an object in the pod's namespace.
+type Reference struct {
+	Name string `json:"name"`
 }
 
 // Resources are requests and limits by resource name, as quantities.

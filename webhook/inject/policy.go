@@ -30,14 +30,18 @@ const (
 type Policy struct {
 	Image      string
 	PullPolicy corev1.PullPolicy // empty: Kubernetes's default for the image's tag
-	Version    string            // written to InjectedAnnotation
-	Style      SidecarStyle
+	// PullSecrets name Secrets, in the pods' namespaces, that pull the image.
+	PullSecrets []string
+	Version     string // written to InjectedAnnotation
+	Style       SidecarStyle
 	// Settings of ipmgr. Interfaces are those of the pod, and interfaces of
 	// networks that are not managed join Exclude.
 	Settings spec.Settings
 	// Env is passed on as it is: AWS_REGION, AWS_ENDPOINT_URL_EC2, ...
-	Env         []corev1.EnvVar
-	Resources   corev1.ResourceRequirements
+	Env       []corev1.EnvVar
+	Resources corev1.ResourceRequirements
+	// MaxLimits is what annotations of pods and namespaces may ask for at most.
+	MaxLimits   corev1.ResourceList
 	WebIdentity WebIdentity
 	// Validation is what becomes of objects with errors, where a namespace's
 	// label does not say so.
@@ -81,9 +85,13 @@ type WebIdentity struct {
 // lacks Image and Version.
 func DefaultPolicy() Policy {
 	return Policy{
-		Style:       Native,
-		Settings:    spec.Default(),
-		Resources:   defaultResources(),
+		Style:     Native,
+		Settings:  spec.Default(),
+		Resources: defaultResources(),
+		MaxLimits: corev1.ResourceList{
+			corev1.ResourceCPU:    resource.MustParse("1"),
+			corev1.ResourceMemory: resource.MustParse("512Mi"),
+		},
 		WebIdentity: WebIdentity{Audience: "sts.amazonaws.com", Expiry: 86400},
 		Validation:  Enforce,
 		Protected:   []string{"kube-system"},

@@ -40,6 +40,9 @@ const (
 
 	// InvalidMode: the mode is neither init nor sidecar.
 	InvalidMode Reason = "invalid-mode"
+	// InvalidSetting: a choice of the pod or its namespace cannot be read, or
+	// asks for more than the installation allows.
+	InvalidSetting Reason = "invalid-setting"
 	// InvalidAnnotation: Multus could not read its networks annotation.
 	InvalidAnnotation Reason = "invalid-annotation"
 	// InvalidAddresses: the pod asks for static addresses that it must not have.
@@ -64,7 +67,7 @@ func Reasons() []Reason {
 		Injected, MovedFirst,
 		NoNetworks, ProtectedNamespace, MirrorPod, HostNetwork, Windows, Fargate,
 		PodDisabled, NamespaceNotEnabled, AlreadyInjected, NoManagedNetwork, NoAddress,
-		InvalidMode, InvalidAnnotation, InvalidAddresses, NameTaken,
+		InvalidMode, InvalidSetting, InvalidAnnotation, InvalidAddresses, NameTaken,
 	}
 }
 
@@ -73,7 +76,7 @@ func (r Reason) Outcome() Outcome {
 	switch r {
 	case Injected, MovedFirst:
 		return Patched
-	case InvalidMode, InvalidAnnotation, InvalidAddresses, NameTaken:
+	case InvalidMode, InvalidSetting, InvalidAnnotation, InvalidAddresses, NameTaken:
 		return Denied
 	default:
 		return Skipped
@@ -112,6 +115,8 @@ func (r Reason) Sentence() string {
 		return "None of the pod's managed networks has an address at start, as they have no IPAM; mode sidecar follows addresses that the application adds."
 	case InvalidMode:
 		return "The annotation " + ModeAnnotation + " has a value that is not accepted."
+	case InvalidSetting:
+		return "An annotation for the injected container has a value that is not accepted."
 	case InvalidAnnotation:
 		return "The annotation " + nad.NetworksAnnotation + " cannot be read."
 	case InvalidAddresses:

@@ -68,7 +68,7 @@ func confined(t *testing.T, worker string) {
 		t.Fatalf("find the sidecar on %s: %v: %s", worker, err, out.String())
 	}
 	for _, want := range []string{
-		"Uid:\t65532\t65532\t65532\t65532\n", "CapEff:\t0000000000000000\n", "CapBnd:\t0000000000000000\n",
+		"Uid:\t48713\t48713\t48713\t48713\n", "CapEff:\t0000000000000000\n", "CapBnd:\t0000000000000000\n",
 		"NoNewPrivs:\t1\n", "Seccomp:\t2\n",
 	} {
 		if !strings.Contains(out.String(), want) {
