@@ -67,6 +67,7 @@ func (l *loop) list(ctx context.Context) {
 		if old := l.book[a.Addr]; old != nil && old.address == a && !slices.Contains(l.left, a.Addr) {
 			continue
 		}
+		l.comeBack(a.Addr)
 		l.book[a.Addr] = &entry{address: a, phase: wanted, since: time.Now(), first: time.Now()}
 		l.Log.Debug("address appeared", "address", a.Addr, "interface", a.Interface)
 	}

@@ -94,9 +94,12 @@ func (l *loop) assign(ctx context.Context, step plan.Step) {
 		entries = append(entries, e)
 	}
 	l.start(ctx, func(call context.Context) func() {
-		errs := l.ENIs.Assign(call, step)
+		errs, from := l.ENIs.Assign(call, step)
 		return func() {
 			for _, e := range entries {
+				if holder, taken := from[e.address.Addr]; taken {
+					l.Log.Warn("address was taken over", "address", e.address.Addr, "interface", e.address.Interface, "eni", e.eni.ID, "former_eni", holder.ENI, "former_instance", holder.Instance)
+				}
 				l.answered(ctx, e, errs[e.address.Addr])
 			}
 		}
@@ -157,8 +160,8 @@ func (l *loop) investigate(ctx context.Context) {
 // address that a standby took for a moment, and then ever more slowly, because
 // two pods that both have the address on a link would take it from each other
 // for ever. Without an owner nobody took it, or EC2 did not tell who.
-func (l *loop) lost(e *entry, owner string, err error) {
-	if err == nil && owner == e.eni.ID {
+func (l *loop) lost(e *entry, owner plan.Holder, err error) {
+	if err == nil && owner.ENI == e.eni.ID {
 		e.enter(held)
 		return
 	}
@@ -167,12 +170,12 @@ func (l *loop) lost(e *entry, owner string, err error) {
 	}
 	e.losses++
 	l.counters.Losses++
-	if owner != "" {
+	if owner.ENI != "" {
 		e.taken++
 	}
 	e.enter(wanted)
 	e.due = e.since
-	log := l.Log.With("address", e.address.Addr, "interface", e.address.Interface, "eni", e.eni.ID, "owner", owner)
+	log := l.Log.With("address", e.address.Addr, "interface", e.address.Interface, "eni", e.eni.ID, "owner", owner.ENI, "owner_instance", owner.Instance)
 	if e.losses == 1 {
 		log.Warn("address was lost, claiming it again")
 		return
@@ -180,7 +183,7 @@ func (l *loop) lost(e *entry, owner string, err error) {
 	wait := l.pause(l.Settings.Resync, e.losses)
 	e.due = e.since.Add(wait)
 	log = log.With("losses", e.losses, "next_try", wait.Round(time.Millisecond).String())
-	if owner == "" {
+	if owner.ENI == "" {
 		log.Warn("address was lost, claiming it again")
 		return
 	}

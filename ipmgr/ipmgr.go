@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
@@ -31,8 +32,10 @@ type Links interface {
 	// left, and may have been claimed elsewhere meanwhile.
 	Left() []netip.Addr
 	// HeldByNeighbour reports whether another pod on this worker answers for
-	// addr on the named link. It is false when that cannot be found out.
-	HeldByNeighbour(ctx context.Context, link string, addr netip.Addr) bool
+	// addr on the named link. Only an answer that is younger than since counts.
+	// An error means that it is not known: nobody can be asked, or nobody has
+	// answered yet. Ask again.
+	HeldByNeighbour(ctx context.Context, link string, addr netip.Addr, since time.Time) (bool, error)
 }
 
 // ENIs is the cloud. Errors are *fault.Error.
@@ -41,13 +44,14 @@ type ENIs interface {
 	// cloud shows them now.
 	Attached(ctx context.Context, addrs []plan.Address) ([]plan.ENI, error)
 	// Assign carries out one step and returns an error for each address that
-	// was not assigned. One bad address never fails the others.
-	Assign(ctx context.Context, step plan.Step) map[netip.Addr]error
+	// was not assigned. One bad address never fails the others. Of those that
+	// were taken over, from tells who held them, as far as that is known.
+	Assign(ctx context.Context, step plan.Step) (failed map[netip.Addr]error, from map[netip.Addr]plan.Holder)
 	// Unassign takes addresses of one family off the ENI. Addresses that the
 	// ENI does not hold are no error.
 	Unassign(ctx context.Context, eni plan.ENI, addrs []netip.Addr) error
-	// Owner names the ENI that holds addr, or "" when none does.
-	Owner(ctx context.Context, addr netip.Addr) (string, error)
+	// Owner names the ENI that holds addr. It is the zero Holder when none does.
+	Owner(ctx context.Context, addr netip.Addr) (plan.Holder, error)
 }
 
 // Manager manages the addresses of one pod. Its fields are set before Once or

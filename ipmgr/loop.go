@@ -43,7 +43,7 @@ type loop struct {
 	// viewedOf holds the MACs whose ENIs the view was asked for.
 	viewedOf map[string]bool
 	// releasing holds the addresses that are being unassigned.
-	releasing map[netip.Addr]*entry
+	releasing map[netip.Addr]*release
 
 	work    sync.WaitGroup
 	settled chan func()
@@ -57,7 +57,7 @@ func newLoop(m *Manager, mode spec.Mode) *loop {
 		book:    map[netip.Addr]*entry{},
 		settled: make(chan func()),
 
-		releasing: map[netip.Addr]*entry{},
+		releasing: map[netip.Addr]*release{},
 	}
 }
 

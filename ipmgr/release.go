@@ -2,6 +2,7 @@ package ipmgr
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -10,13 +11,28 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 )
 
-// releaseTimeout keeps SIGTERM under a second.
-const releaseTimeout = 700 * time.Millisecond
+const (
+	// releaseTimeout keeps SIGTERM under a second.
+	releaseTimeout = 700 * time.Millisecond
+	// askFirst and askMax are the pauses between questions to a neighbour that
+	// got no answer. They are shorter than callTimeout, which bounds both.
+	askFirst = time.Second
+	askMax   = 8 * time.Second
+)
 
 // ours: EC2 was told of the address by us and nothing says that it was taken
 // away since.
 func (e *entry) ours() bool {
 	return !e.fixed && e.eni.ID != "" && (e.phase == claiming || e.phase == claimed || e.phase == held)
+}
+
+// release is an address that left the pod, on its way off our ENI.
+type release struct {
+	*entry
+
+	asked time.Time // the first question: only answers that are younger count
+	tries int       // questions without an answer
+	keep  func()    // ends the questions, because the address is back
 }
 
 // releaseGone unassigns addresses that left the pod, unless a pod on the same
@@ -29,26 +45,87 @@ func (l *loop) releaseGone(ctx context.Context, gone []*entry) {
 		if !e.ours() || e.phase == claiming { // the claim under way would overtake its release: see answered
 			continue
 		}
-		l.releasing[e.address.Addr] = e
-		l.start(ctx, func(ctx context.Context) func() {
-			taken, err := l.giveBack(ctx, e)
-			return func() {
-				delete(l.releasing, e.address.Addr)
-				if l.gaveBack(e, taken, err) {
-					l.counters.Releases++
-				}
+		r := &release{entry: e, asked: time.Now()}
+		l.releasing[e.address.Addr] = r
+		l.ask(ctx, r)
+	}
+}
+
+// errNoAnswer means that the address is kept for now: whether a neighbour has
+// it could not be found out.
+var errNoAnswer = errors.New("whether another pod on this worker has the address cannot be found out")
+
+// ask gives an address back as soon as it is known that no neighbour has it.
+// Where nobody can be asked, it asks again: a late release harms nobody, and
+// one that takes a neighbour's address away cuts that pod off.
+func (l *loop) ask(ctx context.Context, r *release) {
+	asking, keep := context.WithCancel(ctx)
+	r.keep = keep
+	l.start(ctx, func(call context.Context) func() {
+		defer keep()
+		taken, err := l.giveBack(call, asking, r)
+		return func() {
+			_, back := l.book[r.address.Addr]
+			if errors.Is(err, errNoAnswer) && !back {
+				l.unanswered(r, err)
+				l.ask(ctx, r)
+				return
 			}
-		})
+			delete(l.releasing, r.address.Addr)
+			if !back && l.gaveBack(r.entry, taken, err) {
+				l.counters.Releases++
+			}
+		}
+	})
+}
+
+func (l *loop) unanswered(r *release, err error) {
+	r.tries++
+	if r.tries == 1 {
+		l.Log.Info("address not released yet, a neighbour may have it", "address", r.address.Addr, "interface", r.address.Interface, "eni", r.eni.ID, "error", err)
+	}
+}
+
+// comeBack ends the questions about an address that is in the pod again. A
+// call of EC2 under way is not broken off: it might overtake the next claim.
+func (l *loop) comeBack(addr netip.Addr) {
+	if r := l.releasing[addr]; r != nil {
+		r.keep()
 	}
 }
 
 // giveBack unassigns an address that left the pod. It is not when a pod on the
-// same worker has taken it.
-func (l *loop) giveBack(ctx context.Context, e *entry) (taken bool, err error) {
-	if l.Links.HeldByNeighbour(ctx, e.address.Interface, e.address.Addr) {
+// same worker has taken it, nor when that cannot be found out. Asking ends when
+// the address is back.
+func (l *loop) giveBack(ctx, asking context.Context, r *release) (taken bool, err error) {
+	if !l.await(asking, r.tries) {
+		return false, errNoAnswer
+	}
+	taken, err = l.Links.HeldByNeighbour(asking, r.address.Interface, r.address.Addr, r.asked)
+	switch {
+	case asking.Err() != nil:
+		return false, errNoAnswer
+	case err != nil:
+		return false, errors.Join(errNoAnswer, err)
+	case taken:
 		return true, nil
 	}
-	return false, l.unassign(ctx, e.eni, []netip.Addr{e.address.Addr})
+	return false, l.unassign(ctx, r.eni, []netip.Addr{r.address.Addr})
+}
+
+// await pauses after questions without an answer. It is false when ctx ended.
+func (l *loop) await(ctx context.Context, tries int) bool {
+	if tries == 0 {
+		return true
+	}
+	timer := time.NewTimer(min(askFirst<<min(tries-1, 10), askMax))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // gaveBack reports the outcome of giveBack, and whether the address was released.
@@ -65,10 +142,11 @@ func (l *loop) gaveBack(e *entry, taken bool, err error) bool {
 func (l *loop) releaseAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
 	defer cancel()
-	for _, e := range l.releasing {
+	for _, r := range l.releasing {
+		r.tries = 0 // there is no time to pause
 		l.work.Go(func() {
-			taken, err := l.giveBack(ctx, e)
-			l.gaveBack(e, taken, err)
+			taken, err := l.giveBack(ctx, ctx, r)
+			l.gaveBack(r.entry, taken, err)
 		})
 	}
 	var held []plan.Placement

@@ -126,7 +126,7 @@ func (c *cloud) Attached(ctx context.Context, addrs []plan.Address) ([]plan.ENI,
 	return enis, nil
 }
 
-func (c *cloud) Assign(ctx context.Context, step plan.Step) map[netip.Addr]error {
+func (c *cloud) Assign(ctx context.Context, step plan.Step) (map[netip.Addr]error, map[netip.Addr]plan.Holder) {
 	c.change(func() { c.assigns = append(c.assigns, time.Now()) })
 	errs := map[netip.Addr]error{}
 	err := c.wait(ctx)
@@ -143,7 +143,7 @@ func (c *cloud) Assign(ctx context.Context, step plan.Step) map[netip.Addr]error
 		}
 		c.vpc.set(addr.String(), step.ENI.ID)
 	}
-	return errs
+	return errs, nil
 }
 
 func (c *cloud) Unassign(ctx context.Context, eni plan.ENI, addrs []netip.Addr) error {
@@ -158,8 +158,8 @@ func (c *cloud) Unassign(ctx context.Context, eni plan.ENI, addrs []netip.Addr) 
 	return nil
 }
 
-func (c *cloud) Owner(ctx context.Context, addr netip.Addr) (string, error) {
-	return c.vpc.get(addr.String()), c.wait(ctx)
+func (c *cloud) Owner(ctx context.Context, addr netip.Addr) (plan.Holder, error) {
+	return plan.Holder{ENI: c.vpc.get(addr.String())}, c.wait(ctx)
 }
 
 // pod is a network namespace.
@@ -169,6 +169,8 @@ type pod struct {
 	wake       chan struct{}
 	fail       error
 	neighbours map[string]bool
+	silent     error       // nobody can be asked for an address
+	questions  []time.Time // when a neighbour was asked for
 	left       []netip.Addr
 }
 
@@ -254,10 +256,11 @@ func (p *pod) drop() {
 	p.wake = make(chan struct{}, 1)
 }
 
-func (p *pod) HeldByNeighbour(_ context.Context, _ string, addr netip.Addr) bool {
+func (p *pod) HeldByNeighbour(_ context.Context, _ string, addr netip.Addr, _ time.Time) (bool, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.neighbours[addr.String()]
+	p.questions = append(p.questions, time.Now())
+	return p.neighbours[addr.String()], p.silent
 }
 
 func manager(p *pod, c *cloud, change func(*spec.Settings)) *ipmgr.Manager {

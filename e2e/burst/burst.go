@@ -188,7 +188,9 @@ func (k kernel) Changes(context.Context) (<-chan struct{}, error) {
 func (k kernel) Left() []netip.Addr { return nil }
 
 // HeldByNeighbour is false: nothing is released in a burst.
-func (k kernel) HeldByNeighbour(context.Context, string, netip.Addr) bool { return false }
+func (k kernel) HeldByNeighbour(context.Context, string, netip.Addr, time.Time) (bool, error) {
+	return false, nil
+}
 
 // pipes is a listener whose connections come from dial.
 type pipes struct {

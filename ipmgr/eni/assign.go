@@ -17,13 +17,16 @@ import (
 // does as a whole, one Describe call tells who holds the addresses; those that
 // can never be had are told so, the others are assigned, in halves down to
 // single addresses if EC2 still refuses.
-func (c *Cloud) Assign(ctx context.Context, step plan.Step) map[netip.Addr]error {
+func (c *Cloud) Assign(ctx context.Context, step plan.Step) (failed map[netip.Addr]error, from map[netip.Addr]plan.Holder) {
 	if len(step.Addrs) == 0 {
-		return nil
+		return nil, nil
 	}
-	a := &assignment{cloud: c, step: step, failed: map[netip.Addr]error{}}
+	a := &assignment{cloud: c, step: step, failed: map[netip.Addr]error{}, holders: map[netip.Addr]plan.Holder{}}
 	a.run(ctx)
-	return a.failed
+	for addr := range a.failed {
+		delete(a.holders, addr)
+	}
+	return a.failed, a.holders
 }
 
 // refusal is EC2's answer to a call for a single address.
@@ -37,6 +40,8 @@ type assignment struct {
 	cloud  *Cloud
 	step   plan.Step
 	failed map[netip.Addr]error
+	// holders are the other ENIs that were seen to hold addresses.
+	holders map[netip.Addr]plan.Holder
 	// blind: the owners of the addresses cannot be looked up.
 	blind bool
 	// refusals are what EC2 said to addresses that it refused one by one.
@@ -65,7 +70,7 @@ func (a *assignment) run(ctx context.Context) {
 
 // sortOut assigns what can be had of addrs, which EC2 refused as a whole.
 func (a *assignment) sortOut(ctx context.Context, addrs []netip.Addr, refusal error) {
-	owners, err := a.ownersOf(ctx, addrs)
+	owners, err := a.lookUp(ctx, addrs)
 	if err != nil { // not allowed to look, or not now
 		a.blind = true
 		a.split(ctx, addrs, a.step.TakeOver, refusal)
@@ -182,7 +187,7 @@ func (a *assignment) conclude(ctx context.Context) {
 	for addr := range a.refusals {
 		addrs = append(addrs, addr)
 	}
-	owners, err := a.ownersOf(ctx, sortedAddrs(addrs))
+	owners, err := a.lookUp(ctx, sortedAddrs(addrs))
 	for addr, r := range a.refusals {
 		if err != nil {
 			a.failed[addr] = a.unexplained(addr, r.err, err)
@@ -243,12 +248,20 @@ func (a *assignment) concludeFull(ctx context.Context) {
 	}
 }
 
-func (a *assignment) ownersOf(ctx context.Context, addrs []netip.Addr) (map[netip.Addr]nic, error) {
+// lookUp finds the owners of addrs, and notes those that they are taken from if
+// they are.
+func (a *assignment) lookUp(ctx context.Context, addrs []netip.Addr) (map[netip.Addr]nic, error) {
 	vpc, err := a.cloud.vpcOf(ctx, a.step.ENI)
 	if err != nil {
 		return nil, err
 	}
-	return a.cloud.owners(ctx, vpc, addrs)
+	owners, err := a.cloud.owners(ctx, vpc, addrs)
+	for addr, owner := range owners {
+		if owner.ID != a.step.ENI.ID {
+			a.holders[addr] = owner.holder()
+		}
+	}
+	return owners, err
 }
 
 func (a *assignment) fail(addrs []netip.Addr, err error) {

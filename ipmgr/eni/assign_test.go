@@ -104,7 +104,7 @@ func TestAssignTellsWhoHoldsAnAddress(t *testing.T) {
 			"10.10.1.201": {"10.10.1.201", "eni-w1-eth1", "eni-cni", "i-worker2", "IPMGR_POOLS", "no_manage=true"},
 			"10.10.1.2":   {"10.10.1.2", "eni-w1-eth1", "InvalidParameterValue", "reserved range", "first four"},
 		} {
-			err := r.cloud.Assign(r.t.Context(), step(addr))[addrs(addr)[0]]
+			err := assignOf(r, step(addr))[addrs(addr)[0]]
 			if err == nil {
 				r.t.Errorf("%s was assigned", addr)
 				continue
@@ -263,7 +263,7 @@ func TestAssignSaysThatTheENIIsStale(t *testing.T) {
 	inVPC(t, nil, func(r *rig) {
 		s := step("10.10.1.70")
 		s.ENI.ID = "eni-deleted"
-		if err := r.cloud.Assign(r.t.Context(), s)[s.Addrs[0]]; !fault.IsStale(err) || fault.IsPermanent(err) {
+		if err := assignOf(r, s)[s.Addrs[0]]; !fault.IsStale(err) || fault.IsPermanent(err) {
 			r.t.Errorf("fault %v, want one that is stale and transient", err)
 		}
 	})
@@ -315,8 +315,8 @@ func TestOwner(t *testing.T) {
 			t.Parallel()
 			inVPC(t, nil, func(r *rig) {
 				got, err := r.cloud.Owner(r.t.Context(), addrs(addr)[0])
-				if got != want || err != nil {
-					r.t.Errorf("owner %q and error %v, want %q", got, err, want)
+				if got.ENI != want || err != nil {
+					r.t.Errorf("owner %v and error %v, want %q", got, err, want)
 				}
 				r.set(`{"deny":["DescribeNetworkInterfaces"]}`)
 				_, err = r.cloud.Owner(r.t.Context(), addrs(addr)[0])

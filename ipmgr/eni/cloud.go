@@ -177,16 +177,16 @@ func untilIMDSAnswers(refusal, failed error) error {
 	return &transient
 }
 
-// Owner names the ENI that holds addr, or "" when none does. It looks in the
+// Owner names the ENI that holds addr. It is the zero Holder when none does. It looks in the
 // VPC of the worker's ENIs, because addresses repeat across VPCs.
-func (c *Cloud) Owner(ctx context.Context, addr netip.Addr) (string, error) {
+func (c *Cloud) Owner(ctx context.Context, addr netip.Addr) (plan.Holder, error) {
 	vpc, err := c.vpcFor(ctx, addr)
 	if err != nil {
-		return "", toFault(err, addr, "")
+		return plan.Holder{}, toFault(err, addr, "")
 	}
 	owners, err := c.owners(ctx, vpc, []netip.Addr{addr})
 	if err != nil {
-		return "", toFault(err, addr, "")
+		return plan.Holder{}, toFault(err, addr, "")
 	}
-	return owners[addr].ID, nil
+	return owners[addr].holder(), nil
 }

@@ -162,7 +162,7 @@ func faultOf(err error, addr netip.Addr, eni string) *fault.Error {
 	m := meaningIn(err)
 	return &fault.Error{
 		Addr: addr, ENI: eni, Code: f.code, Err: f, Advice: advice(f, m),
-		Permanent: m.permanent(), Stale: m == gone,
+		Permanent: m.permanent(), Stale: m == gone, Throttled: m == throttled,
 	}
 }
 

@@ -54,7 +54,7 @@ func (a *assignment) move(ctx context.Context, owner string, addrs []netip.Addr)
 
 // rejudge assigns those of addrs that have become free.
 func (a *assignment) rejudge(ctx context.Context, addrs []netip.Addr, refusal error) {
-	owners, err := a.ownersOf(ctx, addrs)
+	owners, err := a.lookUp(ctx, addrs)
 	if err != nil {
 		a.fail(addrs, err)
 		return

@@ -170,7 +170,7 @@ func TestIPv6IsPutBackAlthoughIPMGRIsEnding(t *testing.T) {
 		)
 		s := step(w2first)
 		s.TakeOver = true
-		failed := r.cloud.Assign(ctx, s)
+		failed, _ := r.cloud.Assign(ctx, s)
 		if err := failed[s.Addrs[0]]; err == nil || fault.IsPermanent(err) || !strings.Contains(err.Error(), "put back on ENI eni-w2-eth1") {
 			r.t.Errorf("fault %v, want a transient one that says the address was put back", err)
 		}
@@ -184,7 +184,7 @@ func TestIPv6OfSeveralOwnersFailsApart(t *testing.T) {
 		r.inject(
 			vpcsim.Fault{Action: "UnassignIpv6Addresses", Code: "UnauthorizedOperation", Status: 403},
 		)
-		failed := r.cloud.Assign(r.t.Context(), stepInPools(w2first, w2other, cniAddr))
+		failed := assignOf(r, stepInPools(w2first, w2other, cniAddr))
 		if len(failed) != 1 && len(failed) != 2 { // whichever owner was first
 			r.t.Errorf("failed: %v, want the addresses of one owner", failed)
 		}

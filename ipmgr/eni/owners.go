@@ -89,6 +89,9 @@ func because(kept, refusal error) error {
 	return kept
 }
 
+// holder is what others are told of an owner.
+func (n nic) holder() plan.Holder { return plan.Holder{ENI: n.ID, Instance: n.instance} }
+
 func describe(owner nic) string {
 	text := "ENI " + owner.ID
 	if owner.instance != "" {

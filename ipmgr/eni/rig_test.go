@@ -385,7 +385,7 @@ func outcomeOf(t *testing.T, err error) outcome {
 // address that fails.
 func (r *rig) assign(takeOver bool, list []string, want map[string]outcome) map[netip.Addr]error {
 	r.t.Helper()
-	failed := r.cloud.Assign(r.t.Context(), plan.Step{ENI: eth1(), Addrs: addrs(list...), TakeOver: takeOver})
+	failed := assignOf(r, plan.Step{ENI: eth1(), Addrs: addrs(list...), TakeOver: takeOver})
 	got := map[string]outcome{}
 	for addr, err := range failed {
 		got[addr.String()] = outcomeOf(r.t, err)
@@ -412,6 +412,12 @@ func (r *rig) imdsReads() (tokens, reads int) {
 	}
 	r.sim.Reset()
 	return counts["i-worker1"].Token, counts["i-worker1"].Get
+}
+
+// assignOf is Assign without who held what was taken over.
+func assignOf(r *rig, s plan.Step) map[netip.Addr]error {
+	failed, _ := r.cloud.Assign(r.t.Context(), s)
+	return failed
 }
 
 // repeat returns n times the same call.

@@ -37,6 +37,7 @@ type Error struct {
 	Code      string     // AWS error code, or one of the Code constants
 	Advice    string     // what the user can do, as an imperative clause
 	Permanent bool       // trying again cannot mend it
+	Throttled bool       // the cloud asks for fewer calls, of everybody
 	Stale     bool       // the ENI is not what it was: look at the worker again before the next try
 	Err       error      // the cause
 }
@@ -80,6 +81,13 @@ func IsPermanent(err error) bool {
 func IsStale(err error) bool {
 	fault, ok := errors.AsType[*Error](err)
 	return ok && fault.Stale
+}
+
+// IsThrottled reports whether err says that the cloud asks for fewer calls. It
+// then asks that of all of them, not only of this address's.
+func IsThrottled(err error) bool {
+	fault, ok := errors.AsType[*Error](err)
+	return ok && fault.Throttled
 }
 
 // CodeOf returns err's code, or "" when err is no fault.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -13,25 +14,118 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/netlab"
 )
 
-func TestNeighbourIsFalseWhereItCannotBeFoundOut(t *testing.T) {
-	pod := newPod(t, newLab(t), "10.10.1.81/24")
-	tests := []struct{ name, link, addr string }{
-		{"nobody answers", "net1", "10.10.1.90"},
-		{"nobody answers for an IPv6 address", "net1", "fd00:10::90"},
-		{"no such link", "net7", "10.10.1.90"},
-		{"an address that the cloud's gateway has, with another MAC", "eth0", "10.10.12.1"},
-		{"an address of the pod itself", "net1", "10.10.1.81"},
+func TestNeighbourIsNotThereOrCannotBeAsked(t *testing.T) {
+	lab := newLab(t)
+	if err := lab.AddAddr(netip.MustParsePrefix("10.10.12.99/32")); err != nil {
+		t.Fatal(err)
+	}
+	pod := newPod(t, lab, "10.10.1.81/24")
+	tests := []struct {
+		name, link, addr string
+		unknown          bool
+	}{
+		{name: "nobody answers", link: "net1", addr: "10.10.1.90"},
+		{name: "nobody answers off the routes of the link, where the question must not go to a gateway", link: "eth0", addr: "10.10.99.90"},
+		{name: "the cloud answers for it, with another MAC", link: "eth0", addr: "10.10.12.99"},
+		{name: "an address of the pod itself", link: "net1", addr: "10.10.1.81"},
+		{name: "an IPv6 address that the link has no route to", link: "net1", addr: "fd00:10::90", unknown: true},
+		{name: "a link that is gone", link: "net7", addr: "10.10.1.90"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			within(t, pod, func() error {
-				if standard().HeldByNeighbour(t.Context(), tt.link, netip.MustParseAddr(tt.addr)) {
-					t.Errorf("%s is held by a neighbour on %s", tt.addr, tt.link)
+				held, err := standard().HeldByNeighbour(t.Context(), tt.link, netip.MustParseAddr(tt.addr), time.Now())
+				if held || (err != nil) != tt.unknown {
+					t.Errorf("held %v, error %v, want an error: %v", held, err, tt.unknown)
 				}
 				return nil
 			})
 		})
 	}
+}
+
+// The last address of net1 has left: who is asked would answer to an address
+// that net1 does not have.
+func TestNeighbourCannotBeAskedFromALinkWithoutAddress(t *testing.T) {
+	one, two := twinPods(t, newLab(t))
+	vip := netip.MustParsePrefix("10.10.1.90/32")
+	if err := errors.Join(two.AddAddr("net1", vip), one.DelAddr("net1", netip.MustParsePrefix("10.10.1.81/24"))); err != nil {
+		t.Fatal(err)
+	}
+	within(t, one, func() error {
+		if held, err := standard().HeldByNeighbour(t.Context(), "net1", vip.Addr(), time.Now()); held || err == nil {
+			t.Errorf("held %v, error %v, want an error", held, err)
+		}
+		return nil
+	})
+}
+
+// A sibling had the address, and the kernel remembers it. By now another
+// worker may have it, or nobody.
+func TestNeighbourThatIsOnlyRememberedDoesNotCount(t *testing.T) {
+	for _, prefix := range []string{"10.10.1.90/32", "2600:1f13:0:1::90/128"} {
+		t.Run(prefix, func(t *testing.T) {
+			one, two := twinPods(t, newLab(t))
+			vip := netip.MustParsePrefix(prefix)
+			if err := two.AddAddr("net1", vip); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the neighbour's answer", func() bool { return held(t, one, vip.Addr()) })
+			if err := two.DelAddr("net1", vip); err != nil {
+				t.Fatal(err)
+			}
+			left := time.Now()
+			within(t, one, func() error {
+				if held, err := standard().HeldByNeighbour(t.Context(), "net1", vip.Addr(), left); held || err == nil {
+					t.Errorf("held %v, error %v: what the kernel remembers counted", held, err)
+				}
+				return age(t, "net1", vip.Addr())
+			})
+			if answer := untilKnown(t, one, vip.Addr(), left); answer {
+				t.Error("held by a neighbour that does not have it any more")
+			}
+		})
+	}
+}
+
+func TestNeighbourThatHasItStillAnswersAnew(t *testing.T) {
+	one, two := twinPods(t, newLab(t))
+	vip := netip.MustParsePrefix("10.10.1.90/32")
+	if err := two.AddAddr("net1", vip); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the neighbour's answer", func() bool { return held(t, one, vip.Addr()) })
+	within(t, one, func() error { return age(t, "net1", vip.Addr()) })
+	if answer := untilKnown(t, one, vip.Addr(), time.Now()); !answer {
+		t.Error("the neighbour's second answer was not heard")
+	}
+}
+
+// age makes a neighbour's entry stale, as time does.
+func age(t *testing.T, name string, addr netip.Addr) error {
+	t.Helper()
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	return netlink.NeighSet(&netlink.Neigh{LinkIndex: l.Attrs().Index, State: unix.NUD_STALE, IP: addr.AsSlice(), HardwareAddr: l.Attrs().HardwareAddr})
+}
+
+// untilKnown asks again until there is an answer.
+func untilKnown(t *testing.T, pod *netlab.Pod, addr netip.Addr, since time.Time) (held bool) {
+	t.Helper()
+	for start := time.Now(); time.Since(start) < time.Minute; time.Sleep(100 * time.Millisecond) {
+		var err error
+		within(t, pod, func() error {
+			held, err = standard().HeldByNeighbour(t.Context(), "net1", addr, since)
+			return nil
+		})
+		if err == nil {
+			return held
+		}
+	}
+	t.Fatal("no answer in a minute")
+	return false
 }
 
 func TestNeighbourOnTheSameENIIsFound(t *testing.T) {
@@ -62,8 +156,9 @@ func TestNeighbourOnTheSameENIIsFound(t *testing.T) {
 func held(t *testing.T, pod *netlab.Pod, addr netip.Addr) (yes bool) {
 	t.Helper()
 	within(t, pod, func() error {
-		yes = standard().HeldByNeighbour(t.Context(), "net1", addr)
-		return nil
+		var err error
+		yes, err = standard().HeldByNeighbour(t.Context(), "net1", addr, time.Now().Add(-time.Minute))
+		return err
 	})
 	return yes
 }

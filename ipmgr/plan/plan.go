@@ -31,6 +31,12 @@ type ENI struct {
 	Prefixes    []netip.Prefix // delegated prefixes
 }
 
+// Holder is an ENI that holds an address, wherever it is.
+type Holder struct {
+	ENI      string // empty: nobody holds the address
+	Instance string // empty when the ENI is attached to none, or that is not known
+}
+
 // Policy is what the settings allow and demand.
 type Policy struct {
 	// Pools are the CIDRs in which an address may be assigned and taken over.
