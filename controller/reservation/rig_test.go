@@ -43,6 +43,7 @@ type cloud struct {
 	gapAfter     int   // lists that are whole before it
 	err          error // of all calls
 	once         error // of the next list of reservations
+	enisErr      error // of all lists of ENIs
 	refuse       error // of all attempts to reserve
 	made         int
 	enis         []vpc.ENI
@@ -69,7 +70,9 @@ func (c *cloud) Reservations(context.Context, string) ([]vpc.Reservation, error)
 	return slices.Clone(c.reservations), c.err
 }
 
-func (c *cloud) ENIs(context.Context, string) ([]vpc.ENI, error) { return c.enis, c.err }
+func (c *cloud) ENIs(context.Context, string) ([]vpc.ENI, error) {
+	return c.enis, cmp.Or(c.err, c.enisErr)
+}
 
 func (c *cloud) Reserve(_ context.Context, r vpc.Request) (vpc.Reservation, error) {
 	if err := cmp.Or(c.err, c.refuse); err != nil {

@@ -55,8 +55,16 @@ func outdate(o *v1alpha1.ReservedCIDR, since time.Time, cause error) {
 	if what == "" {
 		what = cause.Error()
 	}
+	date(&o.Status, since)
 	set(&o.Status, o, metav1.Condition{
 		Type: v1alpha1.ConditionSynced, Status: metav1.ConditionFalse, Reason: reason,
 		Message: fmt.Sprintf("not read from EC2 since %s (%s); this is the last known state", since.UTC().Format(time.RFC3339), what),
 	})
+}
+
+// date says of when the figures are, if there are any and nobody has said so yet.
+func date(s *v1alpha1.ReservedCIDRStatus, since time.Time) {
+	if s.StaleSince == nil && s.Used != nil {
+		s.StaleSince = &metav1.Time{Time: since}
+	}
 }

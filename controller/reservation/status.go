@@ -38,7 +38,7 @@ func (f refusal) show(s *v1alpha1.ReservedCIDRStatus, o *v1alpha1.ReservedCIDR) 
 	status := metav1.ConditionTrue // it is to go and does not
 	if o.DeletionTimestamp.IsZero() {
 		status = metav1.ConditionFalse
-		s.ReservationID, s.Used, s.Free = "", nil, nil
+		s.ReservationID, s.Used, s.Free, s.StaleSince = "", nil, nil, nil
 		meta.RemoveStatusCondition(&s.Conditions, v1alpha1.ConditionSynced)
 	}
 	set(s, o, metav1.Condition{Type: v1alpha1.ConditionReserved, Status: status, Reason: f.reason, Message: f.message})
@@ -95,6 +95,9 @@ func set(s *v1alpha1.ReservedCIDRStatus, o *v1alpha1.ReservedCIDR, c metav1.Cond
 // addresses that ENIs hold, the last known figures stay.
 func showSync(s *v1alpha1.ReservedCIDRStatus, o *v1alpha1.ReservedCIDR, view *snapshot) {
 	if view.enisErr != nil {
+		if s.LastSyncTime != nil { // the figures were right then, or later
+			date(s, s.LastSyncTime.Time)
+		}
 		set(s, o, metav1.Condition{
 			Type: v1alpha1.ConditionSynced, Status: metav1.ConditionFalse, Reason: reasonOf(view.enisErr),
 			Message: "the reservation is as EC2 has it, but used and free are the last known figures: " + vpc.Message(view.enisErr),
@@ -103,7 +106,7 @@ func showSync(s *v1alpha1.ReservedCIDRStatus, o *v1alpha1.ReservedCIDR, view *sn
 	}
 	if cidr, err := netip.ParsePrefix(o.Spec.CIDR); err == nil {
 		count := view.count(cidr)
-		s.Used, s.Free = &count.Used, &count.Free
+		s.Used, s.Free, s.StaleSince = &count.Used, &count.Free, nil
 	}
 	set(s, o, metav1.Condition{
 		Type: v1alpha1.ConditionSynced, Status: metav1.ConditionTrue, Reason: ReasonSynced, Message: "the object shows what EC2 has",

@@ -19,6 +19,7 @@ import (
 // +kubebuilder:printcolumn:name="Source",type=string,JSONPath=`.spec.source`
 // +kubebuilder:printcolumn:name="Used",type=integer,JSONPath=`.status.used`
 // +kubebuilder:printcolumn:name="Free",type=integer,JSONPath=`.status.free`
+// +kubebuilder:printcolumn:name="Stale",type=date,JSONPath=`.status.staleSince`,description="Since when used and free are not up to date; empty while they are"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Synced",type=string,JSONPath=`.status.conditions[?(@.type=="Synced")].status`,priority=1
 // +kubebuilder:printcolumn:name="Reserved",type=string,JSONPath=`.status.conditions[?(@.type=="Reserved")].status`,priority=1
@@ -174,6 +175,13 @@ type ReservedCIDRStatus struct {
 	//
 	// +optional
 	LastSyncTime *metav1.Time `json:"lastSyncTime,omitempty"`
+
+	// StaleSince is when EC2 was read last, where used and free are the figures
+	// of then: EC2 cannot be read now, as the condition Synced says. It is absent
+	// while they are up to date.
+	//
+	// +optional
+	StaleSince *metav1.Time `json:"staleSince,omitempty"`
 
 	// ObservedGeneration is the generation of the spec that this status is about.
 	//

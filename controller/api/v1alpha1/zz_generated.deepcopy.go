@@ -100,6 +100,10 @@ func (in *ReservedCIDRStatus) DeepCopyInto(out *ReservedCIDRStatus) {
 		in, out := &in.LastSyncTime, &out.LastSyncTime
 		*out = (*in).DeepCopy()
 	}
+	if in.StaleSince != nil {
+		in, out := &in.StaleSince, &out.StaleSince
+		*out = (*in).DeepCopy()
+	}
 	if in.Conditions != nil {
 		in, out := &in.Conditions, &out.Conditions
 		*out = make([]v1.Condition, len(*in))
