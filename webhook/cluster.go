@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
@@ -38,6 +39,7 @@ type mirrored struct {
 	namespaces   *mirror[inject.Namespace]
 	nads         *mirror[nad.Network]
 	reservations *mirror[nad.Reservation]
+	ranges       *nad.Index // of nads
 	log          *slog.Logger
 }
 
@@ -49,7 +51,29 @@ func newMirrored(client dynamic.Interface, log *slog.Logger) (*mirrored, error) 
 		return nil, err
 	}
 	reservations.optional = true // pods are injected without any
-	return &mirrored{namespaces: namespaces, nads: nads, reservations: reservations, log: log}, nil
+	ranges := nad.NewIndex()
+	if _, err := nads.informer.AddEventHandler(indexed(ranges)); err != nil {
+		return nil, err
+	}
+	return &mirrored{namespaces: namespaces, nads: nads, reservations: reservations, ranges: ranges, log: log}, nil
+}
+
+// indexed keeps an index up to date with the cache of NADs.
+func indexed(ranges *nad.Index) cache.ResourceEventHandler {
+	put := func(object any) {
+		if e, ok := object.(*entry[nad.Network]); ok {
+			ranges.Put(e.value)
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    put,
+		UpdateFunc: func(_, object any) { put(object) },
+		DeleteFunc: func(object any) {
+			if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(object); err == nil {
+				ranges.Delete(key)
+			}
+		},
+	}
 }
 
 func reduceNamespace(u *unstructured.Unstructured) inject.Namespace {
@@ -127,23 +151,24 @@ func (c *mirrored) Namespace(ctx context.Context, name string, fresh bool) (inje
 	return ns, err
 }
 
-// NAD implements Cluster. A NAD that cannot be confirmed to be missing counts
-// as missing: the pod's user is warned, and the pod loses nothing.
-func (c *mirrored) NAD(ctx context.Context, namespace, name string) (nad.Network, bool) {
-	if network, found := c.nads.cached(namespace, name); found {
-		return network, true
-	}
+// CachedNAD implements Cluster.
+func (c *mirrored) CachedNAD(namespace, name string) (nad.Network, bool) {
+	return c.nads.cached(namespace, name)
+}
+
+// LiveNAD implements Cluster.
+func (c *mirrored) LiveNAD(ctx context.Context, namespace, name string) (nad.Network, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
 	network, found, err := c.nads.live(ctx, namespace, name)
 	if err != nil {
 		c.log.LogAttrs(ctx, slog.LevelWarn, "missing network not confirmed", slog.String(keyNamespace, namespace), slog.String(keyName, name), slog.Any(keyError, err))
 	}
-	return network, found
+	return network, found, err
 }
 
-// NADs implements Cluster.
-func (c *mirrored) NADs() []nad.Network { return c.nads.all() }
+// Ranges implements Cluster.
+func (c *mirrored) Ranges() *nad.Index { return c.ranges }
 
 // Reservations implements Cluster.
 func (c *mirrored) Reservations(ctx context.Context, fresh bool) []nad.Reservation {

@@ -64,10 +64,7 @@ func (h *nadHandler) handle(ctx context.Context, req *request[attachment]) respo
 	defer cancel()
 	ns, err := h.cluster.Namespace(ctx, req.Namespace, false)
 	if err != nil {
-		// Checks are advice. A refusal would stand, whatever failurePolicy says.
-		h.metrics.judged(failed, nil)
-		h.log.LogAttrs(ctx, slog.LevelError, "network not checked", slog.String(keyNamespace, req.Namespace), slog.String(keyName, req.Object.Metadata.Name), slog.Any(keyError, err))
-		return response{UID: req.UID, Allowed: true, Warnings: []string{fmt.Sprintf("the addresses were not checked: %v", err)}}
+		return h.unchecked(ctx, req, err)
 	}
 	how := h.policy.ValidationIn(ns)
 	if how == inject.Off || req.Object.Metadata.DeletionTimestamp != "" {
@@ -75,12 +72,23 @@ func (h *nadHandler) handle(ctx context.Context, req *request[attachment]) respo
 		return response{UID: req.UID, Allowed: true}
 	}
 	definition := definitionOf(req)
-	report := h.check(ctx, definition)
+	report, err := h.check(ctx, definition)
+	if err != nil {
+		return h.unchecked(ctx, req, err)
+	}
 	r, v := judge(definition, report, how)
 	r.UID = req.UID
 	h.metrics.judged(v, report.Findings)
 	h.report(ctx, req, definition, v, report)
 	return r
+}
+
+// unchecked admits a NAD that could not be checked. Checks are advice: a
+// refusal would stand, whatever failurePolicy says.
+func (h *nadHandler) unchecked(ctx context.Context, req *request[attachment], err error) response {
+	h.metrics.judged(failed, nil)
+	h.log.LogAttrs(ctx, slog.LevelError, "network not checked", slog.String(keyNamespace, req.Namespace), slog.String(keyName, req.Object.Metadata.Name), slog.Any(keyError, err))
+	return response{UID: req.UID, Allowed: true, Warnings: []string{fmt.Sprintf("the addresses were not checked: %v", err)}}
 }
 
 func definitionOf(req *request[attachment]) nad.Definition {
@@ -93,12 +101,13 @@ func definitionOf(req *request[attachment]) nad.Definition {
 
 // check checks by the caches, and against fresh reservations before an error
 // stands: one "kubectl apply" may create reservations and networks.
-func (h *nadHandler) check(ctx context.Context, d nad.Definition) nad.Report {
-	report := nad.NewChecker(h.cluster.Reservations(ctx, false), h.cluster.NADs()).NAD(d)
-	if report.Failed() {
-		report = nad.NewChecker(h.cluster.Reservations(ctx, true), h.cluster.NADs()).NAD(d)
+func (h *nadHandler) check(ctx context.Context, d nad.Definition) (nad.Report, error) {
+	network := nad.Read(d)
+	report, err := nad.NewChecker(h.cluster.Reservations(ctx, false), h.cluster.Ranges()).Network(ctx, network)
+	if err == nil && report.Failed() {
+		report, err = nad.NewChecker(h.cluster.Reservations(ctx, true), h.cluster.Ranges()).Network(ctx, network)
 	}
-	return report
+	return report, err
 }
 
 // judge turns findings into an answer: all errors at once, each with its

@@ -17,11 +17,12 @@ type Cluster interface {
 	// fresh or if the cache does not have it. An error says that it could not
 	// be read.
 	Namespace(ctx context.Context, name string, fresh bool) (inject.Namespace, error)
-	// NAD reads what a NetworkAttachmentDefinition means in the same way, and
-	// reports false when there is none.
-	NAD(ctx context.Context, namespace, name string) (nad.Network, bool)
-	// NADs returns what all NetworkAttachmentDefinitions mean that are cached.
-	NADs() []nad.Network
+	// CachedNAD reads what a NetworkAttachmentDefinition means from a cache, and
+	// LiveNAD from the API server. They report false when there is none.
+	CachedNAD(namespace, name string) (nad.Network, bool)
+	LiveNAD(ctx context.Context, namespace, name string) (nad.Network, bool, error)
+	// Ranges knows what all NetworkAttachmentDefinitions hand out that are cached.
+	Ranges() *nad.Index
 	// Reservations returns the subnet CIDR reservations: from a cache, or from
 	// the API server if fresh and if it can be asked.
 	Reservations(ctx context.Context, fresh bool) []nad.Reservation
@@ -61,31 +62,34 @@ func (h *podHandler) handle(ctx context.Context, req *request[inject.Pod]) respo
 // caches may be behind what the user did a moment ago. What cannot be read in
 // time counts as what cannot be read.
 func (h *podHandler) decide(ctx context.Context, req *request[inject.Pod]) (inject.Decision, error) {
-	ctx, cancel := context.WithTimeout(ctx, decisionTimeout)
+	reads, cancel := context.WithTimeout(ctx, decisionTimeout)
 	defer cancel()
-	view := inject.View{
-		NAD:          func(namespace, name string) (nad.Network, bool) { return h.cluster.NAD(ctx, namespace, name) },
-		NADs:         h.cluster.NADs,
-		Reservations: h.cluster.Reservations(ctx, false),
+	live := func(namespace, name string) (nad.Network, bool, error) {
+		return h.cluster.LiveNAD(reads, namespace, name)
 	}
-	ns, err := h.cluster.Namespace(ctx, req.Namespace, false)
+	view := inject.View{
+		Networks:     inject.NewLookup(h.cluster.CachedNAD, live),
+		Others:       h.cluster.Ranges(),
+		Reservations: h.cluster.Reservations(reads, false),
+	}
+	ns, err := h.cluster.Namespace(reads, req.Namespace, false)
 	if err != nil {
 		return inject.Decision{}, err
 	}
-	decision := inject.Decide(req.Object, ns, view, h.policy)
-	if decision.Reason == inject.NamespaceNotEnabled {
+	decision, err := inject.Decide(ctx, req.Object, ns, view, h.policy)
+	if err == nil && decision.Reason == inject.NamespaceNotEnabled {
 		// The API server sends pods of enabled namespaces only: its cache is
 		// ahead of ours, because the label is new.
-		if ns, err = h.cluster.Namespace(ctx, req.Namespace, true); err != nil {
+		if ns, err = h.cluster.Namespace(reads, req.Namespace, true); err != nil {
 			return inject.Decision{}, err
 		}
-		decision = inject.Decide(req.Object, ns, view, h.policy)
+		decision, err = inject.Decide(ctx, req.Object, ns, view, h.policy)
 	}
-	if decision.Reason == inject.InvalidAddresses {
-		view.Reservations = h.cluster.Reservations(ctx, true)
-		decision = inject.Decide(req.Object, ns, view, h.policy)
+	if err == nil && decision.Reason == inject.InvalidAddresses {
+		view.Reservations = h.cluster.Reservations(reads, true)
+		decision, err = inject.Decide(ctx, req.Object, ns, view, h.policy)
 	}
-	return decision, nil
+	return decision, err
 }
 
 // report logs one line for each pod that is changed or denied, and for others

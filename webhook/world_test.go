@@ -52,11 +52,15 @@ func (m *memory) Namespace(_ context.Context, name string, fresh bool) (inject.N
 	return inject.Namespace{Name: name, Labels: map[string]string{inject.InjectLabel: inject.Enabled}}, nil
 }
 
-func (m *memory) NAD(_ context.Context, _, name string) (nad.Network, bool) {
+func (m *memory) CachedNAD(_, name string) (nad.Network, bool) {
 	return nad.Network{Managed: true, Addressed: true}, name != "missing"
 }
 
-func (m *memory) NADs() []nad.Network { return m.nads }
+func (m *memory) LiveNAD(_ context.Context, _, name string) (nad.Network, bool, error) {
+	return nad.Network{Managed: true, Addressed: true}, name != "missing", nil
+}
+
+func (m *memory) Ranges() *nad.Index { return nad.NewIndex(m.nads...) }
 
 func (m *memory) Reservations(_ context.Context, fresh bool) []nad.Reservation {
 	if fresh {

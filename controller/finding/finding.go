@@ -7,6 +7,7 @@
 package finding
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,8 +24,9 @@ import (
 type verdicts map[types.NamespacedName][]nad.Finding
 
 // judge checks all NADs against the reservations. known says that there have
-// been reservations before: if there are none now, they were taken away.
-func judge(reserved []v1alpha1.ReservedCIDR, known bool, definitions []nad.Definition) verdicts {
+// been reservations before: if there are none now, they were taken away. The
+// error is that of ctx, which ended first.
+func judge(ctx context.Context, reserved []v1alpha1.ReservedCIDR, known bool, definitions []nad.Definition) (verdicts, error) {
 	list := reservations(reserved)
 	if known && len(list) == 0 {
 		// Package nad takes no reservation for "not known yet". This one covers
@@ -34,12 +36,16 @@ func judge(reserved []v1alpha1.ReservedCIDR, known bool, definitions []nad.Defin
 	checker := nad.NewChecker(list, nil) // NADs do not break each other by this
 	found := verdicts{}
 	for _, d := range definitions {
-		caused := slices.DeleteFunc(checker.NAD(d).Findings, func(f nad.Finding) bool { return reasonOf(f.Rule) == "" })
+		report, err := checker.NAD(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		caused := slices.DeleteFunc(report.Findings, func(f nad.Finding) bool { return reasonOf(f.Rule) == "" })
 		if len(caused) > 0 {
 			found[types.NamespacedName{Namespace: d.Namespace, Name: d.Name}] = caused
 		}
 	}
-	return found
+	return found, nil
 }
 
 // reasonOf returns the reason of an event about a rule that a NAD may break

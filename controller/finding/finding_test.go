@@ -59,7 +59,10 @@ func TestJudge(t *testing.T) {
 		{"a reservation cannot be read", []v1alpha1.ReservedCIDR{reserve("x", v1alpha1.Explicit), reserve("10.0.1.64/26", v1alpha1.Explicit)}, true, pods, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			found := judge(c.reserved, c.known, []nad.Definition{c.network})
+			found, err := judge(t.Context(), c.reserved, c.known, []nad.Definition{c.network})
+			if err != nil {
+				t.Fatal(err)
+			}
 			var rules []nad.Rule
 			for _, f := range found[types.NamespacedName{Namespace: "core", Name: "pods"}] {
 				rules = append(rules, f.Rule)

@@ -75,7 +75,10 @@ func (w *Watcher) Reconcile(ctx context.Context, _ string) (reconcile.Result, er
 		definitions = append(definitions, nad.Definition{Namespace: o.Namespace, Name: o.Name, Labels: o.Labels, Config: o.Spec.Config})
 	}
 	w.known = w.known || len(reserved.Items) > 0
-	now := judge(reserved.Items, w.known, definitions)
+	now, err := judge(ctx, reserved.Items, w.known, definitions)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
 	w.tell(ctx, objects, now)
 	return reconcile.Result{}, nil
 }

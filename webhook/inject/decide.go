@@ -7,6 +7,7 @@
 package inject
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,16 +16,13 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
-// FindNAD looks up what a NAD means. It reports false when there is none.
-type FindNAD func(namespace, name string) (nad.Network, bool)
-
 // View is what a decision knows of the cluster.
 type View struct {
-	// NAD looks up one network.
-	NAD FindNAD
-	// NADs lists all that are known, for the sake of pods that ask for static
-	// addresses. It may be nil.
-	NADs func() []nad.Network
+	// Networks finds the networks that the pod selects.
+	Networks *Lookup
+	// Others knows the ranges of all networks, for the sake of pods that ask for
+	// static addresses. It may be nil.
+	Others *nad.Index
 	// Reservations are the subnet CIDR reservations that are known.
 	Reservations []nad.Reservation
 }
@@ -68,39 +66,56 @@ func (d Decision) Message() string {
 //
 // A pod that cannot have Multus interfaces is skipped before its labels are
 // read, and only pods that are opted in are ever denied.
-func Decide(pod Pod, ns Namespace, view View, policy Policy) Decision {
+//
+// An error says that ctx ended before there was a decision.
+func Decide(ctx context.Context, pod Pod, ns Namespace, view View, policy Policy) (Decision, error) {
+	if pod.Spec == nil {
+		pod.Spec, pod.bare = new(PodSpec), true
+	}
 	if reason, skip := unconcerned(pod, ns, policy); skip {
-		return Decision{Reason: reason, Warnings: skippedWarnings(reason, pod, ns)}
+		return Decision{Reason: reason, Warnings: skippedWarnings(reason, pod, ns)}, nil
 	}
 	present, found := findContainer(pod)
 	if _, ours := pod.Metadata.Annotations[InjectedAnnotation]; found && ours {
-		return injectedBefore(present)
+		return injectedBefore(present), nil
 	}
 	mode, err := modeOf(pod, ns)
 	if err != nil {
-		return Decision{Reason: InvalidMode, Detail: err.Error()}
+		return Decision{Reason: InvalidMode, Detail: err.Error()}, nil
 	}
 	if policy, err = policy.chosen(pod, ns, mode); err != nil {
-		return Decision{Reason: InvalidSetting, Detail: err.Error()}
+		return Decision{Reason: InvalidSetting, Detail: err.Error()}, nil
 	}
 	selections, err := nad.Selections(ns.Name, pod.Metadata.Annotations[nad.NetworksAnnotation])
 	if err != nil {
-		return Decision{Reason: InvalidAnnotation, Detail: err.Error()}
+		return Decision{Reason: InvalidAnnotation, Detail: err.Error()}, nil
 	}
-	networks := classify(selections, view.NAD, policy.Settings.Exclude)
+	return decideOn(ctx, selections, mode, pod, ns, view, policy)
+}
+
+// decideOn decides by the networks that the pod selects.
+func decideOn(ctx context.Context, selections []nad.Selection, mode spec.Mode, pod Pod, ns Namespace, view View, policy Policy) (Decision, error) {
+	networks, err := classify(ctx, selections, view.Networks, policy.Settings.Exclude)
+	if err != nil {
+		return Decision{}, err
+	}
+	present, found := findContainer(pod)
 	switch {
 	case len(selections) == 0:
-		return Decision{Reason: NoNetworks}
+		return Decision{Reason: NoNetworks}, nil
 	case len(networks.managed) == 0:
-		return Decision{Reason: NoManagedNetwork, Warnings: networks.warnings}
+		return Decision{Reason: NoManagedNetwork, Warnings: networks.warnings}, nil
 	case len(networks.required) == 0 && mode == spec.Init:
-		return Decision{Reason: NoAddress, Mode: mode, Warnings: networks.warnings}
+		return Decision{Reason: NoAddress, Mode: mode, Warnings: networks.warnings}, nil
 	case found:
-		return Decision{Reason: NameTaken, Detail: fmt.Sprintf("%s[%d]; give it another name, or label the pod %s=%s", present.list, present.index, InjectLabel, Disabled)}
+		return Decision{Reason: NameTaken, Detail: fmt.Sprintf("%s[%d]; give it another name, or label the pod %s=%s", present.list, present.index, InjectLabel, Disabled)}, nil
 	}
-	warnings, errors := checkAddresses(selections, view, policy.ValidationIn(ns))
+	warnings, errors, err := checkAddresses(ctx, selections, view, policy.ValidationIn(ns))
+	if err != nil {
+		return Decision{}, err
+	}
 	if warnings = append(networks.warnings, warnings...); len(errors) > 0 {
-		return denyAddresses(errors, warnings)
+		return denyAddresses(errors, warnings), nil
 	}
 	where := locate(networks.uses, view.Reservations)
 	if networks.missing && len(view.Reservations) > 0 {
@@ -114,9 +129,9 @@ func Decide(pod Pod, ns Namespace, view View, policy Policy) Decision {
 		Reason:     Injected,
 		Mode:       mode,
 		Interfaces: networks.required,
-		Warnings:   slices.Concat(warnings, defaultNetworkWarnings(pod, view.NAD), exposure(pod, mode), keyWarnings(pod, ns)),
+		Warnings:   slices.Concat(warnings, defaultNetworkWarnings(pod, view.Networks.nad), exposure(pod, mode), keyWarnings(pod, ns)),
 		Patch:      append(patch(pod, mode, networks, where.settings(policy)), affinity...),
-	}
+	}, nil
 }
 
 // unconcerned is the table of Decide, after what rules Multus out.

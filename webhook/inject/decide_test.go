@@ -50,8 +50,9 @@ func TestLabelsDecideByTheTable(t *testing.T) {
 				Annotations: map[string]string{nad.NetworksAnnotation: "net-a"},
 			}}
 			ns := inject.Namespace{Name: "apps", Labels: label(row.namespace)}
-			if got := inject.Decide(pod, ns, inject.View{NAD: findManaged}, inject.DefaultPolicy()).Reason; got != row.want {
-				t.Errorf("reason %s, want %s", got, row.want)
+			d, err := inject.Decide(t.Context(), pod, ns, inject.View{Networks: inject.NewLookup(findManaged, nil)}, inject.DefaultPolicy())
+			if err != nil || d.Reason != row.want {
+				t.Errorf("reason %s (%v), want %s", d.Reason, err, row.want)
 			}
 		})
 	}
@@ -82,7 +83,9 @@ func TestDecideLeavesItsPolicyAlone(t *testing.T) {
 	find := func(_, name string) (nad.Network, bool) {
 		return nad.Network{Managed: name != "br", Addressed: true}, true
 	}
-	inject.Decide(pod, inject.Namespace{Labels: label(inject.Enabled)}, inject.View{NAD: find}, policy)
+	if _, err := inject.Decide(t.Context(), pod, inject.Namespace{Labels: label(inject.Enabled)}, inject.View{Networks: inject.NewLookup(find, nil)}, policy); err != nil {
+		t.Fatal(err)
+	}
 	if diff := cmp.Diff([]string{"lo", "eth0", "", ""}, policy.Settings.Exclude[:4]); diff != "" {
 		t.Errorf("excluded interfaces (-want +got):\n%s", diff)
 	}

@@ -120,8 +120,12 @@ func (c *testCase) decide(t *testing.T, podJSON []byte) inject.Decision {
 		d, found := c.nads[namespace+"/"+name]
 		return nad.Read(d), found
 	}
-	view := inject.View{NAD: find, NADs: c.networks, Reservations: c.reservations}
-	return inject.Decide(decodePod(t, podJSON), c.namespace, view, c.policy)
+	view := inject.View{Networks: inject.NewLookup(find, nil), Others: nad.NewIndex(c.networks()...), Reservations: c.reservations}
+	decision, err := inject.Decide(t.Context(), decodePod(t, podJSON), c.namespace, view, c.policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decision
 }
 
 // compare holds the decision against the file, or writes it there.

@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,17 +19,21 @@ type networks struct {
 	warnings []string
 }
 
-// classify looks up each selected network.
-func classify(selections []nad.Selection, find FindNAD, exclude []string) networks {
+// classify looks up each selected network. The error is that of ctx, which
+// ended first.
+func classify(ctx context.Context, selections []nad.Selection, lookup *Lookup, exclude []string) (networks, error) {
 	var n networks
 	seen := make(map[string]bool, len(selections))
 	for _, s := range selections {
+		if err := ctx.Err(); err != nil {
+			return networks{}, fmt.Errorf("deciding on the pod's networks: %w", err)
+		}
 		if seen[s.Interface] {
 			n.warn("interface %s is asked for twice in annotation %s; the pod will not start, as two networks cannot share an interface", s.Interface, nad.NetworksAnnotation)
 			continue
 		}
 		seen[s.Interface] = true
-		network := n.look(s, find)
+		network := n.look(s, lookup)
 		switch {
 		case slices.Contains(exclude, s.Interface):
 			n.warn("interface %s of network %s/%s is excluded by the installation (IPMGR_EXCLUDE_INTERFACES); its addresses are left alone", s.Interface, s.Namespace, s.Name)
@@ -42,14 +47,23 @@ func classify(selections []nad.Selection, find FindNAD, exclude []string) networ
 			}
 		}
 	}
-	return n
+	return n, nil
 }
 
 // look finds one network and warns of what is wrong with it.
-func (n *networks) look(s nad.Selection, find FindNAD) nad.Network {
-	network, found := find(s.Namespace, s.Name)
+func (n *networks) look(s nad.Selection, lookup *Lookup) nad.Network {
+	a := lookup.find(s.Namespace, s.Name)
+	network := a.network
 	switch {
-	case !found:
+	case a.err != nil:
+		n.missing = true
+		n.warn("NetworkAttachmentDefinition %s/%s is not known yet and could not be read (%v); its addresses are taken to belong to ENIs", s.Namespace, s.Name, a.err)
+		return nad.Unknown(nil)
+	case a.unconfirmed:
+		n.missing = true
+		n.warn("NetworkAttachmentDefinition %s/%s is not known, and whether it exists was not confirmed, as %d networks of this pod had to be read already; its addresses are taken to belong to ENIs", s.Namespace, s.Name, MaxLiveReads)
+		return nad.Unknown(nil)
+	case !a.found:
 		n.missing = true
 		n.warn("NetworkAttachmentDefinition %s/%s does not exist; the pod will not start until it does", s.Namespace, s.Name)
 		return nad.Unknown(nil)

@@ -55,6 +55,9 @@ func findContainer(pod Pod) (place, bool) {
 // what is the user's.
 func patch(pod Pod, mode spec.Mode, n networks, policy Policy) []Operation {
 	ops := []Operation{annotate(pod, string(mode)+" "+policy.Version)}
+	if pod.bare {
+		ops = append(ops, Operation{Op: "add", Path: "/spec", Value: struct{}{}})
+	}
 	ops = append(ops, addVolumes(pod, policy)...)
 	ops = append(ops, addPullSecrets(pod, policy.PullSecrets)...)
 	c := container(pod, mode, n, policy)

@@ -7,7 +7,10 @@ import "bytes"
 // be lost: a decision adds to the pod and never writes it back.
 type Pod struct {
 	Metadata Metadata `json:"metadata"`
-	Spec     PodSpec  `json:"spec"`
+	// Spec is nil when it is absent or null.
+	Spec *PodSpec `json:"spec"`
+
+	bare bool // Spec was nil, and is to be added
 }
 
 // Metadata is the part of the pod's ObjectMeta that is read.

@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -33,23 +34,24 @@ func (p Policy) ValidationIn(ns Namespace) Validation {
 }
 
 // checkAddresses checks what a pod asks of its networks. It returns what the
-// user is to be warned of, and what the pod must not have.
-func checkAddresses(selections []nad.Selection, v View, how Validation) (warnings, errors []string) {
+// user is to be warned of, and what the pod must not have. The error is that of
+// ctx, which ended first.
+func checkAddresses(ctx context.Context, selections []nad.Selection, v View, how Validation) (warnings, errors []string, err error) {
 	if how == Off {
-		return nil, nil
+		return nil, nil, nil
 	}
-	var others []nad.Network
-	if v.NADs != nil && slices.ContainsFunc(selections, nad.Selection.Asks) {
-		others = v.NADs()
+	found, err := nad.NewChecker(v.Reservations, v.Others).Pod(ctx, "", selections, v.Networks.nad)
+	if err != nil {
+		return nil, nil, err
 	}
-	for _, f := range nad.NewChecker(v.Reservations, others).Pod("", selections, v.NAD) {
+	for _, f := range found {
 		if f.Severity == nad.Error && how == Enforce {
 			errors = append(errors, f.String())
 			continue
 		}
 		warnings = append(warnings, f.String())
 	}
-	return warnings, errors
+	return warnings, errors, nil
 }
 
 // denyAddresses is the decision on a pod that asks for what it must not have.

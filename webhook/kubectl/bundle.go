@@ -156,7 +156,7 @@ func (b *bundle) network(namespace, name string) (nad.Network, bool) {
 	return network, found
 }
 
-// all returns the NADs of the files in the order of their names.
-func (b *bundle) all() []nad.Network {
-	return slices.SortedFunc(maps.Values(b.networks), func(a, b nad.Network) int { return strings.Compare(a.Object, b.Object) })
+// ranges knows what the NADs of the files hand out.
+func (b *bundle) ranges() *nad.Index {
+	return nad.NewIndex(slices.Collect(maps.Values(b.networks))...)
 }

@@ -71,7 +71,10 @@ func check(ctx context.Context, arguments []string, streams Streams) (int, error
 	if err != nil {
 		return 0, err
 	}
-	report := b.check(others)
+	report, err := b.check(ctx, others)
+	if err != nil {
+		return 0, err
+	}
 	if err := printers()[options.output](streams.Out, report); err != nil {
 		return 0, fmt.Errorf("writing the report: %w", err)
 	}
@@ -100,7 +103,7 @@ func (o *checkOptions) surroundings(ctx context.Context, b *bundle) ([]nad.Netwo
 }
 
 // check reports on all objects in the order of the files.
-func (b *bundle) check(others []nad.Network) nad.Report {
+func (b *bundle) check(ctx context.Context, others []nad.Network) (nad.Report, error) {
 	known := maps.Clone(b.networks)
 	for _, network := range others {
 		known[network.Object] = network
@@ -109,37 +112,42 @@ func (b *bundle) check(others []nad.Network) nad.Report {
 		network, found := known[namespace+"/"+name]
 		return network, found
 	}
-	others = slices.Collect(maps.Values(known))
-	slices.SortFunc(others, func(a, b nad.Network) int { return strings.Compare(a.Object, b.Object) })
-	checker := nad.NewChecker(b.reservations, others)
+	checker := nad.NewChecker(b.reservations, nad.NewIndex(slices.Collect(maps.Values(known))...))
 	report := nad.Report{Ranges: []nad.ObjectRange{}, Findings: slices.Concat([]nad.Finding{}, b.findings)}
 	for _, o := range b.objects {
 		if o.Kind == "NetworkAttachmentDefinition" {
-			one := checker.Network(b.networks[o.id()])
+			one, err := checker.Network(ctx, b.networks[o.id()])
+			if err != nil {
+				return report, err
+			}
 			report.Ranges = append(report.Ranges, one.Ranges...)
 			report.Findings = append(report.Findings, one.Findings...)
 			continue
 		}
 		if template, ok := o.Template(); ok {
-			report.Findings = append(report.Findings, checkPod(checker, find, o, template)...)
+			found, err := checkPod(ctx, checker, find, o, template)
+			if err != nil {
+				return report, err
+			}
+			report.Findings = append(report.Findings, found...)
 		}
 	}
-	return report
+	return report, nil
 }
 
 // checkPod checks the static addresses of a pod or of a workload's pods.
-func checkPod(checker nad.Checker, find inject.FindNAD, o object, template manifest.Template) []nad.Finding {
+func checkPod(ctx context.Context, checker nad.Checker, find inject.FindNAD, o object, template manifest.Template) ([]nad.Finding, error) {
 	var pod inject.Pod
 	if err := manifest.Decode(template.Raw, &pod); err != nil {
-		return nil // "inject" and the API server tell
+		return nil, nil // "inject" and the API server tell
 	}
 	selections, err := nad.Selections(o.Namespace, pod.Metadata.Annotations[nad.NetworksAnnotation])
 	if err != nil {
-		return []nad.Finding{nad.BadAnnotation(o.id(), template.Field, err)}
+		return []nad.Finding{nad.BadAnnotation(o.id(), template.Field, err)}, nil
 	}
-	findings := checker.Pod(o.id(), selections, find)
+	findings, err := checker.Pod(ctx, o.id(), selections, find)
 	for i := range findings {
 		findings[i].Field = template.Field + findings[i].Field
 	}
-	return findings
+	return findings, err
 }

@@ -50,7 +50,7 @@ func Run(ctx context.Context, arguments []string, version string, streams Stream
 	case "check":
 		code, err = check(ctx, arguments, streams)
 	case "inject":
-		code, err = injectFiles(arguments, version, streams)
+		code, err = injectFiles(ctx, arguments, version, streams)
 	case "version", "--version":
 		fmt.Fprintln(streams.Out, build.Line())
 	case "help", "-h", "-help", "--help":

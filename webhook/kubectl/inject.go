@@ -1,6 +1,7 @@
 package kubectl
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -63,7 +64,7 @@ func (o *injectOptions) environment(text string) error {
 }
 
 // injectFiles is the command "inject".
-func injectFiles(arguments []string, version string, streams Streams) (int, error) {
+func injectFiles(ctx context.Context, arguments []string, version string, streams Streams) (int, error) {
 	options, err := parseInject(arguments, version, streams)
 	if err != nil {
 		return 0, err
@@ -76,7 +77,7 @@ func injectFiles(arguments []string, version string, streams Streams) (int, erro
 	if err != nil {
 		return 0, err
 	}
-	denied, err := options.inject(b, streams.Err)
+	denied, err := options.inject(ctx, b, streams.Err)
 	if err != nil {
 		return 0, err
 	}
@@ -90,14 +91,15 @@ func injectFiles(arguments []string, version string, streams Streams) (int, erro
 }
 
 // inject changes the bundle's documents. It reports whether a pod is denied.
-func (o *injectOptions) inject(b *bundle, warnings io.Writer) (denied bool, err error) {
+func (o *injectOptions) inject(ctx context.Context, b *bundle, warnings io.Writer) (denied bool, err error) {
 	notes := map[int][]string{} // by document
+	view := inject.View{Networks: inject.NewLookup(b.network, nil), Others: b.ranges(), Reservations: b.reservations}
 	for _, object := range b.objects {
 		template, ok := object.Template()
 		if !ok {
 			continue
 		}
-		decision, err := o.decide(b, object, template)
+		decision, err := o.decide(ctx, b, view, object, template)
 		if err != nil {
 			return false, err
 		}
@@ -121,7 +123,7 @@ func (o *injectOptions) inject(b *bundle, warnings io.Writer) (denied bool, err 
 	return denied, nil
 }
 
-func (o *injectOptions) decide(b *bundle, of object, template manifest.Template) (inject.Decision, error) {
+func (o *injectOptions) decide(ctx context.Context, b *bundle, view inject.View, of object, template manifest.Template) (inject.Decision, error) {
 	var pod inject.Pod
 	if err := manifest.Decode(template.Raw, &pod); err != nil {
 		return inject.Decision{}, fmt.Errorf("%s: %s %s: is no pod: %w", b.documents[of.document].Source, of.Kind, of.id(), err)
@@ -133,8 +135,7 @@ func (o *injectOptions) decide(b *bundle, of object, template manifest.Template)
 			ns.Labels = map[string]string{inject.InjectLabel: inject.Enabled}
 		}
 	}
-	view := inject.View{NAD: b.network, NADs: b.all, Reservations: b.reservations}
-	return inject.Decide(pod, ns, view, o.policy), nil
+	return inject.Decide(ctx, pod, ns, view, o.policy)
 }
 
 // apply changes the document. The operations are on a pod, which is at the

@@ -1,56 +1,82 @@
 package nad
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"github.com/gaissmai/bart"
 )
 
 // Checker checks objects against what is known of the VPC and of other NADs.
 // It may be used by several goroutines.
 type Checker struct {
-	known            bool // something is known of reservations
-	reservations     []Reservation
-	subnets          []subnet
-	explicit, prefix []Range // addresses of the reservations of each type
-	others           []Network
+	known    bool // something is known of reservations
+	explicit []Range
+	// taken is what is reserved for whatever purpose, or AWS's own.
+	taken []Range
+	// delegated are the reservations of type prefix, home the known subnets.
+	delegated *bart.Table[Reservation]
+	home      *bart.Table[subnet]
+	subnets   []subnet
+	others    *Index
 }
 
-// NewChecker returns a checker that knows the reservations, and the
-// networks that may overlap. The object that is checked may be among them. The
-// zero Reservation stands for one that covers nothing.
-func NewChecker(reservations []Reservation, others []Network) Checker {
+// NewChecker returns a checker that knows the reservations, and the networks
+// that may overlap; no Index is an empty one. The object that is checked may be
+// among them. The zero Reservation stands for one that covers nothing.
+func NewChecker(reservations []Reservation, others *Index) Checker {
 	known := len(reservations) > 0
 	void := func(r Reservation) bool { return !r.CIDR.IsValid() }
 	if slices.ContainsFunc(reservations, void) { // which are the caller's
 		reservations = slices.DeleteFunc(slices.Clone(reservations), void)
 	}
-	return Checker{
-		known:        known,
-		reservations: reservations,
-		subnets:      subnets(reservations),
-		explicit:     ofType(reservations, Explicit),
-		prefix:       ofType(reservations, Prefix),
-		others:       others,
+	c := Checker{
+		known:     known,
+		explicit:  ofType(reservations, Explicit),
+		delegated: new(bart.Table[Reservation]),
+		home:      new(bart.Table[subnet]),
+		subnets:   subnets(reservations),
+		others:    others,
 	}
+	c.taken = slices.Concat(c.explicit, ofType(reservations, Prefix))
+	for _, s := range c.subnets {
+		c.home.Insert(s.cidr, s)
+		c.taken = append(c.taken, s.reserved()...)
+	}
+	c.taken = Union(c.taken)
+	for _, r := range slices.Backward(reservations) { // of two with one CIDR, the first stays
+		if r.Type == Prefix {
+			c.delegated.Insert(r.CIDR, r)
+		}
+	}
+	return c
 }
 
 // NAD checks a NAD. Nothing is found in one whose addresses do not belong to
-// ENIs.
-func (c Checker) NAD(d Definition) Report { return c.Network(Read(d)) }
+// ENIs. The error is that of ctx, which ended first.
+func (c Checker) NAD(ctx context.Context, d Definition) (Report, error) {
+	return c.Network(ctx, Read(d))
+}
 
-// Network checks a NAD that has been read.
-func (c Checker) Network(network Network) Report {
+// Network checks a NAD that has been read. The error is that of ctx, which
+// ended first.
+func (c Checker) Network(ctx context.Context, network Network) (Report, error) {
 	found := append(findings(nil), network.Findings...)
 	var report Report
+	left := budget(maxSteps)
 	for _, plugin := range network.Plugins {
 		found.plugin(plugin)
 		for _, pool := range plugin.IPAM.Pools {
+			if err := ctx.Err(); err != nil {
+				return Report{}, fmt.Errorf("checking %s: %w", network.Object, err)
+			}
 			for _, r := range pool.Ranges {
 				report.Ranges = append(report.Ranges, ObjectRange{network.Object, r.First, r.Last})
 			}
 			c.pool(&found, plugin.IPAM.Type, pool)
-			c.overlap(&found, network, plugin.IPAM, pool)
+			c.overlap(&found, network, plugin.IPAM, pool, &left)
 		}
 	}
 	c.twoSubnets(&found, network.Pools())
@@ -58,7 +84,7 @@ func (c Checker) Network(network Network) Report {
 		c.nothingKnown(&found, "spec.config")
 	}
 	report.Findings = found.of(network.Object)
-	return report
+	return report, nil
 }
 
 // networksField is where a pod says which addresses it wants.
@@ -71,10 +97,12 @@ func BadAnnotation(object, field string, err error) Finding {
 }
 
 // Pod checks what a pod, whose "namespace/name" object is, asks of its networks:
-// whether their plugins obey, and whether the addresses that it then gets route. find looks a NAD up; networks that it does not know count as
-// managed, as nothing says otherwise.
-func (c Checker) Pod(object string, selections []Selection, find func(namespace, name string) (Network, bool)) []Finding {
+// whether their plugins obey, and whether the addresses that it then gets
+// route. find looks a NAD up; networks that it does not know count as managed,
+// as nothing says otherwise. The error is that of ctx, which ended first.
+func (c Checker) Pod(ctx context.Context, object string, selections []Selection, find func(namespace, name string) (Network, bool)) ([]Finding, error) {
 	var found findings
+	left := budget(maxSteps)
 	for i, s := range selections {
 		network, known := find(s.Namespace, s.Name)
 		if known && !network.Managed {
@@ -82,19 +110,27 @@ func (c Checker) Pod(object string, selections []Selection, find func(namespace,
 		}
 		answer := network.answer(fmt.Sprintf("%s[%d]", networksField, i), s)
 		found = append(found, answer.findings...)
+		seen := make(map[wish]bool, len(answer.given)) // several plugins may give the same
 		for _, w := range answer.given {
-			c.static(&found, w.field, w.prefix, s)
+			if seen[w] {
+				continue
+			}
+			seen[w] = true
+			if err := ctx.Err(); err != nil {
+				return nil, fmt.Errorf("checking the addresses of a pod: %w", err)
+			}
+			c.static(&found, w.field, w.prefix, s, &left)
 		}
 		if len(answer.given) > 0 {
 			c.nothingKnown(&found, fmt.Sprintf("%s[%d].ips", networksField, i))
 		}
 	}
-	return found.of(object)
+	return found.of(object), nil
 }
 
 // static checks one address of a pod. That its own network hands it out too is
 // as it should be.
-func (c Checker) static(found *findings, field string, ip netip.Prefix, of Selection) {
+func (c Checker) static(found *findings, field string, ip netip.Prefix, of Selection, left *budget) {
 	one := []Range{{ip.Addr(), ip.Addr()}}
 	pool := Pool{Field: field, Network: ip.Masked(), Ranges: one}
 	if ip.IsSingleIP() { // no length was given, or it is a floating address
@@ -102,15 +138,17 @@ func (c Checker) static(found *findings, field string, ip netip.Prefix, of Selec
 	} else {
 		c.pool(found, "ips", pool)
 	}
-	var givers []object
-	for _, other := range c.others {
-		gives := func(p PluginConfig) bool { return p.IPAM.Type != "static" && len(Intersect(one, p.IPAM.ranges())) > 0 }
-		if other.Object != of.Namespace+"/"+of.Name && slices.ContainsFunc(other.Plugins, gives) {
-			givers = append(givers, object(other.Object))
-		}
+	own := of.Namespace + "/" + of.Name
+	gives := func(o overlap) bool { return o.ipam.Type != "static" && o.besides(own) > 0 }
+	overlaps, complete := c.others.overlaps(one, left, gives)
+	var givers names
+	for _, o := range overlaps {
+		givers.add(o, own)
 	}
-	if len(givers) > 0 {
-		found.add(RangeOverlap, field, "%s is in a range of %s, which may give it to another pod; exclude it there, or ask for one outside of the range", ip.Addr(), joined(givers))
+	if givers.total > 0 {
+		found.add(RangeOverlap, field, "%s is in a range of %s, which may give it to another pod; exclude it there, or ask for one outside of the range", ip.Addr(), givers)
+	} else if !complete {
+		found.add(RangeOverlap, field, tooManyOthers, ip.Addr())
 	}
 }
 
@@ -136,10 +174,33 @@ func (c Checker) pool(found *findings, kind string, p Pool) {
 
 // subnetOf finds the known subnet that the addresses begin in.
 func (c Checker) subnetOf(ranges []Range) (subnet, bool) {
-	for _, s := range c.subnets {
-		if len(ranges) > 0 && s.cidr.Contains(ranges[0].First) {
-			return s, true
+	if len(ranges) == 0 {
+		return subnet{}, false
+	}
+	return c.home.Lookup(ranges[0].First)
+}
+
+// touching returns the values of a table's prefixes that have an address in
+// common with the ranges, in the order of the prefixes.
+func touching[V any](table *bart.Table[V], ranges []Range) []V {
+	var prefixes []netip.Prefix
+	for _, r := range ranges {
+		for _, cover := range r.cover() {
+			for p := range table.Supernets(cover) {
+				prefixes = append(prefixes, p)
+			}
+			for p := range table.Subnets(cover) {
+				prefixes = append(prefixes, p)
+			}
 		}
 	}
-	return subnet{}, false
+	slices.SortFunc(prefixes, netip.Prefix.Compare)
+	var values []V
+	for _, p := range slices.Compact(prefixes) {
+		if RangeOf(p).among(ranges) {
+			v, _ := table.Get(p)
+			values = append(values, v)
+		}
+	}
+	return values
 }

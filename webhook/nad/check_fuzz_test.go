@@ -24,7 +24,7 @@ func FuzzCheck(f *testing.F) {
 	f.Fuzz(func(t *testing.T, config string) {
 		d := nad.Definition{Namespace: "ns", Name: "net", Config: config}
 		other := nad.Definition{Namespace: "ns", Name: "other", Config: with(`"range":"10.10.1.0/24"`)}
-		report := nad.NewChecker(vpc, []nad.Network{nad.Read(d), nad.Read(other)}).NAD(d)
+		report := checked(t, nad.NewChecker(vpc, nad.NewIndex(nad.Read(d), nad.Read(other))), d)
 		for _, r := range report.Ranges {
 			if r.End.Less(r.Start) || r.Start.BitLen() != r.End.BitLen() {
 				t.Errorf("%q: range %v-%v", config, r.Start, r.End)

@@ -34,6 +34,16 @@ var vpc = []nad.Reservation{
 // cidrs are what the command line knows without a cluster.
 var cidrs = []nad.Reservation{reservation("10.10.1.64/26", nad.Explicit, "", "")}
 
+// checked is the report on a NAD.
+func checked(t testing.TB, c nad.Checker, d nad.Definition) nad.Report {
+	t.Helper()
+	report, err := c.NAD(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
 const reserve = "aws ec2 create-subnet-cidr-reservation --subnet-id "
 
 func TestNADsAreCheckedAgainstReservations(t *testing.T) {
@@ -81,7 +91,7 @@ func TestNADsAreCheckedAgainstReservations(t *testing.T) {
 		{"no commands without end", with(`"range":"2600:1f13:0:1::10-2600:1f13:0:1:8000::/64"`), vpc, []string{"not-reserved spec.config.ipam.range"}, "more; ranges that begin and end at powers of two need fewer)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			report := nad.NewChecker(c.known, nil).NAD(nad.Definition{Namespace: "ns", Name: "net", Config: c.config})
+			report := checked(t, nad.NewChecker(c.known, nil), nad.Definition{Namespace: "ns", Name: "net", Config: c.config})
 			if diff := cmp.Diff(c.findings, places(report.Findings)); diff != "" {
 				t.Fatalf("findings (-want +got):\n%s\n%v", diff, report.Findings)
 			}
@@ -114,7 +124,7 @@ func TestAReservationThatIsNoneCoversNothing(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var rules []nad.Rule
-			for _, f := range nad.NewChecker(c.known, nil).NAD(nad.Definition{Name: "a", Config: with(c.ranges)}).Findings {
+			for _, f := range checked(t, nad.NewChecker(c.known, nil), nad.Definition{Name: "a", Config: with(c.ranges)}).Findings {
 				rules = append(rules, f.Rule)
 			}
 			if diff := cmp.Diff(c.want, rules); diff != "" {
@@ -145,7 +155,7 @@ func TestNADsAreComparedWithOthers(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			this := nad.Definition{Namespace: "ns", Name: "net", Config: c.config}
 			other := nad.Definition{Namespace: "ns", Name: "other", Config: c.other}
-			got := nad.NewChecker(vpc, []nad.Network{nad.Read(this), nad.Read(other)}).NAD(this).Findings
+			got := checked(t, nad.NewChecker(vpc, nad.NewIndex(nad.Read(this), nad.Read(other))), this).Findings
 			if diff := cmp.Diff(c.findings, places(got)); diff != "" {
 				t.Fatalf("findings (-want +got):\n%s\n%v", diff, got)
 			}
@@ -161,14 +171,18 @@ func TestCopiesOfANADAreOneFinding(t *testing.T) {
 	for _, namespace := range []string{"a", "b", "c"} {
 		others = append(others, nad.Read(nad.Definition{Namespace: namespace, Name: "net", Config: with(`"range":"10.10.1.70-10.10.1.79/24"`)}))
 	}
-	got := nad.NewChecker(vpc, others).Network(others[1]).Findings
+	report, err := nad.NewChecker(vpc, nad.NewIndex(others...)).Network(t.Context(), others[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := report.Findings
 	if len(got) != 1 || !strings.Contains(got[0].Message, "10.10.1.70-10.10.1.79 is handed out by a/net, c/net too") {
 		t.Errorf("findings %v", got)
 	}
 }
 
 func TestRangesAreReportedInTheOrderOfTheNAD(t *testing.T) {
-	got := nad.NewChecker(vpc, nil).NAD(nad.Definition{Config: with(`"ipRanges":[{"range":"10.10.1.100-10.10.1.101/24"},{"range":"10.10.1.70-10.10.1.72/24","exclude":["10.10.1.71"]}]`)})
+	got := checked(t, nad.NewChecker(vpc, nil), nad.Definition{Config: with(`"ipRanges":[{"range":"10.10.1.100-10.10.1.101/24"},{"range":"10.10.1.70-10.10.1.72/24","exclude":["10.10.1.71"]}]`)})
 	want := []string{"10.10.1.100-10.10.1.101", "10.10.1.70", "10.10.1.72"}
 	var ranges []nad.Range
 	for _, r := range got.Ranges {
@@ -249,7 +263,10 @@ func TestAddressesOfPodsAreChecked(t *testing.T) {
 				network, found := networks[namespace+"/"+name]
 				return network, found
 			}
-			got := nad.NewChecker(c.known, others).Pod("ns/pod", selections, find)
+			got, err := nad.NewChecker(c.known, nad.NewIndex(others...)).Pod(t.Context(), "ns/pod", selections, find)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if diff := cmp.Diff(c.findings, places(got)); diff != "" {
 				t.Errorf("findings (-want +got):\n%s\n%v", diff, got)
 			}

@@ -3,7 +3,6 @@ package nad
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 )
 
@@ -89,13 +88,15 @@ func (s subnet) reserved() []Range {
 // subnets returns each known subnet once: by its id, where one is known.
 func subnets(reservations []Reservation) []subnet {
 	var list []subnet
+	places := map[netip.Prefix]int{}
 	for _, r := range reservations {
 		s := subnet{r.SubnetID, r.SubnetCIDR.Masked()}
 		if !r.SubnetCIDR.IsValid() {
 			continue
 		}
-		switch i := slices.IndexFunc(list, func(known subnet) bool { return known.cidr == s.cidr }); {
-		case i < 0:
+		switch i, known := places[s.cidr]; {
+		case !known:
+			places[s.cidr] = len(list)
 			list = append(list, s)
 		case list[i].id == "":
 			list[i] = s
@@ -118,10 +119,9 @@ func ofType(reservations []Reservation, t ReservationType) []Range {
 // Covering returns the explicit reservations that hold any of the ranges, and
 // whether together they hold them all.
 func Covering(ranges []Range, reservations []Reservation) (covering []Reservation, all bool) {
+	ranges = Union(ranges)
 	for _, r := range reservations {
-		// This is on the way of each pod: no arithmetic, no allocation.
-		overlaps := func(o Range) bool { return r.CIDR.Contains(o.First) || o.Contains(r.CIDR.Addr()) }
-		if r.Type == Explicit && slices.ContainsFunc(ranges, overlaps) {
+		if r.Type == Explicit && RangeOf(r.CIDR).among(ranges) {
 			covering = append(covering, r)
 		}
 	}

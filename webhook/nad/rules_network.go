@@ -1,6 +1,11 @@
 package nad
 
-import "slices"
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
 
 // plugin checks what does not depend on the VPC's present state.
 func (l *findings) plugin(p PluginConfig) {
@@ -21,40 +26,70 @@ func (i IPAM) ranges() []Range {
 	return Union(all)
 }
 
-// object is the "namespace/name" of a NAD.
-type object string
+// tooManyOthers is said where not all that should be compared could be.
+const tooManyOthers = "%s was not compared with all other networks, as too many have ranges there; give each network a range of its own"
 
-func (o object) String() string { return string(o) }
+// names are the NADs that a message lists: the first ones in order, and how
+// many there are.
+type names struct {
+	first []string
+	total int
+}
+
+// add adds the NADs of an overlap, but for the one that is checked.
+func (n *names) add(o overlap, own string) {
+	n.total += o.besides(own)
+	for _, name := range o.objects[:min(len(o.objects), mostItems+2)] {
+		if name != own {
+			n.first = append(n.first, name)
+		}
+	}
+	slices.Sort(n.first)
+	unique := slices.Compact(n.first)
+	n.total -= len(n.first) - len(unique)
+	n.first = unique[:min(len(unique), mostItems+1)]
+}
+
+// String is "a/net, b/net, 3 more".
+func (n names) String() string {
+	if n.total <= mostItems {
+		return strings.Join(n.first, ", ")
+	}
+	return fmt.Sprintf("%s, %d more", strings.Join(n.first[:mostItems], ", "), n.total-mostItems)
+}
+
+// besides counts the NADs of an overlap without the one that is checked.
+func (o overlap) besides(own string) int {
+	if _, among := slices.BinarySearch(o.objects, own); among {
+		return len(o.objects) - 1
+	}
+	return len(o.objects)
+}
 
 // overlap finds addresses that other NADs hand out too: one finding for all
 // with the same remedy, as a NAD may have a copy in each namespace.
-func (c Checker) overlap(found *findings, network Network, ipam IPAM, p Pool) {
+func (c Checker) overlap(found *findings, network Network, ipam IPAM, p Pool, left *budget) {
 	type group struct {
-		remedy string
 		shared []Range
-		others []object
+		others names
 	}
-	var groups []group
-	for _, other := range c.others {
-		if other.Object == network.Object || !other.Managed {
-			continue
+	apart := func(o overlap) bool { return o.besides(network.Object) > 0 && !together(ipam, o.ipam) }
+	overlaps, complete := c.others.overlaps(p.Ranges, left, apart)
+	groups := map[string]*group{} // by remedy
+	for _, o := range overlaps {
+		remedy := overlapRemedy(ipam, o.ipam)
+		if groups[remedy] == nil {
+			groups[remedy] = new(group)
 		}
-		for _, plugin := range other.Plugins {
-			shared := Intersect(p.Ranges, plugin.IPAM.ranges())
-			if len(shared) == 0 || together(ipam, plugin.IPAM) {
-				continue
-			}
-			remedy := overlapRemedy(ipam, plugin.IPAM)
-			i := slices.IndexFunc(groups, func(g group) bool { return g.remedy == remedy })
-			if i < 0 {
-				i, groups = len(groups), append(groups, group{remedy: remedy})
-			}
-			groups[i].shared = Union(append(groups[i].shared, shared...))
-			groups[i].others = append(groups[i].others, object(other.Object))
-		}
+		groups[remedy].shared = append(groups[remedy].shared, o.shared...)
+		groups[remedy].others.add(o, network.Object)
 	}
-	for _, g := range groups {
-		found.add(RangeOverlap, p.Field, "%s is handed out by %s too; %s", joined(g.shared), joined(g.others), g.remedy)
+	for _, remedy := range slices.Sorted(maps.Keys(groups)) {
+		g := groups[remedy]
+		found.add(RangeOverlap, p.Field, "%s is handed out by %s too; %s", joined(Union(g.shared)), g.others, remedy)
+	}
+	if !complete {
+		found.add(RangeOverlap, p.Field, tooManyOthers, joined(p.Ranges))
 	}
 }
 
@@ -81,10 +116,7 @@ func overlapRemedy(a, b IPAM) string {
 func (c Checker) twoSubnets(found *findings, pools []Pool) {
 	home := map[int]subnet{} // by the bits of an address
 	for _, p := range pools {
-		for _, s := range c.subnets {
-			if len(Intersect(p.Ranges, []Range{RangeOf(s.cidr)})) == 0 {
-				continue
-			}
+		for _, s := range touching(c.home, p.Ranges) {
 			bits := s.cidr.Addr().BitLen()
 			if first, ok := home[bits]; ok && first != s {
 				found.add(TwoSubnets, p.Field, "the addresses are in two subnets, %s and %s, and an ENI is in one: half of them will not route; write one NAD for each subnet", first, s)

@@ -63,24 +63,25 @@ func (c Checker) reserve(p Pool, missing []Range) string {
 // and are free: nobody is ever given them.
 func (c Checker) reservable(p Pool, missing []Range) []netip.Prefix {
 	network := RangeOf(p.Network)
-	taken := slices.Concat(c.explicit, c.prefix)
-	for _, s := range c.subnets {
-		taken = append(taken, s.reserved()...)
-	}
 	wider := slices.Clone(missing)
 	for _, end := range []netip.Addr{network.First, network.Last} {
-		alone := []Range{{end, end}}
-		if p.Network.Addr().IsValid() && len(Intersect(alone, taken)) == 0 {
-			wider = append(wider, alone...)
+		alone := Range{end, end}
+		if p.Network.Addr().IsValid() && !alone.among(c.taken) {
+			wider = append(wider, alone)
 		}
 	}
 	// Only what touches a missing range is wanted, not an end by itself.
 	var best []netip.Prefix
 	for _, r := range Union(wider) {
-		if len(Intersect([]Range{r}, missing)) == 0 {
+		inside := 0 // missing ranges, which are sorted and lie within the wider ones
+		for inside < len(missing) && missing[inside].First.Compare(r.Last) <= 0 {
+			inside++
+		}
+		if inside == 0 {
 			continue
 		}
-		exact, rounded := prefixes(Intersect([]Range{r}, missing)), r.Prefixes()
+		exact, rounded := prefixes(missing[:inside]), r.Prefixes()
+		missing = missing[inside:]
 		if len(rounded) < len(exact) {
 			exact = rounded
 		}
@@ -100,9 +101,12 @@ func prefixes(ranges []Range) []netip.Prefix {
 // awsReserved finds addresses that AWS keeps in every subnet, and returns them.
 func (c Checker) awsReserved(found *findings, kind string, p Pool) []Range {
 	var all []Range
-	for _, s := range c.subnets {
-		kept := Intersect(p.Ranges, s.reserved())
-		if len(kept) == 0 {
+	for _, s := range touching(c.home, p.Ranges) {
+		var kept []Range
+		for _, r := range s.reserved() {
+			kept = append(kept, r.of(p.Ranges)...)
+		}
+		if kept = Union(kept); len(kept) == 0 {
 			continue
 		}
 		found.add(AWSReserved, p.Field, "%s is reserved by AWS, like the first four addresses and the last one of every subnet (%s), and EC2 refuses to assign it; %s", joined(kept), s, avoid(kind, kept))
@@ -115,11 +119,8 @@ func (c Checker) awsReserved(found *findings, kind string, p Pool) []Range {
 // them.
 func (c Checker) prefixReserved(found *findings, p Pool) []Range {
 	var all []Range
-	for _, r := range c.reservations {
-		shared := Intersect(p.Ranges, []Range{RangeOf(r.CIDR)})
-		if r.Type != Prefix || len(shared) == 0 {
-			continue
-		}
+	for _, r := range touching(c.delegated, p.Ranges) {
+		shared := RangeOf(r.CIDR).of(p.Ranges)
 		where := r.CIDR.String()
 		if r.SubnetID != "" {
 			where += " of " + r.SubnetID
