@@ -59,12 +59,18 @@ func (l *loop) list(ctx context.Context) {
 	}
 	l.listErr = nil
 	now := map[netip.Addr]bool{}
+	left := map[netip.Addr]bool{}
+	for _, addr := range l.left {
+		left[addr] = true
+	}
 	for _, a := range present {
-		if now[a.Addr] || l.excluded(a.Addr) {
+		if now[a.Addr] || l.excluded(a) {
 			continue
 		}
 		now[a.Addr] = true
-		if old := l.book[a.Addr]; old != nil && old.address == a && !slices.Contains(l.left, a.Addr) {
+		a.Bound = a.Bound || l.eniOf[a.MAC] != ""
+		if old := l.book[a.Addr]; old != nil && old.at(a) && !left[a.Addr] {
+			old.address.Late = a.Late
 			continue
 		}
 		l.comeBack(a.Addr)
@@ -83,9 +89,15 @@ func (l *loop) list(ctx context.Context) {
 	l.releaseGone(ctx, gone)
 }
 
+// at reports whether the address is still where it was.
+func (e *entry) at(a plan.Address) bool {
+	return e.address.Interface == a.Interface && e.address.MAC == a.MAC
+}
+
 // excluded: the settings say that the address is not ours to touch.
-func (l *loop) excluded(addr netip.Addr) bool {
-	return slices.ContainsFunc(l.Settings.ExcludeAddresses, func(p netip.Prefix) bool { return p.Contains(addr) })
+func (l *loop) excluded(a plan.Address) bool {
+	return slices.Contains(l.Settings.Exclude, a.Interface) ||
+		slices.ContainsFunc(l.Settings.ExcludeAddresses, func(p netip.Prefix) bool { return p.Contains(a.Addr) })
 }
 
 // addresses returns the addresses in the book.

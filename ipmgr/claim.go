@@ -46,7 +46,7 @@ func (l *loop) place(e *entry, p plan.Placement) bool {
 	e.eni, e.fixed = p.ENI, p.Fixed
 	switch {
 	case p.Refused != nil:
-		l.fail(e, notYet(e, p.Refused))
+		l.fail(e, notYet(e, l.naming(e, p.Refused)))
 	case p.Foreign:
 		l.leaveAlone(e)
 	case p.Fixed:
@@ -58,6 +58,17 @@ func (l *loop) place(e *entry, p plan.Placement) bool {
 		return true
 	}
 	return false
+}
+
+// naming adds to the refusal of an address whose ENI is gone which one that was.
+func (l *loop) naming(e *entry, refusal error) error {
+	missing, ok := errors.AsType[*fault.Error](refusal)
+	if !ok || missing.Code != fault.CodeNoENI || missing.ENI != "" {
+		return refusal
+	}
+	named := *missing
+	named.ENI = l.eniOf[e.address.MAC]
+	return &named
 }
 
 // listingGrace is how long an ENI that was just attached may be missing from

@@ -21,9 +21,11 @@ import (
 
 // Links is the pod's network namespace.
 type Links interface {
-	// Addresses lists the usable addresses of all links but the excluded
-	// ones: the complete list, never a delta.
+	// Addresses lists the usable addresses of all links but loopback and the
+	// primary one: the complete list, never a delta.
 	Addresses(ctx context.Context) ([]plan.Address, error)
+	// Interfaces names all links, those without an address included.
+	Interfaces(ctx context.Context) ([]string, error)
 	// Changes wakes its reader after addresses changed. Wake-ups are
 	// coalesced. A closed channel means: subscribe and list again.
 	Changes(ctx context.Context) (<-chan struct{}, error)

@@ -119,7 +119,12 @@ func (l *loop) looked(enis []plan.ENI, entries []*entry, started time.Time) {
 		l.viewedOf[e.address.MAC] = true
 	}
 	for _, p := range plan.Diff(l.addresses(), enis, l.policy) {
-		if e := l.book[p.Address.Addr]; e.sought {
+		e := l.book[p.Address.Addr]
+		if p.ENI.ID != "" && p.ENI.MAC == e.address.MAC {
+			l.eniOf[p.ENI.MAC] = p.ENI.ID
+			e.address.Bound = true
+		}
+		if e.sought {
 			l.compare(e, p, started)
 		}
 	}

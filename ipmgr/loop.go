@@ -42,6 +42,9 @@ type loop struct {
 	counters Status       // only its counters
 	// viewedOf holds the MACs whose ENIs the view was asked for.
 	viewedOf map[string]bool
+	// eniOf names the ENIs that were seen under the pod's links, by MAC. Once
+	// it was, the link's MAC is known to be an ENI's.
+	eniOf map[string]string
 	// releasing holds the addresses that are being unassigned.
 	releasing map[netip.Addr]*release
 
@@ -57,6 +60,7 @@ func newLoop(m *Manager, mode spec.Mode) *loop {
 		book:    map[netip.Addr]*entry{},
 		settled: make(chan func()),
 
+		eniOf:     map[string]string{},
 		releasing: map[netip.Addr]*release{},
 	}
 }

@@ -72,7 +72,9 @@ func (l *loop) stuck() bool {
 	for _, e := range l.book {
 		switch e.phase {
 		case refused:
-			refusals++
+			if l.blocks(e) {
+				refusals++
+			}
 		case held, foreign:
 		default:
 			return false
@@ -93,7 +95,7 @@ func (l *loop) missing() []error {
 			continue
 		}
 		carried[e.address.Interface] = true
-		if err := e.problem(); err != nil {
+		if err := e.problem(); err != nil && l.blocks(e) {
 			errs = append(errs, err)
 		}
 	}
@@ -102,6 +104,23 @@ func (l *loop) missing() []error {
 	}
 	slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
 	return append(errs, l.bare(carried)...)
+}
+
+// blocks reports whether an address that was refused for good keeps the pod
+// from being ready. What IPAM gave a required interface does; what the
+// application may have added does not, because it would end a pod whose sidecar
+// restarts. In init mode no application runs yet, and where no interface is
+// required, everything is. All others block until they are held or refused.
+//
+// The answer depends on the kernel's and the cloud's state only, so that it is
+// the same before and after a restart. The first address of an interface is
+// never Late: a pod whose only address is refused is not ready.
+func (l *loop) blocks(e *entry) bool {
+	if e.phase == held || !fault.IsPermanent(e.err) { // refused, or being tried again since
+		return true
+	}
+	late := e.address.Late && l.mode == spec.Sidecar && len(l.policy.Required) > 0
+	return l.policy.Requires(e.address.Interface) && !late
 }
 
 // bare reports the interfaces that must carry an address and do not. Where no

@@ -172,6 +172,7 @@ type pod struct {
 	silent     error       // nobody can be asked for an address
 	questions  []time.Time // when a neighbour was asked for
 	left       []netip.Addr
+	links      []string // without an address
 }
 
 func newPod(ips ...string) *pod {
@@ -186,6 +187,14 @@ func (p *pod) add(ip, link, mac string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.addrs = append(p.addrs, plan.Address{Addr: netip.MustParseAddr(ip), Interface: link, MAC: mac})
+	p.poke()
+}
+
+// put gives the pod an address with all that the kernel tells of it.
+func (p *pod) put(a plan.Address) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.addrs = append(p.addrs, a)
 	p.poke()
 }
 
@@ -225,6 +234,16 @@ func (p *pod) Addresses(context.Context) ([]plan.Address, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.addrs), p.fail
+}
+
+func (p *pod) Interfaces(context.Context) ([]string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	names := []string{"lo", "eth0"}
+	for _, a := range p.addrs {
+		names = append(names, a.Interface)
+	}
+	return append(names, p.links...), p.fail
 }
 
 func (p *pod) Changes(ctx context.Context) (<-chan struct{}, error) {

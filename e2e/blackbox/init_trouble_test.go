@@ -135,13 +135,13 @@ func TestInitDoesNotReportWhatAnENITookWithIt(t *testing.T) {
 			},
 			code: 3, holds: holdings{w1eth1: "10.10.1.81"}, message: []string{"10.10.1.81", "NoENI"},
 		}, {
-			name: "detached while the assignment was under way, and another one of that subnet is there", cloud: oneSubnet,
+			name: "detached while the assignment was under way, and another one of that subnet is there, which the interface is not on", cloud: oneSubnet,
 			faults: []vpcsim.Fault{wait(500 * time.Millisecond)},
 			meanwhile: func(s *scene, _ *process) {
 				called(s)
 				s.detach(w1eth1)
 			},
-			code: 0, holds: holdings{w1eth2: "10.10.1.81"},
+			code: 3, holds: holdings{w1eth1: "10.10.1.81"}, message: []string{"10.10.1.81", "NoENI", w1eth1, macs[w1eth1]},
 		}, {
 			name: "detached before, without IMDS", cloud: hopLimit(1), env: []string{short},
 			faults: []vpcsim.Fault{{Action: describe, Delay: settings.Duration(300 * time.Millisecond)}},

@@ -179,6 +179,9 @@ type kernel []plan.Address
 // Addresses returns them.
 func (k kernel) Addresses(context.Context) ([]plan.Address, error) { return k, nil }
 
+// Interfaces is net1.
+func (k kernel) Interfaces(context.Context) ([]string, error) { return []string{"net1"}, nil }
+
 // Changes never wakes its reader.
 func (k kernel) Changes(context.Context) (<-chan struct{}, error) {
 	return make(chan struct{}), nil

@@ -37,8 +37,8 @@ func New(exclude []string) *Links {
 	return &Links{exclude: slices.Clone(exclude), left: map[netip.Addr]bool{}}
 }
 
-// Addresses lists the addresses of all links but the excluded ones, in the
-// kernel's order.
+// Addresses lists the addresses of all links but loopback and the excluded
+// ones, in the kernel's order.
 //
 // Left out is what no other host can reach or what is not meant to last:
 // link-local and host addresses, addresses that lost duplicate address detection, and privacy
@@ -46,7 +46,7 @@ func New(exclude []string) *Links {
 // kernel still probes. Deprecated ones count too: keepalived marks its IPv6
 // addresses so, to keep them from being chosen as a source.
 func (l *Links) Addresses(context.Context) ([]plan.Address, error) {
-	links, err := l.managed()
+	list, err := links()
 	if err != nil {
 		return nil, err
 	}
@@ -54,35 +54,47 @@ func (l *Links) Addresses(context.Context) ([]plan.Address, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing the pod's addresses: %w", err)
 	}
+	links, isLate := newTree(list), late(addrs, born())
 	var found []plan.Address
 	for _, a := range addrs {
-		attrs, ok := links[a.LinkIndex]
-		if !ok || !usable(a) {
+		link, ok := links.links[a.LinkIndex]
+		if !ok || !l.managed(link.Attrs()) || !usable(a) {
 			continue
 		}
 		addr, _ := netip.AddrFromSlice(a.IP)
-		found = append(found, plan.Address{Addr: addr.Unmap(), Interface: attrs.Name, MAC: attrs.HardwareAddr.String()})
+		by := links.carrier(link, 0)
+		found = append(found, plan.Address{Addr: addr, Interface: link.Attrs().Name, MAC: by.mac, Bound: by.bound, Late: isLate(a)})
 	}
 	return found, nil
 }
 
-func (l *Links) managed() (map[int]*netlink.LinkAttrs, error) {
+func (l *Links) managed(attrs *netlink.LinkAttrs) bool {
+	return attrs.Flags&net.FlagLoopback == 0 && !slices.Contains(l.exclude, attrs.Name)
+}
+
+// Interfaces names all links of the namespace.
+func (l *Links) Interfaces(context.Context) ([]string, error) {
+	list, err := links()
+	names := make([]string, len(list))
+	for i, link := range list {
+		names[i] = link.Attrs().Name
+	}
+	return names, err
+}
+
+func links() ([]netlink.Link, error) {
 	list, err := netlinksafe.LinkList()
 	if err != nil {
 		return nil, fmt.Errorf("listing the pod's links: %w", err)
 	}
-	links := make(map[int]*netlink.LinkAttrs, len(list))
-	for _, link := range list {
-		attrs := link.Attrs()
-		if attrs.Flags&net.FlagLoopback == 0 && !slices.Contains(l.exclude, attrs.Name) {
-			links[attrs.Index] = attrs
-		}
-	}
-	return links, nil
+	return list, nil
 }
 
 func usable(a netlink.Addr) bool {
 	const unwanted = unix.IFA_F_DADFAILED | unix.IFA_F_TEMPORARY
+	if len(a.IP) == net.IPv6len && a.IP.To4() != nil {
+		return false // ::ffff:10.10.1.90 is not the IPv4 address in it, and no subnet's
+	}
 	// An IPv4 address has no duplicate address detection: there the kernel
 	// gives the bit of IFA_F_TEMPORARY another meaning, IFA_F_SECONDARY.
 	if a.IP.To4() == nil && a.Flags&unwanted != 0 {

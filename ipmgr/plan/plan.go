@@ -17,7 +17,14 @@ import (
 type Address struct {
 	netip.Addr
 	Interface string // name of the link that carries it
-	MAC       string // of that link, lower case with colons; empty when it has none
+	// MAC is that of the link that carries its packets out of the pod: this
+	// one, or the one below it. Lower case with colons; empty when it has none.
+	MAC string
+	// Bound: that link has no MAC of its own but an ENI's (ipvlan, host-device).
+	Bound bool
+	// Late: the address was added to its interface after the first one, so the
+	// application added it and not IPAM.
+	Late bool
 }
 
 // ENI is an elastic network interface of this worker, as the cloud shows it.
@@ -67,12 +74,21 @@ type Placement struct {
 
 // Diff finds the ENI of each address:
 //
-//	MAC is an ENI's | subnet contains it | then
-//	yes             | yes, or not known  | that ENI (ipvlan, host-device)
-//	yes             | no                 | refused: it can never route there
-//	no              | of one ENI         | that ENI (macvlan, a link of the pod's own)
-//	no              | of several ENIs    | the one that shows it, else one whose MAC the pod uses, else the lowest device index
-//	no              | of none            | refused on a required interface, otherwise foreign
+//	MAC is an ENI's | link's MAC   | subnet contains it | then
+//	yes             | any          | yes, or not known  | that ENI
+//	yes             | any          | no                 | outside: it can never route there
+//	no              | an ENI's     | any                | gone: its ENI is not attached (any more)
+//	no              | its own      | of one ENI         | that ENI
+//	no              | its own      | of several ENIs    | the one that shows it, else one whose MAC the pod uses, else the lowest device index
+//	no              | its own      | of none            | no ENI
+//
+// A link whose MAC is an ENI's (Address.Bound: ipvlan, host-device, and VLANs,
+// bridges and macvlans on these) delivers what comes to that ENI and nothing
+// else: another ENI of the same subnet would swallow its packets. Only links
+// with a MAC of their own (macvlan, VRRP, veth, dummy) can be placed by subnet.
+//
+// What is outside, gone or without ENI is refused on a required interface, and
+// foreign on another.
 //
 // The worker's first ENI (device index 0) belongs to the VPC CNI, which would
 // hand a new secondary address to any pod: only a pool opens it.
@@ -89,14 +105,21 @@ func Diff(addrs []Address, enis []ENI, policy Policy) []Placement {
 	return placements
 }
 
-var errNoENI = errors.New("no ENI of this worker has its MAC or a subnet that contains it")
+var (
+	errNoENI   = errors.New("no ENI of this worker has its MAC or a subnet that contains it")
+	errGone    = errors.New("the ENI under its interface is not attached to this worker")
+	errOutside = errors.New("the ENI's subnet does not contain it")
+)
 
 func choose(a Address, enis []ENI, macs map[string]bool) (ENI, error) {
 	if i := slices.IndexFunc(enis, func(e ENI) bool { return a.MAC != "" && e.MAC == a.MAC }); i >= 0 {
 		if len(enis[i].Subnets) > 0 && !contains(enis[i].Subnets, a.Addr) {
-			return enis[i], fmt.Errorf("the ENI's subnet is %v, and EC2 would answer InvalidParameterValue", enis[i].Subnets)
+			return enis[i], errOutside
 		}
 		return enis[i], nil
+	}
+	if a.Bound {
+		return ENI{}, errGone
 	}
 	var candidates []ENI
 	for _, e := range enis {
@@ -133,14 +156,11 @@ func place(a Address, eni ENI, err error, policy Policy) Placement {
 	p := Placement{Address: a, ENI: eni}
 	fixed := a.Addr == eni.Primary || contains(eni.Prefixes, a.Addr)
 	pooled := contains(policy.Pools, a.Addr)
-	optional := len(policy.Required) > 0 && !slices.Contains(policy.Required, a.Interface)
 	switch {
-	case optional && (errors.Is(err, errNoENI) || eni.DeviceIndex == 0 && a.MAC != eni.MAC):
+	case !policy.Requires(a.Interface) && (err != nil || eni.DeviceIndex == 0 && a.MAC != eni.MAC):
 		p.Foreign = true
-	case errors.Is(err, errNoENI):
-		p.Refused = refuse(a, eni, fault.CodeNoENI, err, "give the pod an address of a subnet that the worker has a Multus ENI in, or exclude the interface with IPMGR_EXCLUDE_INTERFACES")
 	case err != nil:
-		p.Refused = refuse(a, eni, fault.CodeOutsideSubnet, err, "give the pod an address of the subnet that its Multus ENI is in, or exclude the interface with IPMGR_EXCLUDE_INTERFACES")
+		p.Refused = unplaced(a, eni, err)
 	case fixed:
 		p.Shown, p.Fixed = true, true
 	case len(policy.Pools) > 0 && !pooled:
@@ -151,6 +171,24 @@ func place(a Address, eni ENI, err error, policy Policy) Placement {
 		p.Shown, p.TakeOver = shows(eni, a.Addr), pooled
 	}
 	return p
+}
+
+// Requires reports whether the addresses of an interface must have an ENI.
+func (p Policy) Requires(name string) bool {
+	return len(p.Required) == 0 || slices.Contains(p.Required, name)
+}
+
+// unplaced is the fault of an address that has no ENI to be on.
+func unplaced(a Address, eni ENI, err error) error {
+	switch {
+	case errors.Is(err, errGone):
+		text := fmt.Errorf("%w: interface %s has the MAC %s, which no ENI of the worker has", err, a.Interface, a.MAC)
+		return refuse(a, eni, fault.CodeNoENI, text, "attach the ENI with this MAC again, or delete the pod so that it gets an interface on an ENI that the worker has")
+	case errors.Is(err, errOutside):
+		text := fmt.Errorf("the ENI's subnet is %v, and EC2 would answer InvalidParameterValue", eni.Subnets)
+		return refuse(a, eni, fault.CodeOutsideSubnet, text, "give the pod an address of the subnet that its Multus ENI is in, or exclude the address with IPMGR_EXCLUDE_ADDRESSES or the interface with IPMGR_EXCLUDE_INTERFACES")
+	}
+	return refuse(a, eni, fault.CodeNoENI, err, "give the pod an address of a subnet that the worker has a Multus ENI in, or exclude the address with IPMGR_EXCLUDE_ADDRESSES or the interface with IPMGR_EXCLUDE_INTERFACES")
 }
 
 func refuse(a Address, eni ENI, code string, err error, advice string) error {

@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,6 +20,13 @@ const (
 
 func addr(ip, link, mac string) plan.Address {
 	return plan.Address{Addr: netip.MustParseAddr(ip), Interface: link, MAC: mac}
+}
+
+// bound is an address of an ipvlan or host-device link.
+func bound(ip, link, mac string) plan.Address {
+	a := addr(ip, link, mac)
+	a.Bound = true
+	return a
 }
 
 func prefixes(texts ...string) []netip.Prefix {
@@ -84,6 +92,12 @@ func TestDiffPlacesAnAddress(t *testing.T) {
 		{name: "nowhere when only another ENI's subnet contains it", addr: addr("10.10.12.50", "net1", mac1), enis: []plan.ENI{eni0(), eni1()}, want: outcome{ENI: "eni-1", Code: fault.CodeOutsideSubnet}},
 		{name: "nowhere when no ENI has to do with it and all must be placed", addr: addr("192.168.1.1", "net1", ""), enis: []plan.ENI{eni1()}, want: outcome{Code: fault.CodeNoENI}},
 		{name: "nowhere when no ENI has to do with it and its interface is required", addr: addr("192.168.1.1", "net1", ""), enis: []plan.ENI{eni1()}, policy: plan.Policy{Required: []string{"net1"}}, want: outcome{Code: fault.CodeNoENI}},
+		{name: "of an ipvlan link on the ENI with its MAC", addr: bound("10.10.1.81", "net1", mac2), enis: []plan.ENI{eni1(), eni2()}, want: outcome{ENI: "eni-2"}},
+		{name: "of an ipvlan link whose ENI is gone not on another ENI of its subnet", addr: bound("10.10.1.81", "net1", mac2), enis: []plan.ENI{eni0(), eni1()}, want: outcome{Code: fault.CodeNoENI}},
+		{name: "of an ipvlan link whose ENI is gone not even on one that shows it", addr: bound("10.10.1.81", "net1", mac2), enis: []plan.ENI{eni1("10.10.1.81")}, policy: plan.Policy{Pools: prefixes("10.10.1.64/26")}, want: outcome{Code: fault.CodeNoENI}},
+		{name: "of an ipvlan link whose ENI is gone not as another ENI's primary", addr: bound("10.10.1.11", "net1", mac2), enis: []plan.ENI{eni1()}, want: outcome{Code: fault.CodeNoENI}},
+		{name: "of an ipvlan link that is not required and whose ENI is gone as foreign", addr: bound("10.10.1.81", "net2", mac2), enis: []plan.ENI{eni1()}, policy: plan.Policy{Required: []string{"net1"}}, want: outcome{Foreign: true}},
+		{name: "of an ENI's VLAN that is not required as foreign outside the subnet", addr: bound("192.168.9.9", "net1.5", mac1), enis: []plan.ENI{eni1()}, policy: plan.Policy{Required: []string{"net1"}}, want: outcome{ENI: "eni-1", Foreign: true}},
 		{name: "as foreign on an interface that is not required", addr: addr("192.168.1.1", "net2", ""), enis: []plan.ENI{eni1()}, policy: plan.Policy{Required: []string{"net1"}}, want: outcome{Foreign: true}},
 		{name: "on its ENI even on an interface that is not required", addr: addr("10.10.1.81", "net2", mac1), enis: []plan.ENI{eni1()}, policy: plan.Policy{Required: []string{"net1"}}, want: outcome{ENI: "eni-1"}},
 		{name: "never on the worker's first ENI", addr: addr("10.10.12.50", "net1", mac0), enis: []plan.ENI{eni0()}, want: outcome{ENI: "eni-0", Code: fault.CodePrimaryENI}},
@@ -104,6 +118,15 @@ func TestDiffPlacesAnAddress(t *testing.T) {
 				t.Errorf("refusal %v is not permanent", got.Refused)
 			}
 		})
+	}
+}
+
+func TestDiffSaysWhichMACIsGone(t *testing.T) {
+	err := plan.Diff([]plan.Address{bound("10.10.1.81", "net1", mac2)}, []plan.ENI{eni1()}, plan.Policy{})[0].Refused
+	for _, part := range []string{"10.10.1.81", "net1", mac2, "not attached", "delete the pod"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("refusal %v does not say %q", err, part)
+		}
 	}
 }
 
