@@ -95,6 +95,30 @@ func TestKustomizeInstallsWhatHelmInstalls(t *testing.T) {
 	}
 }
 
+// Pods that are admitted before their network exists lack its pools and zone.
+// e2e/samples holds which network is whose; here it is kustomize that sorts.
+func TestKustomizePutsTheSamplesNetworksBeforeTheirWorkloads(t *testing.T) {
+	list := build(t, "samples")
+	at := func(kind, name string) int {
+		i := slices.IndexFunc(list, func(o unstructured.Unstructured) bool { return o.GetKind() == kind && o.GetName() == name })
+		if i < 0 {
+			t.Fatalf("there is no %s %s among %q", kind, name, names(list))
+		}
+		return i
+	}
+	for workload, network := range map[[2]string]string{
+		{"Deployment", "busybox"}: "ipvlan-multus", {"Deployment", "host-local"}: "host-local", {"Deployment", "dual-stack"}: "dual-stack",
+		{"StatefulSet", "database"}: "static", {"Deployment", "floating-a"}: "static",
+	} {
+		if at("NetworkAttachmentDefinition", network) > at(workload[0], workload[1]) {
+			t.Errorf("%s comes before its network %s", workload[1], network)
+		}
+	}
+	if at("ReservedCIDR", "samples-ipv4") > at("NetworkAttachmentDefinition", "static") {
+		t.Error("networks come before the reservations that they are judged by")
+	}
+}
+
 // apply sends objects as kubectl apply --server-side does. Those of
 // cert-manager are left out: nothing in this cluster knows them.
 func (c *cluster) apply(t *testing.T, list []unstructured.Unstructured) {

@@ -227,16 +227,10 @@ func TestTheWebhookInjectsThePodsOfTheSamples(t *testing.T) {
 	c := start(t)
 	c.install(t)
 	var workloads []unstructured.Unstructured
-	for _, name := range []string{"namespace", "reservedcidrs", "static", "whereabouts", "dual-stack", "host-local", "floating"} {
-		data, err := os.ReadFile(filepath.Join(dir, name+".yaml"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, o := range objects(t, string(data)) {
-			eventually.Within(t, moments, "apply "+o.GetName(), func() error { return c.apply(t, &o) })
-			if _, is := template(t, &o); is {
-				workloads = append(workloads, o)
-			}
+	for _, o := range inOrder(t) {
+		eventually.Within(t, moments, "apply "+o.GetName(), func() error { return c.apply(t, &o) })
+		if _, is := template(t, &o); is {
+			workloads = append(workloads, o)
 		}
 	}
 	for _, o := range workloads {

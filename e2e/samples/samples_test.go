@@ -78,17 +78,28 @@ func TestNothingIsFoundInTheSamples(t *testing.T) {
 	}
 }
 
-func TestTheListOfSamplesIsComplete(t *testing.T) {
+// kustomization is the list of the samples.
+type kustomization struct {
+	SortOptions struct {
+		Order string `json:"order"`
+	} `json:"sortOptions"`
+	Resources []string `json:"resources"`
+}
+
+func readKustomization(t *testing.T) (list kustomization) {
+	t.Helper()
 	data, err := os.ReadFile(filepath.Join(dir, "kustomization.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var list struct {
-		Resources []string `json:"resources"`
-	}
 	if err := yaml.Unmarshal(data, &list); err != nil {
 		t.Fatal(err)
 	}
+	return list
+}
+
+func TestTheListOfSamplesIsComplete(t *testing.T) {
+	list := readKustomization(t)
 	var names []string
 	for _, file := range files(t) {
 		names = append(names, filepath.Base(file))
@@ -97,6 +108,72 @@ func TestTheListOfSamplesIsComplete(t *testing.T) {
 	if diff := cmp.Diff(names, list.Resources); diff != "" {
 		t.Errorf("samples (-files +kustomization):\n%s", diff)
 	}
+}
+
+// inOrder returns all samples as kubectl apply -k sends them: in the order of
+// the list, which is kustomize's only if the list says so.
+func inOrder(t *testing.T) (all []unstructured.Unstructured) {
+	t.Helper()
+	list := readKustomization(t)
+	if list.SortOptions.Order != "fifo" {
+		t.Fatalf("kustomize sorts the samples by kind, workloads before networks: order %q, want fifo", list.SortOptions.Order)
+	}
+	for _, name := range list.Resources {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, objects(t, string(data))...)
+	}
+	return all
+}
+
+// A pod that is admitted before its network or the reservations exist lacks the
+// pools and the zone that these would give it.
+func TestNetworksAndReservationsComeBeforeTheirWorkloads(t *testing.T) {
+	there := map[string]bool{} // networks
+	workloads, reservations := 0, 0
+	for _, o := range inOrder(t) {
+		switch o.GetKind() {
+		case "NetworkAttachmentDefinition":
+			there[o.GetNamespace()+"/"+o.GetName()] = true
+		case "ReservedCIDR":
+			reservations++
+			if workloads > 0 {
+				t.Errorf("%s comes after workloads", o.GetName())
+			}
+		}
+		pod, is := template(t, &o)
+		if !is {
+			continue
+		}
+		workloads++
+		for _, network := range networks(t, pod) {
+			if !there[o.GetNamespace()+"/"+network] {
+				t.Errorf("%s comes before its network %s", o.GetName(), network)
+			}
+		}
+	}
+	if workloads == 0 || reservations == 0 {
+		t.Errorf("%d workloads and %d reservations", workloads, reservations)
+	}
+}
+
+// networks are the names that a pod's annotation selects, in either form.
+func networks(t *testing.T, pod corev1.PodTemplateSpec) (names []string) {
+	t.Helper()
+	text := pod.Annotations["k8s.v1.cni.cncf.io/networks"]
+	if !strings.HasPrefix(text, "[") {
+		return strings.Split(text, ",")
+	}
+	var elements []struct{ Name string }
+	if err := json.Unmarshal([]byte(text), &elements); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range elements {
+		names = append(names, e.Name)
+	}
+	return names
 }
 
 // template returns the pod template of a workload.
