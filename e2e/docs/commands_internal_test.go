@@ -108,7 +108,7 @@ func judgeHelm(r repository, arguments []string) []string {
 var kubectlCommands = map[string]bool{
 	"apply": true, "label": true, "annotate": true, "get": true, "describe": true, "logs": true, "rollout": true, "create": true,
 	"delete": true, "wait": true, "exec": true, "events": true, "patch": true, "edit": true, "auth": true, "version": true, "debug": true,
-	"drain": true, "kustomize": true, "scale": true, "run": true, "set": true, "top": true, "explain": true,
+	"drain": true, "kustomize": true, "scale": true, "run": true, "set": true, "top": true, "explain": true, "taint": true,
 }
 
 func judgeKubectl(r repository, arguments []string) []string {
