@@ -34,6 +34,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/controller/finding"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/reservation"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+	"github.com/multus-ipmgr/multus-ipmgr/process"
 )
 
 // LeaseName is the name of the Lease that elects a replica.
@@ -58,6 +59,7 @@ func Run(ctx context.Context, options Options, log *slog.Logger) error {
 	logger := logr.FromSlogHandler(log.Handler())
 	klog.SetLogger(logger.WithName("client-go"))
 	ctrllog.SetLogger(logger)
+	process.LimitMemory(ctx, log)
 	config, err := connect(options.Kubeconfig)
 	if err != nil {
 		return err

@@ -272,15 +272,16 @@ func serveOurs(listener net.Listener, dir string) error {
 	}
 	log := slog.New(slog.NewJSONHandler(sink{}, nil))
 	s := &Server{
-		options: Options{Policy: benchPolicy()}, log: log, cluster: cluster, metrics: newMetrics(),
+		options: Options{Policy: benchPolicy()}, log: log, cluster: cluster, metrics: newMetrics(), entrance: newEntrance(),
 	}
 	cert := certificate.NewDirectory(dir, log, s.metrics.serves)
 	if err := cert.Load(); err != nil {
 		return err
 	}
 	s.cert = cert
-	debug.SetGCPercent(gcPercent)
-	return s.admissionServer().ServeTLS(listener, "", "")
+	debug.SetGCPercent(400) // as process.LimitMemory does in a container
+	server, reviews := s.admissionServer(listener)
+	return server.ServeTLS(reviews, "", "")
 }
 
 // sink is where the log goes: it is formatted, as in production.

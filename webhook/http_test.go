@@ -71,7 +71,7 @@ func TestRequestsThatAreNoReviewAreRefusedInWords(t *testing.T) {
 		{"no request", http.MethodPost, url, kind, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}`, 400, "has no request"},
 		{"no uid", http.MethodPost, url, kind, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{}}`, 400, "has no request with a uid"},
 		{"labels that are no map", http.MethodPost, url, kind, reviewOf("apps", `{"metadata":{"labels":7}}`), 400, "/request/object/metadata/labels"},
-		{"more than any review", http.MethodPost, url, kind, strings.Repeat(" ", maxReview+1), 413, "longer than 7340032 bytes"},
+		{"more than any review", http.MethodPost, url, kind, strings.Repeat(" ", maxReview+1), 413, "longer than 5242880 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			request, err := http.NewRequestWithContext(t.Context(), c.method, "https://"+s.Address()+c.path, strings.NewReader(c.body))

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/multus-ipmgr/multus-ipmgr/process"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
@@ -57,6 +58,25 @@ func newMetrics() *metrics {
 	m.registry.MustRegister(admissions, m.duration, m.expiry, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// watchDoor shows what passes the gate of the admission port.
+func (m *metrics) watchDoor(gate *process.Gate) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "multus_ipmgr_webhook_connections",
+			Help: "Open connections of the admission port.",
+		}, func() float64 {
+			open, _ := gate.Open()
+			return float64(open)
+		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "multus_ipmgr_webhook_connections_shut_total",
+			Help: "Connections of the admission port that were closed because there were too many: idle and slow ones first.",
+		}, func() float64 {
+			_, shut := gate.Open()
+			return float64(shut)
+		}))
 }
 
 // decided counts a decision and the time that it took.

@@ -50,8 +50,8 @@ type nadHandler struct {
 }
 
 // newNADHandler answers reviews of NADs over HTTP.
-func newNADHandler(h *nadHandler) http.Handler {
-	return &reviewHandler[attachment]{handle: h.handle, metrics: h.metrics, log: h.log}
+func newNADHandler(e entrance, h *nadHandler) http.Handler {
+	return &reviewHandler[attachment]{entrance: e, handle: h.handle, metrics: h.metrics, log: h.log}
 }
 
 func (h *nadHandler) handle(ctx context.Context, req *request[attachment]) response {

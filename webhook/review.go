@@ -1,12 +1,14 @@
 package webhook
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 
 	jsonv2 "github.com/go-json-experiment/json" // encoding/json/v2 from Go 1.27 on
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 )
@@ -81,6 +83,11 @@ type cause struct {
 	Field   string `json:"field"`
 }
 
+// maxValues is how many JSON values of a review are read; those that nobody
+// looks at do not count. Pods and networks have some hundred. Without a limit,
+// a list of millions of empty objects would take twenty times its length.
+const maxValues = 4000
+
 // decodeReview reads a review and returns its request, which has a UID. The
 // error says what is wrong with the bytes.
 func decodeReview[T any](body []byte) (*request[T], error) {
@@ -90,7 +97,7 @@ func decodeReview[T any](body []byte) (*request[T], error) {
 	var r review[T]
 	// Version 2 of encoding/json reads in one pass, not two, and takes field
 	// names by their case, as the API server does. Decoding is most of the work.
-	if err := jsonv2.Unmarshal(body, &r); err != nil {
+	if err := jsonv2.Unmarshal(body, &r, decoding(body)); err != nil {
 		return nil, fmt.Errorf("the body is no AdmissionReview: %w", err)
 	}
 	switch {
@@ -100,6 +107,24 @@ func decodeReview[T any](body []byte) (*request[T], error) {
 		return nil, errors.New("the AdmissionReview has no request with a uid")
 	}
 	return r.Request, nil
+}
+
+// decoding are the options to decode a body. Looking for a name that an object
+// has twice would remember all names, and the API server sends none.
+func decoding(body []byte) jsonv2.Options {
+	options := jsontext.AllowDuplicateNames(true)
+	// Each value follows one of these, so most bodies need not be counted.
+	if bytes.Count(body, []byte(","))+bytes.Count(body, []byte("{"))+bytes.Count(body, []byte("[")) < maxValues {
+		return options
+	}
+	values := 0
+	count := jsonv2.UnmarshalFromFunc(func(*jsontext.Decoder, any) error {
+		if values++; values > maxValues {
+			return fmt.Errorf("it has more than %d values", maxValues)
+		}
+		return errors.ErrUnsupported // decode it as ever
+	})
+	return jsonv2.JoinOptions(options, jsonv2.WithUnmarshalers(count))
 }
 
 // encodeReview writes the answer. Nothing of the request but its UID is in it.

@@ -4,21 +4,18 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
-)
 
-// gcPercent: the live heap is a few MiB, so that with the default of 100 the
-// collector runs every few dozen requests. Four times as rarely costs some
-// 10 MiB under load, and nothing at rest.
-const gcPercent = 400
+	"github.com/multus-ipmgr/multus-ipmgr/process"
+)
 
 // Run connects to the cluster that options name and serves until ctx ends.
 func Run(ctx context.Context, options Options, log *slog.Logger) error {
 	klog.SetSlogLogger(log.With("component", "client-go"))
+	process.LimitMemory(ctx, log)
 	config, err := connect(options.Kubeconfig)
 	if err != nil {
 		return err
@@ -30,7 +27,6 @@ func Run(ctx context.Context, options Options, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	debug.SetGCPercent(gcPercent)
 	return server.Run(ctx)
 }
 

@@ -23,24 +23,16 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
+	"github.com/multus-ipmgr/multus-ipmgr/process"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/certificate"
 )
 
-// Intervals and limits of the server.
-const (
-	// stopTimeout is how long requests may take to end: as long as the API
-	// server waits for them.
-	stopTimeout = 10 * time.Second
-	// requestTimeout bounds one request and its answer, so that clients that
-	// connect and say little hold nothing for long.
-	requestTimeout = 10 * time.Second
-	// idleTimeout lets the API server keep its connection between pods.
-	idleTimeout = 2 * time.Minute
-)
+// stopTimeout is how long requests may take to end: as long as the API server
+// waits for them.
+const stopTimeout = 10 * time.Second
 
 // source is a Cluster that has to be kept up to date.
 type source interface {
@@ -68,6 +60,7 @@ type Server struct {
 	cluster   source
 	cert      identity
 	metrics   *metrics
+	entrance  entrance // of reviews
 	admission net.Listener
 	ops       net.Listener
 	stopping  atomic.Bool
@@ -103,9 +96,10 @@ func newServer(ctx context.Context, options Options, cluster source, log *slog.L
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("--ops-address: %w", err), admission.Close())
 	}
-	metrics := newMetrics()
+	metrics, entrance := newMetrics(), newEntrance()
+	metrics.watchDoor(entrance.gate)
 	return &Server{
-		options: options, log: log, cluster: cluster, metrics: metrics,
+		options: options, log: log, cluster: cluster, metrics: metrics, entrance: entrance,
 		cert:      certificate.NewDirectory(options.CertDir, log, metrics.serves),
 		admission: admission, ops: ops,
 	}, nil
@@ -128,9 +122,10 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() { s.cert.Run(background) })
 
 	failed := make(chan error, 2)
-	admission, ops := s.admissionServer(), s.opsServer()
-	group.Go(func() { failed <- admission.ServeTLS(s.admission, "", "") })
-	group.Go(func() { failed <- ops.Serve(s.ops) })
+	admission, reviews := s.admissionServer(s.admission)
+	ops, scrapes := s.opsServer(s.ops)
+	group.Go(func() { failed <- admission.ServeTLS(reviews, "", "") })
+	group.Go(func() { failed <- ops.Serve(scrapes) })
 	s.log.Info("serving", keyVersion, s.options.Policy.Version, keyAddress, s.Address(), keyOps, s.OpsAddress())
 
 	var err error
@@ -144,32 +139,20 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(err, admission.Shutdown(timeout), ops.Shutdown(timeout))
 }
 
-func (s *Server) admissionServer() *http.Server {
+// admissionServer returns the server of reviews and its way to a listener.
+func (s *Server) admissionServer(listener net.Listener) (*http.Server, net.Listener) {
 	mux := http.NewServeMux()
-	mux.Handle(PodPath, newPodHandler(&podHandler{cluster: s.cluster, policy: s.options.Policy, metrics: s.metrics, log: s.log}))
-	mux.Handle(NADPath, newNADHandler(&nadHandler{cluster: s.cluster, policy: s.options.Policy, metrics: s.metrics, log: s.log}))
-	server := s.httpServer(s.leaving(mux))
+	mux.Handle(PodPath, newPodHandler(s.entrance, &podHandler{cluster: s.cluster, policy: s.options.Policy, metrics: s.metrics, log: s.log}))
+	mux.Handle(NADPath, newNADHandler(s.entrance, &nadHandler{cluster: s.cluster, policy: s.options.Policy, metrics: s.metrics, log: s.log}))
+	server := process.NewServer(s.leaving(mux), s.log)
 	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: s.cert.Get}
-	return server
+	return server, s.entrance.gate.Guard(server, listener)
 }
 
-func (s *Server) opsServer() *http.Server {
-	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { probe(w, nil) })
-	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) { probe(w, s.ready()) })
-	return s.httpServer(mux)
-}
-
-func (s *Server) httpServer(handler http.Handler) *http.Server {
-	return &http.Server{
-		Handler:      handler,
-		ReadTimeout:  requestTimeout,
-		WriteTimeout: requestTimeout,
-		IdleTimeout:  idleTimeout,
-		// What net/http has to say is about connections that clients broke.
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
+// opsServer returns the server of metrics and probes and its way to a listener.
+func (s *Server) opsServer(listener net.Listener) (*http.Server, net.Listener) {
+	server := process.NewServer(process.NewOps(s.metrics.registry, s.ready), s.log)
+	return server, process.NewGate(process.MaxOpsConnections).Guard(server, listener)
 }
 
 // ready says why pods must not be sent here. A decision without the caches
@@ -179,14 +162,6 @@ func (s *Server) ready() error {
 		return errors.New("stopping")
 	}
 	return errors.Join(s.cert.Ready(), s.cluster.ready())
-}
-
-func probe(w http.ResponseWriter, err error) {
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
-	}
-	_, _ = w.Write([]byte("ok\n")) // a probe that went away needs no answer
 }
 
 var _ Cluster = (*mirrored)(nil)
