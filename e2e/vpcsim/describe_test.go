@@ -96,13 +96,13 @@ func TestDescribeRefuses(t *testing.T) {
 		{name: "a filter that EC2 does not have", in: ec2.DescribeNetworkInterfacesInput{Filters: []types.Filter{filter("colour", "red")}},
 			want: value("The filter 'colour' is invalid")},
 		{name: "MaxResults together with ids", in: ec2.DescribeNetworkInterfacesInput{NetworkInterfaceIds: []string{one}, MaxResults: aws.Int32(5)},
-			want: refusal{400, "InvalidParameterCombination", "The parameter networkInterfaceIds cannot be used with the parameter maxResults"}},
+			want: refusal{400, "InvalidParameterCombination", "The parameter NetworkInterfaceIds cannot be used with the parameter MaxResults"}},
 		{name: "MaxResults below 5", in: ec2.DescribeNetworkInterfacesInput{MaxResults: aws.Int32(4)},
 			want: value("Value ( 4 ) for parameter maxResults is invalid. Expecting a value greater than or equal to 5.")},
 		{name: "MaxResults above 1000", in: ec2.DescribeNetworkInterfacesInput{MaxResults: aws.Int32(1001)},
 			want: value("Value ( 1001 ) for parameter maxResults is invalid. Expecting a value less than or equal to 1000.")},
 		{name: "a token that EC2 did not issue", in: ec2.DescribeNetworkInterfacesInput{NextToken: aws.String("e30=")},
-			want: refusal{400, "InvalidNextToken", "The token 'e30=' is invalid"}},
+			want: value("Value ( e30= ) for parameter NextToken is invalid. The token is invalid.")},
 		{name: "an id that does not exist among ids that do", in: ec2.DescribeNetworkInterfacesInput{NetworkInterfaceIds: []string{one, "eni-gone"}},
 			want: refusal{400, "InvalidNetworkInterfaceID.NotFound", "The networkInterface ID 'eni-gone' does not exist"}},
 		{name: "more than 200 filter values", in: ec2.DescribeNetworkInterfacesInput{Filters: []types.Filter{filter("mac-address", make([]string, 201)...)}},
@@ -177,17 +177,93 @@ func TestPages(t *testing.T) {
 	}
 }
 
-func TestATokenContinuesOnlyItsOwnQuestion(t *testing.T) {
+// TestATokenIsNotBoundToItsFilter: EC2 answers such a request with an empty page
+// and a token.
+func TestATokenIsNotBoundToItsFilter(t *testing.T) {
 	r := startWith(t, load(t, manyENIs(10)), withDefaults())
-	first, err := r.ec2.DescribeNetworkInterfaces(t.Context(), &ec2.DescribeNetworkInterfacesInput{MaxResults: aws.Int32(5)})
+	set(`{"shortPages":false}`)(r)
+	in := &ec2.DescribeNetworkInterfacesInput{MaxResults: aws.Int32(5)}
+	first, err := r.ec2.DescribeNetworkInterfaces(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.ec2.DescribeNetworkInterfaces(t.Context(), &ec2.DescribeNetworkInterfacesInput{
-		MaxResults: aws.Int32(5), NextToken: first.NextToken, Filters: []types.Filter{filter("vpc-id", "vpc-1")},
-	})
-	if got := code(err); got != "InvalidNextToken" {
-		t.Errorf("got %s", got)
+	in.NextToken, in.Filters = first.NextToken, []types.Filter{filter("vpc-id", "vpc-1")}
+	second, err := r.ec2.DescribeNetworkInterfaces(t.Context(), in)
+	if err != nil || len(second.NetworkInterfaces) > 0 || aws.ToString(second.NextToken) == "" {
+		t.Fatalf("with another filter: %d ENIs, token %q, %v; want an empty page with a token",
+			len(second.NetworkInterfaces), aws.ToString(second.NextToken), err)
+	}
+	in.NextToken = second.NextToken
+	third, err := r.ec2.DescribeNetworkInterfaces(t.Context(), in)
+	if err != nil || len(third.NetworkInterfaces) != 5 || third.NextToken != nil {
+		t.Errorf("the page after it: %v, %v; want the rest", eniIDs(third.NetworkInterfaces), err)
+	}
+	_, err = r.ec2.DescribeSubnets(t.Context(), &ec2.DescribeSubnetsInput{MaxResults: aws.Int32(5), NextToken: first.NextToken})
+	if got := refusalOf(err); got.Code != "InvalidParameterValue" || !strings.HasSuffix(got.Message, "for parameter NextToken is invalid. The token is invalid.") {
+		t.Errorf("a token of another action: %+v", got)
+	}
+}
+
+func TestEmptyPages(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		max  *int32
+		want []int
+	}{
+		{"with MaxResults", aws.Int32(5), []int{0, 5, 0, 5, 0, 2, 0}},
+		{"without", nil, []int{0, 12, 0}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := startWith(t, load(t, manyENIs(12)), withDefaults())
+			set(`{"shortPages":false,"emptyPages":true}`)(r)
+			in := &ec2.DescribeNetworkInterfacesInput{MaxResults: tc.max}
+			var got []int
+			for range 20 {
+				out, err := r.ec2.DescribeNetworkInterfaces(t.Context(), in)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, len(out.NetworkInterfaces))
+				if in.NextToken = out.NextToken; in.NextToken == nil {
+					break
+				}
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("pages (-want +got)\n%s", diff)
+			}
+			out, err := r.ec2.DescribeNetworkInterfaces(t.Context(), &ec2.DescribeNetworkInterfacesInput{NetworkInterfaceIds: []string{"eni-0003"}})
+			if err != nil || len(out.NetworkInterfaces) != 1 || out.NextToken != nil {
+				t.Errorf("by id: %v, %v; want no pages", out, err)
+			}
+		})
+	}
+}
+
+func TestRandomOrder(t *testing.T) {
+	r := startWith(t, load(t, manyENIs(40)), withDefaults())
+	list := func() []string {
+		var ids []string
+		pages := ec2.NewDescribeNetworkInterfacesPaginator(r.ec2, &ec2.DescribeNetworkInterfacesInput{MaxResults: aws.Int32(7)})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, eniIDs(page.NetworkInterfaces)...)
+		}
+		return ids
+	}
+	created := list()
+	set(`{"order":"random"}`)(r)
+	first, second := list(), list()
+	if slices.Equal(created, first) || slices.Equal(first, second) {
+		t.Error("the order does not change")
+	}
+	for _, ids := range [][]string{first, second} {
+		slices.Sort(ids)
+		if diff := cmp.Diff(created, ids); diff != "" {
+			t.Errorf("all pages together (-want +got)\n%s", diff)
+		}
 	}
 }
 

@@ -30,7 +30,7 @@ func describeENIs(a *API, p Params) (reply, error) {
 		return nil, err
 	}
 	enis = slices.DeleteFunc(enis, func(e *world.ENI) bool { return !passes(e, filters) })
-	enis, next, err := page(a, p, enis, rule)
+	enis, next, err := page(a, p, enis, func(e *world.ENI) string { return e.ID }, rule)
 	if err != nil {
 		return nil, err
 	}
@@ -65,12 +65,20 @@ func named[T any](items []T, ids []string, id func(T) string, missing func(strin
 	if len(ids) == 0 {
 		return items, nil
 	}
+	wanted, found := map[string]bool{}, map[string]bool{}
 	for _, want := range ids {
-		if !slices.ContainsFunc(items, func(t T) bool { return id(t) == want }) {
+		wanted[want] = true
+	}
+	items = slices.DeleteFunc(items, func(t T) bool {
+		found[id(t)] = wanted[id(t)]
+		return !wanted[id(t)]
+	})
+	for _, want := range ids {
+		if !found[want] {
 			return nil, missing(want)
 		}
 	}
-	return slices.DeleteFunc(items, func(t T) bool { return !slices.Contains(ids, id(t)) }), nil
+	return items, nil
 }
 
 // eniFields are the filters of DescribeNetworkInterfaces.

@@ -101,7 +101,7 @@ func describeInstances(a *API, p Params) (reply, error) {
 		return nil, err
 	}
 	workers := slices.DeleteFunc(a.workers(all), func(w worker) bool { return !passes(w, filters) })
-	workers, next, err := page(a, p, workers, pageRule{min: 5, max: 1000, whole: 1000, ids: "InstanceId"})
+	workers, next, err := page(a, p, workers, func(w worker) string { return w.ID }, pageRule{min: 5, max: 1000, whole: 1000, ids: "InstanceId"})
 	if err != nil {
 		return nil, err
 	}

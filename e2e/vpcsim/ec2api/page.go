@@ -1,6 +1,7 @@
 package ec2api
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/apierr"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/settings"
 )
 
 // pageRule is how an action pages.
@@ -23,14 +25,17 @@ type pageRule struct {
 
 // cursor is the content of a NextToken.
 type cursor struct {
+	Action string `json:"a"`
 	Offset int    `json:"o"`
 	Page   int    `json:"p"`
-	Query  uint64 `json:"q"` // what was asked: a token continues only that
+	Query  uint64 `json:"q"` // what was asked
+	Order  uint64 `json:"s"` // of the list, 0 for that of creation
 }
 
 // page cuts one page out of items and returns the token for the next, "" at the
-// end.
-func page[T any](a *API, p Params, items []T, rule pageRule) ([]T, string, error) {
+// end. id tells items apart. A token continues another query too, as EC2's do:
+// its first page is empty then.
+func page[T any](a *API, p Params, items []T, id func(T) string, rule pageRule) ([]T, string, error) {
 	size, err := p.Int("MaxResults")
 	if err != nil {
 		return nil, "", err
@@ -38,23 +43,59 @@ func page[T any](a *API, p Params, items []T, rule pageRule) ([]T, string, error
 	if err := rule.check(p, size); err != nil {
 		return nil, "", err
 	}
-	at, err := p.cursor(len(items))
+	at, err := a.cursor(p)
 	if err != nil {
 		return nil, "", err
 	}
+	shuffle(items, id, at.Order)
 	n := rule.whole
 	if size != nil {
 		n = a.pageSize(*size, at.Page)
 	}
-	end := min(at.Offset+n, len(items))
-	if end == len(items) {
-		return items[at.Offset:], "", nil
+	empty, trailing := a.emptyPage(p, at, rule)
+	if empty {
+		n = 0
 	}
-	token, err := json.Marshal(cursor{Offset: end, Page: at.Page + 1, Query: p.query()})
+	start := min(at.Offset, len(items)) // things may have gone meanwhile
+	end := min(start+n, len(items))
+	if end == len(items) && !trailing {
+		return items[start:], "", nil
+	}
+	token, err := json.Marshal(cursor{
+		Action: p["Action"], Offset: end, Page: at.Page + 1, Query: p.query(), Order: at.Order,
+	})
 	if err != nil {
 		return nil, "", fmt.Errorf("encode NextToken: %w", err)
 	}
-	return items[at.Offset:end], base64.URLEncoding.EncodeToString(token), nil
+	return items[start:end], base64.URLEncoding.EncodeToString(token), nil
+}
+
+// emptyPage reports whether a page has no items, and whether another one
+// follows in any case. Lists of ids are never paged.
+func (a *API) emptyPage(p Params, at cursor, rule pageRule) (empty, another bool) {
+	switch {
+	case at.Query != p.query():
+		return true, true
+	case !a.Settings.Get().EmptyPages || rule.ids != "" && len(p.List(rule.ids)) > 0:
+		return false, false
+	default: // every second page is empty, the first and the last too
+		empty := at.Page%2 == 0
+		return empty, !empty || at.Page == 0
+	}
+}
+
+// shuffle sorts items into an order of their own, which stays the same while
+// others come and go. Order 0 leaves them as they are.
+func shuffle[T any](items []T, id func(T) string, order uint64) {
+	if order == 0 {
+		return
+	}
+	rank := func(t T) uint64 {
+		h := fnv.New64a()
+		_, _ = fmt.Fprintf(h, "%d %s %[1]d", order, id(t)) // fnv never fails
+		return h.Sum64()
+	}
+	slices.SortFunc(items, func(a, b T) int { return cmp.Compare(rank(a), rank(b)) })
 }
 
 // pageSize shortens pages as EC2 was seen to do: six ENIs with MaxResults 5
@@ -73,7 +114,7 @@ func (r pageRule) check(p Params, size *int) error {
 		return nil
 	case r.ids != "" && len(p.List(r.ids)) > 0:
 		return apierr.New("InvalidParameterCombination",
-			"The parameter %ss cannot be used with the parameter maxResults", camel(r.ids))
+			"The parameter %ss cannot be used with the parameter MaxResults", r.ids)
 	case *size < r.min:
 		return apierr.Value("Value ( %d ) for parameter maxResults is invalid. Expecting a value greater than or equal to %d.",
 			*size, r.min)
@@ -84,20 +125,28 @@ func (r pageRule) check(p Params, size *int) error {
 	return nil
 }
 
-func (p Params) cursor(items int) (cursor, error) {
-	var c cursor
-	text, ok := p["NextToken"]
-	if !ok || text == "" {
-		return c, nil
+// cursor continues a list, or begins one.
+func (a *API) cursor(p Params) (cursor, error) {
+	if p["NextToken"] != "" {
+		return p.cursor()
 	}
+	c := cursor{Query: p.query()}
+	if a.Settings.Get().Order == settings.Random {
+		c.Order = a.Rand.Uint64() | 1
+	}
+	return c, nil
+}
+
+// cursor reads the NextToken.
+func (p Params) cursor() (c cursor, err error) {
+	text := p["NextToken"]
 	data, err := base64.URLEncoding.DecodeString(text)
 	if err == nil {
 		err = json.Unmarshal(data, &c)
 	}
-	if err != nil || c.Query != p.query() || c.Offset < 0 || c.Page < 0 {
-		return c, apierr.New("InvalidNextToken", "The token '%s' is invalid", text)
+	if err != nil || c.Action != p["Action"] || c.Offset < 0 || c.Page < 1 {
+		return c, apierr.Value("Value ( %s ) for parameter NextToken is invalid. The token is invalid.", text)
 	}
-	c.Offset = min(c.Offset, items) // things may have gone meanwhile
 	return c, nil
 }
 

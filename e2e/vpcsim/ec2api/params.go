@@ -1,7 +1,6 @@
 package ec2api
 
 import (
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -62,27 +61,34 @@ func index(text string) (int, bool) {
 	return n, err == nil && n >= 1 && n <= maxIndex && strconv.Itoa(n) == text
 }
 
-// indices returns the indices that a list uses, in order; gaps are allowed.
-func (p Params) indices(list string) []int {
-	seen := map[int]bool{}
-	for name := range p {
+// members returns what follows NAME.N. in the parameters of a list, by N. What
+// follows NAME.N alone is under "". Gaps are allowed.
+func (p Params) members(list string) map[int]Params {
+	found := map[int]Params{}
+	for name, value := range p {
 		rest, ok := strings.CutPrefix(name, list+".")
 		if !ok {
 			continue
 		}
-		head, _, _ := strings.Cut(rest, ".")
-		if n, ok := index(head); ok {
-			seen[n] = true
+		head, field, _ := strings.Cut(rest, ".")
+		n, ok := index(head)
+		if !ok {
+			continue
 		}
+		if found[n] == nil {
+			found[n] = Params{}
+		}
+		found[n][field] = value
 	}
-	return slices.Sorted(maps.Keys(seen))
+	return found
 }
 
 // List returns the values of NAME.1, NAME.2 and so on.
 func (p Params) List(name string) []string {
 	var out []string
-	for _, i := range p.indices(name) {
-		if v, ok := p[fmt.Sprintf("%s.%d", name, i)]; ok {
+	members := p.members(name)
+	for _, i := range slices.Sorted(maps.Keys(members)) {
+		if v, ok := members[i][""]; ok {
 			out = append(out, v)
 		}
 	}
@@ -93,14 +99,10 @@ func (p Params) List(name string) []string {
 // own.
 func (p Params) Each(name string) []Params {
 	var out []Params
-	for _, i := range p.indices(name) {
-		prefix, member := fmt.Sprintf("%s.%d.", name, i), Params{}
-		for key, value := range p {
-			if field, ok := strings.CutPrefix(key, prefix); ok {
-				member[field] = value
-			}
-		}
-		out = append(out, member)
+	members := p.members(name)
+	for _, i := range slices.Sorted(maps.Keys(members)) {
+		delete(members[i], "")
+		out = append(out, members[i])
 	}
 	return out
 }

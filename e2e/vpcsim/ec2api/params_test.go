@@ -120,7 +120,7 @@ func FuzzParseQuery(f *testing.F) {
 			_, _ = p.Int(name)
 			_, _ = p.Bool(name)
 		}
-		_, _ = p.cursor(1)
+		_, _ = p.cursor()
 		_, _ = parseFilters(p, fields[string]{"name": one}, nil)
 	})
 }

@@ -54,7 +54,7 @@ func getReservations(a *API, p Params) (reply, error) {
 		return nil, err
 	}
 	list = slices.DeleteFunc(list, func(r topology.Reservation) bool { return !passes(r, filters) })
-	list, next, err := page(a, p, list, pageRule{min: 5, max: 1000, whole: reservationsPerPage})
+	list, next, err := page(a, p, list, func(r topology.Reservation) string { return r.ID }, pageRule{min: 5, max: 1000, whole: reservationsPerPage})
 	if err != nil {
 		return nil, err
 	}

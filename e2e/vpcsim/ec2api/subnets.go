@@ -47,7 +47,7 @@ func describeSubnets(a *API, p Params) (reply, error) {
 		return nil, err
 	}
 	subnets = slices.DeleteFunc(subnets, func(s topology.Subnet) bool { return !passes(s, filters) })
-	subnets, next, err := page(a, p, subnets, pageRule{min: 5, max: 1000, whole: 1000})
+	subnets, next, err := page(a, p, subnets, func(s topology.Subnet) string { return s.ID }, pageRule{min: 5, max: 1000, whole: 1000})
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func describeTypes(a *API, p Params) (reply, error) {
 		return nil, err
 	}
 	names = slices.DeleteFunc(names, func(name string) bool { return !passes(name, filters) })
-	names, next, err := page(a, p, names, pageRule{min: 5, max: 100, whole: 100, ids: "InstanceType"})
+	names, next, err := page(a, p, names, func(name string) string { return name }, pageRule{min: 5, max: 100, whole: 100, ids: "InstanceType"})
 	if err != nil {
 		return nil, err
 	}

@@ -92,11 +92,28 @@ type Settings struct {
 	PrivateIPFilterMatchesSecondaries bool `json:"privateIPFilterMatchesSecondaries"`
 	// ShortPages returns pages shorter than MaxResults, as EC2 does.
 	ShortPages bool `json:"shortPages"`
+	// EmptyPages makes every second page of a list empty, the first and the last
+	// too. EC2 gives such pages, with a NextToken, where a filter leaves out all
+	// of a page.
+	EmptyPages bool `json:"emptyPages"`
+	// Order is the order of lists. EC2's is arbitrary and changes.
+	Order Order `json:"order"`
 	// UnpaginatedLimit refuses Describe calls that neither filter nor paginate
 	// once there are more items than this, as EC2 does for big accounts.
 	// 0 means never.
 	UnpaginatedLimit int `json:"unpaginatedLimit"`
 }
+
+// Order is the order in which the Describe calls list things.
+type Order string
+
+// The orders.
+const (
+	// Creation lists what was created first first.
+	Creation Order = "creation"
+	// Random lists in another order with each call, the same on all pages.
+	Random Order = "random"
+)
 
 // Health says how a service answers.
 type Health string
@@ -119,6 +136,7 @@ const (
 func Defaults() Settings {
 	return Settings{
 		EC2:                           Up,
+		Order:                         Creation,
 		IMDS:                          Up,
 		CredentialsLifetime:           Duration(6 * time.Hour),
 		ExpiredTokenCode:              "ExpiredToken",
@@ -165,6 +183,9 @@ func (s Settings) validate() error {
 	}
 	if !slices.Contains(health, s.IMDS) {
 		errs = append(errs, fmt.Errorf("settings: imds is %q, want one of %q", s.IMDS, health))
+	}
+	if s.Order != Creation && s.Order != Random {
+		errs = append(errs, fmt.Errorf("settings: order is %q, want %q or %q", s.Order, Creation, Random))
 	}
 	for name, code := range s.codes() {
 		if code == "" || strings.ContainsAny(code, " \t\r\n<>&") {

@@ -36,6 +36,7 @@ func TestBadPatchesChangeNothing(t *testing.T) {
 		{"a negative duration", `{"imdsLag":"-1s"}`, "imdsLag is negative"},
 		{"credentials that never live", `{"credentialsLifetime":0}`, "credentialsLifetime is zero"},
 		{"a health that is none", `{"imds":"sick"}`, `imds is "sick", want one of`},
+		{"an order that is none", `{"order":"alphabet"}`, `order is "alphabet", want "creation" or "random"`},
 		{"an empty error code", `{"ipv6InUseCode":""}`, "ipv6InUseCode"},
 		{"an error code that would break the XML", `{"noFreePrefixCode":"<a>"}`, "noFreePrefixCode"},
 		{"a negative limit", `{"unattachedLimit":-1}`, "cannot be negative"},
