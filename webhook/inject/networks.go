@@ -23,16 +23,15 @@ type networks struct {
 // ended first.
 func classify(ctx context.Context, selections []nad.Selection, lookup *Lookup, exclude []string) (networks, error) {
 	var n networks
-	seen := make(map[string]bool, len(selections))
-	for _, s := range selections {
+	again := Twice(selections)
+	for i, s := range selections {
 		if err := ctx.Err(); err != nil {
 			return networks{}, fmt.Errorf("deciding on the pod's networks: %w", err)
 		}
-		if seen[s.Interface] {
-			n.warn("interface %s is asked for twice in annotation %s; the pod will not start, as two networks cannot share an interface", s.Interface, nad.NetworksAnnotation)
+		if message, twice := again[i]; twice {
+			n.warn("%s", message)
 			continue
 		}
-		seen[s.Interface] = true
 		network := n.look(s, lookup)
 		switch {
 		case slices.Contains(exclude, s.Interface):
@@ -48,6 +47,19 @@ func classify(ctx context.Context, selections []nad.Selection, lookup *Lookup, e
 		}
 	}
 	return n, nil
+}
+
+// Twice returns, by their index, the selections whose interface an earlier one
+// asks for, and what that means.
+func Twice(selections []nad.Selection) map[int]string {
+	seen, again := make(map[string]bool, len(selections)), map[int]string{}
+	for i, s := range selections {
+		if seen[s.Interface] {
+			again[i] = fmt.Sprintf("interface %s is asked for twice in annotation %s; the pod will not start, as two networks cannot share an interface", s.Interface, nad.NetworksAnnotation)
+		}
+		seen[s.Interface] = true
+	}
+	return again
 }
 
 // look finds one network and warns of what is wrong with it.

@@ -1,11 +1,9 @@
 package kubectl
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
+	"path/filepath"
 	"strings"
 
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
@@ -17,24 +15,45 @@ import (
 type bundle struct {
 	documents    []manifest.Document
 	objects      []object
-	networks     map[string]nad.Network // by "namespace/name"
-	namespaces   map[string]inject.Namespace
+	networks     map[string][]defined[nad.Network] // by "namespace/name"
+	namespaces   map[string][]defined[inject.Namespace]
+	ranges       *nad.Index // what the NADs hand out
 	reservations []nad.Reservation
-	findings     []nad.Finding // in what could not be read
+}
+
+// defined is what one document says an object is. The files of several clusters
+// may define one name in several ways.
+type defined[T any] struct {
+	value T
+	file  string
 }
 
 // object is an object with its place in the bundle.
 type object struct {
 	manifest.Object
 	document int
+	file     string
+	network  nad.Network   // of a NAD
+	findings []nad.Finding // in how it is written
 }
 
-// id is the "namespace/name" of the object.
-func (o object) id() string { return o.Namespace + "/" + o.Name }
+// id is the "namespace/name" of the object, or its name if its kind is of no
+// namespace.
+func (o object) id() string {
+	if o.is("", "Namespace") || o.is(groupOurs, "ReservedCIDR") {
+		return o.Name
+	}
+	return o.Namespace + "/" + o.Name
+}
+
+// find is a finding in how the object is written.
+func (o object) find(rule nad.Rule, field, message string) nad.Finding {
+	return nad.Finding{Object: o.id(), Severity: rule.Severity(), Rule: rule, Field: field, Message: message}
+}
 
 // newBundle sorts the objects. Those without a namespace get the given one.
 func newBundle(documents []manifest.Document, namespace string) (*bundle, error) {
-	b := &bundle{documents: documents, networks: map[string]nad.Network{}, namespaces: map[string]inject.Namespace{}}
+	b := &bundle{documents: documents, networks: map[string][]defined[nad.Network]{}, namespaces: map[string][]defined[inject.Namespace]{}, ranges: nad.NewIndex()}
 	for i, d := range documents {
 		objects, err := d.Objects()
 		if err != nil {
@@ -44,24 +63,24 @@ func newBundle(documents []manifest.Document, namespace string) (*bundle, error)
 			if o.Namespace == "" {
 				o.Namespace = namespace
 			}
-			b.objects = append(b.objects, object{o, i})
-			if err := b.note(o); err != nil {
+			noted := object{Object: o, document: i, file: d.File}
+			if err := b.note(&noted); err != nil {
 				return nil, fmt.Errorf("%s: %s %s: %w", d.Source, o.Kind, o.Name, err)
 			}
+			b.objects = append(b.objects, noted)
 		}
 	}
 	return b, nil
 }
 
 // note remembers what an object says about others.
-func (b *bundle) note(o manifest.Object) error {
-	group, _, _ := strings.Cut(o.APIVersion, "/")
-	switch group + " " + o.Kind {
-	case "v1 Namespace":
+func (b *bundle) note(o *object) error {
+	switch {
+	case o.is("", "Namespace"):
 		return b.noteNamespace(o)
-	case "k8s.cni.cncf.io NetworkAttachmentDefinition":
+	case o.is(groupNAD, "NetworkAttachmentDefinition"):
 		return b.noteNAD(o)
-	case "multus-ipmgr.io ReservedCIDR":
+	case o.is(groupOurs, "ReservedCIDR"):
 		r, err := parseReservedCIDR(o.Raw)
 		b.reservations = append(b.reservations, r)
 		return err
@@ -69,94 +88,92 @@ func (b *bundle) note(o manifest.Object) error {
 	return nil
 }
 
-func (b *bundle) noteNamespace(o manifest.Object) error {
-	var fields struct {
-		Metadata struct {
-			Labels      map[string]string `json:"labels"`
-			Annotations map[string]string `json:"annotations"`
-		} `json:"metadata"`
+// is reports whether the object is of a group, in any version, and a kind.
+func (o object) is(group, kind string) bool { return o.Kind == kind && o.group() == group }
+
+// group is the object's API group, which is empty for Kubernetes's own v1.
+func (o object) group() string {
+	group, _, grouped := strings.Cut(o.APIVersion, "/")
+	if !grouped {
+		return ""
 	}
-	err := manifest.Decode(o.Raw, &fields)
-	b.namespaces[o.Name] = inject.Namespace{Name: o.Name, Labels: fields.Metadata.Labels, Annotations: fields.Metadata.Annotations}
+	return group
+}
+
+func (b *bundle) noteNamespace(o *object) error {
+	m, err := metadataOf(o.Raw)
+	ns := inject.Namespace{Name: o.Name, Labels: m.Labels, Annotations: m.Annotations}
+	b.namespaces[o.Name] = append(b.namespaces[o.Name], defined[inject.Namespace]{ns, o.file})
 	return err
 }
 
-func (b *bundle) noteNAD(o manifest.Object) error {
+func (b *bundle) noteNAD(o *object) error {
 	network, err := parseNAD(o.Namespace, o.Name, o.Raw)
 	if errors.Is(err, errConfigType) {
-		b.findings = append(b.findings, nad.Finding{
-			Object: network.Object, Severity: nad.ConfigMalformed.Severity(), Rule: nad.ConfigMalformed, Field: "spec.config", Message: err.Error(),
-		})
+		o.findings = append(o.findings, o.find(nad.ConfigMalformed, "spec.config", err.Error()))
 		err = nil
 	}
-	b.networks[network.Object] = network
+	if err == nil {
+		network.Findings, o.findings = misplacedConfig(o, network.Findings)
+	}
+	o.network = network
+	b.ranges.Put(network)
+	b.networks[network.Object] = append(b.networks[network.Object], defined[nad.Network]{network, o.file})
 	return err
 }
 
-var errConfigType = errors.New("spec.config is no text; write the configuration as JSON in a string: config: '{...}'")
-
-// parseNAD reads a NAD's manifest. errConfigType comes with the rest of it.
-func parseNAD(namespace, name string, raw json.RawMessage) (nad.Network, error) {
-	var fields struct {
-		Metadata struct {
-			Labels map[string]string `json:"labels"`
-		} `json:"metadata"`
-		Spec struct {
-			Config any `json:"config"`
-		} `json:"spec"`
-	}
-	d := nad.Definition{Namespace: namespace, Name: name}
-	if err := manifest.Decode(raw, &fields); err != nil {
-		return nad.Read(d), fmt.Errorf("cannot be read: %w", err)
-	}
-	d.Labels = fields.Metadata.Labels
-	config, isText := fields.Spec.Config.(string)
-	if !isText && fields.Spec.Config != nil {
-		return nad.Network{Object: d.Object()}, errConfigType
-	}
-	d.Config = config
-	return nad.Read(d), nil
-}
-
-// parseReservedCIDR reads a ReservedCIDR's manifest. One that asks for a
-// reservation that EC2 does not hold is the zero Reservation, which covers
-// nothing.
-func parseReservedCIDR(raw json.RawMessage) (nad.Reservation, error) {
-	var fields struct {
-		Spec struct {
-			CIDR             string `json:"cidr"`
-			Type             string `json:"type"`
-			SubnetID         string `json:"subnetID"`
-			SubnetCIDR       string `json:"subnetCIDR"`
-			AvailabilityZone string `json:"availabilityZone"`
-			Create           bool   `json:"create"`
-		} `json:"spec"`
-		Status struct {
-			Conditions []struct {
-				Type   string `json:"type"`
-				Status string `json:"status"`
-			} `json:"conditions"`
-		} `json:"status"`
-	}
-	if err := manifest.Decode(raw, &fields); err != nil {
-		return nad.Reservation{}, fmt.Errorf("cannot be read: %w", err)
-	}
-	s := fields.Spec
-	for _, c := range fields.Status.Conditions {
-		if s.Create && c.Type == "Reserved" && c.Status == "False" {
-			return nad.Reservation{}, nil
+// nearest returns the definitions that hold for what is in a file: those in the
+// same file, else those whose directories have most in common with it. More
+// than one is left where files do not say which cluster they are of.
+func nearest[T any](all []defined[T], file string) []T {
+	var best []T
+	most := -1
+	for _, d := range all {
+		common := commonPath(d.file, file)
+		if common > most {
+			best, most = nil, common
+		}
+		if common == most {
+			best = append(best, d.value)
 		}
 	}
-	return nad.ParseReservation(s.CIDR, s.Type, s.SubnetID, s.SubnetCIDR, s.AvailabilityZone)
+	return best
 }
 
-// network looks up a NAD of the files.
-func (b *bundle) network(namespace, name string) (nad.Network, bool) {
-	network, found := b.networks[namespace+"/"+name]
-	return network, found
+// commonPath counts the directories that two files have in common, and the
+// file itself.
+func commonPath(a, b string) int {
+	left, right := strings.Split(filepath.ToSlash(filepath.Clean(a)), "/"), strings.Split(filepath.ToSlash(filepath.Clean(b)), "/")
+	n := 0
+	for n < len(left) && n < len(right) && left[n] == right[n] {
+		n++
+	}
+	return n
 }
 
-// ranges knows what the NADs of the files hand out.
-func (b *bundle) ranges() *nad.Index {
-	return nad.NewIndex(slices.Collect(maps.Values(b.networks))...)
+// finder looks up NADs for what is in a file: the variant-th definition of
+// each, or its last.
+func (b *bundle) finder(file string, variant int) inject.FindNAD {
+	return func(namespace, name string) (nad.Network, bool) {
+		candidates := nearest(b.networks[namespace+"/"+name], file)
+		if len(candidates) == 0 {
+			return nad.Network{}, false
+		}
+		return candidates[min(variant, len(candidates)-1)], true
+	}
+}
+
+// last makes a finder take the last definition of each NAD.
+const last = 1 << 30
+
+// mostVariants is how many definitions of one name a pod is checked against.
+const mostVariants = 16
+
+// variants is how many definitions the NADs of a pod have at most.
+func (b *bundle) variants(file string, selections []nad.Selection) int {
+	most := 1
+	for _, s := range selections {
+		most = max(most, len(nearest(b.networks[s.Namespace+"/"+s.Name], file)))
+	}
+	return min(most, mostVariants)
 }

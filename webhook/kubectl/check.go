@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -99,55 +98,80 @@ func (o *checkOptions) surroundings(ctx context.Context, b *bundle) ([]nad.Netwo
 	if len(o.reserved) == 0 {
 		b.reservations = append(b.reservations, reservations...)
 	}
-	return slices.DeleteFunc(networks, func(p nad.Network) bool { return b.networks[p.Object].Object != "" }), err
+	return slices.DeleteFunc(networks, func(p nad.Network) bool { return len(b.networks[p.Object]) > 0 }), err
 }
 
 // check reports on all objects in the order of the files.
 func (b *bundle) check(ctx context.Context, others []nad.Network) (nad.Report, error) {
-	known := maps.Clone(b.networks)
 	for _, network := range others {
-		known[network.Object] = network
+		b.networks[network.Object] = []defined[nad.Network]{{value: network}}
+		b.ranges.Put(network)
 	}
-	find := func(namespace, name string) (nad.Network, bool) {
-		network, found := known[namespace+"/"+name]
-		return network, found
-	}
-	checker := nad.NewChecker(b.reservations, nad.NewIndex(slices.Collect(maps.Values(known))...))
-	report := nad.Report{Ranges: []nad.ObjectRange{}, Findings: slices.Concat([]nad.Finding{}, b.findings)}
+	checker := nad.NewChecker(b.reservations, b.ranges)
+	shared := sharing{}
+	report := nad.Report{Ranges: []nad.ObjectRange{}, Findings: []nad.Finding{}}
 	for _, o := range b.objects {
-		if o.Kind == "NetworkAttachmentDefinition" {
-			one, err := checker.Network(ctx, b.networks[o.id()])
+		report.Findings = append(report.Findings, slices.Concat(o.findings, checkKind(o), checkKeys(o))...)
+		if o.network.Object != "" {
+			one, err := checker.Network(ctx, o.network)
 			if err != nil {
 				return report, err
 			}
 			report.Ranges = append(report.Ranges, one.Ranges...)
 			report.Findings = append(report.Findings, one.Findings...)
-			continue
 		}
-		if template, ok := o.Template(); ok {
-			found, err := checkPod(ctx, checker, find, o, template)
-			if err != nil {
-				return report, err
-			}
-			report.Findings = append(report.Findings, found...)
+		found, err := b.checkPods(ctx, checker, shared, o)
+		if err != nil {
+			return report, err
 		}
+		report.Findings = append(report.Findings, found...)
 	}
 	return report, nil
 }
 
-// checkPod checks the static addresses of a pod or of a workload's pods.
-func checkPod(ctx context.Context, checker nad.Checker, find inject.FindNAD, o object, template manifest.Template) ([]nad.Finding, error) {
-	var pod inject.Pod
-	if err := manifest.Decode(template.Raw, &pod); err != nil {
-		return nil, nil // "inject" and the API server tell
+// checkPods checks the pods of an object, wherever it has them.
+func (b *bundle) checkPods(ctx context.Context, checker nad.Checker, shared sharing, o object) ([]nad.Finding, error) {
+	templates, found := o.pods()
+	for _, template := range templates {
+		var pod inject.Pod
+		if err := manifest.Decode(template.Raw, &pod); err != nil {
+			continue // "inject" and the API server tell
+		}
+		if o.Kind != "Pod" {
+			found = append(found, misplacedKeys(o, template, pod)...)
+			found = append(found, keyFindings(o, inject.KindPod, template.Field, metadata{pod.Metadata.Labels, pod.Metadata.Annotations})...)
+		}
+		one, err := b.checkPod(ctx, checker, shared, o, template, pod)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, one...)
 	}
+	return found, nil
+}
+
+// checkPod checks what a pod, or a workload's pods, ask of their networks: by
+// each definition that the files may mean.
+func (b *bundle) checkPod(ctx context.Context, checker nad.Checker, shared sharing, o object, template manifest.Template, pod inject.Pod) ([]nad.Finding, error) {
 	selections, err := nad.Selections(o.Namespace, pod.Metadata.Annotations[nad.NetworksAnnotation])
 	if err != nil {
 		return []nad.Finding{nad.BadAnnotation(o.id(), template.Field, err)}, nil
 	}
-	findings, err := checker.Pod(ctx, o.id(), selections, find)
-	for i := range findings {
-		findings[i].Field = template.Field + findings[i].Field
+	var found []nad.Finding
+	for variant := range b.variants(o.file, selections) {
+		find := b.finder(o.file, variant)
+		one, err := checker.Pod(ctx, o.id(), selections, find)
+		if err != nil {
+			return nil, err
+		}
+		for i := range one {
+			one[i].Field = template.Field + one[i].Field
+		}
+		for _, f := range slices.Concat(one, advise(o, template, pod, selections, find), shared.judge(o, template, selections, find)) {
+			if !slices.Contains(found, f) {
+				found = append(found, f)
+			}
+		}
 	}
-	return findings, err
+	return found, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/manifest"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
 // defaultImage is the image of the installation's own manifests.
@@ -93,28 +94,22 @@ func injectFiles(ctx context.Context, arguments []string, version string, stream
 // inject changes the bundle's documents. It reports whether a pod is denied.
 func (o *injectOptions) inject(ctx context.Context, b *bundle, warnings io.Writer) (denied bool, err error) {
 	notes := map[int][]string{} // by document
-	view := inject.View{Networks: inject.NewLookup(b.network, nil), Others: b.ranges(), Reservations: b.reservations}
+	shared := sharing{}
 	for _, object := range b.objects {
-		template, ok := object.Template()
-		if !ok {
-			continue
+		templates, found := object.pods()
+		found = slices.Concat(checkKind(object), found)
+		for _, template := range templates {
+			one, refused, err := o.injectPod(ctx, b, object, template, shared, warnings)
+			if err != nil {
+				return false, err
+			}
+			notes[object.document] = append(notes[object.document], one...)
+			denied = denied || refused
 		}
-		decision, err := o.decide(ctx, b, view, object, template)
-		if err != nil {
-			return false, err
-		}
-		document := &b.documents[object.document]
-		if *document, err = apply(*document, template.Pointer, decision.Patch); err != nil {
-			return false, err
-		}
-		for _, warning := range decision.Warnings {
-			fmt.Fprintf(warnings, "warning: %s %s: %s\n", object.Kind, object.id(), warning)
-		}
-		line := fmt.Sprintf("%s %s: %s: %s", object.Kind, object.id(), decision.Reason, decision.Message())
-		notes[object.document] = append(notes[object.document], line)
-		if decision.Reason.Outcome() == inject.Denied {
-			denied = true
-			fmt.Fprintln(warnings, "denied:", line)
+		for _, f := range found {
+			text := fmt.Sprintf("%s %s: %s: %s", object.Kind, object.id(), f.Field, f.Message)
+			fmt.Fprintln(warnings, "warning:", text)
+			notes[object.document] = append(notes[object.document], text)
 		}
 	}
 	if o.explain {
@@ -123,19 +118,69 @@ func (o *injectOptions) inject(ctx context.Context, b *bundle, warnings io.Write
 	return denied, nil
 }
 
-func (o *injectOptions) decide(ctx context.Context, b *bundle, view inject.View, of object, template manifest.Template) (inject.Decision, error) {
+// injectPod decides about one pod or pod template and changes its document. It
+// returns what is to be explained.
+func (o *injectOptions) injectPod(ctx context.Context, b *bundle, of object, template manifest.Template, shared sharing, warnings io.Writer) (notes []string, denied bool, err error) {
 	var pod inject.Pod
 	if err := manifest.Decode(template.Raw, &pod); err != nil {
-		return inject.Decision{}, fmt.Errorf("%s: %s %s: is no pod: %w", b.documents[of.document].Source, of.Kind, of.id(), err)
+		return nil, false, fmt.Errorf("%s: %s %s: is no pod: %w", b.documents[of.document].Source, of.Kind, of.id(), err)
 	}
-	ns, found := b.namespaces[of.Namespace]
-	if !found {
-		ns.Name = of.Namespace
-		if o.enabled {
-			ns.Labels = map[string]string{inject.InjectLabel: inject.Enabled}
-		}
+	ns, assumed := o.assume(b, of)
+	view := inject.View{Networks: inject.NewLookup(b.finder(of.file, last), nil), Others: b.ranges, Reservations: b.reservations}
+	decision, err := inject.Decide(ctx, pod, ns, view, o.policy)
+	if err != nil {
+		return nil, false, err
 	}
-	return inject.Decide(ctx, pod, ns, view, o.policy)
+	document := &b.documents[of.document]
+	if *document, err = apply(*document, template.Pointer, decision.Patch); err != nil {
+		return nil, false, err
+	}
+	line := fmt.Sprintf("%s %s: %s: %s", of.Kind, of.id(), decision.Reason, decision.Message())
+	notes = append(notes, line)
+	if _, own := pod.Metadata.Labels[inject.InjectLabel]; !own && assumed != "" && pod.Metadata.Annotations[nad.NetworksAnnotation] != "" {
+		notes = append(notes, assumed)
+	}
+	beside := b.beside(of, template, pod, shared)
+	notes = append(notes, beside...)
+	for _, text := range slices.Concat(decision.Warnings, beside) {
+		fmt.Fprintf(warnings, "warning: %s %s: %s\n", of.Kind, of.id(), text)
+	}
+	if denied = decision.Reason.Outcome() == inject.Denied; denied {
+		fmt.Fprintln(warnings, "denied:", line)
+	}
+	return notes, denied, nil
+}
+
+// beside finds what no single admission can see: what is on the workload and
+// not on its pods, addresses that several pods share, and names that the files
+// define in several ways.
+func (b *bundle) beside(of object, template manifest.Template, pod inject.Pod, shared sharing) []string {
+	found := misplacedKeys(of, template, pod)
+	selections, err := nad.Selections(of.Namespace, pod.Metadata.Annotations[nad.NetworksAnnotation])
+	if err == nil { // else the decision says so
+		found = append(found, shared.judge(of, template, selections, b.finder(of.file, last))...)
+	}
+	var texts []string
+	for _, f := range found {
+		texts = append(texts, f.Field+": "+f.Message)
+	}
+	if n := b.variants(of.file, selections); n > 1 {
+		texts = append(texts, fmt.Sprintf("the files define a network of this pod %d times; the last definition is taken", n))
+	}
+	return texts
+}
+
+// assume returns the namespace of an object, and what had to be assumed of it.
+func (o *injectOptions) assume(b *bundle, of object) (ns inject.Namespace, assumed string) {
+	if all := nearest(b.namespaces[of.Namespace], of.file); len(all) > 0 {
+		return all[len(all)-1], ""
+	}
+	ns.Name = of.Namespace
+	if o.enabled {
+		ns.Labels = map[string]string{inject.InjectLabel: inject.Enabled}
+		return ns, fmt.Sprintf("Assumed: namespace %s, which is not among the files, has the label %s=%s; --enabled=false assumes that it has not.", ns.Name, inject.InjectLabel, inject.Enabled)
+	}
+	return ns, fmt.Sprintf("Assumed: namespace %s, which is not among the files, lacks the label %s (--enabled=false).", ns.Name, inject.InjectLabel)
 }
 
 // apply changes the document. The operations are on a pod, which is at the

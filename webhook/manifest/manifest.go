@@ -22,6 +22,8 @@ import (
 type Document struct {
 	// Source says where it is from: "pods.yaml", or "pods.yaml, document 2".
 	Source string
+	// File is the source without the document's number.
+	File string
 	// Text is what was read, without the line that separates documents.
 	Text []byte
 	// JSON is its content. It is null when there are only comments.
@@ -37,7 +39,7 @@ func Read(source string, text []byte) ([]Document, error) {
 		documents, err = readYAML(text)
 	}
 	for i := range documents {
-		documents[i].Source = source
+		documents[i].Source, documents[i].File = source, source
 		if len(documents) > 1 {
 			documents[i].Source = fmt.Sprintf("%s, document %d", source, i+1)
 		}

@@ -207,3 +207,46 @@ func FuzzPatch(f *testing.F) {
 		}
 	})
 }
+
+func TestPodTemplatesAreFoundInAnyKind(t *testing.T) {
+	const pod = "{spec: {containers: [{name: a}]}}"
+	for _, c := range []struct {
+		name, object string
+		want         []string // pointer and field
+	}{
+		{"below spec", "spec: {template: " + pod + "}", []string{"/spec/template spec.template."}},
+		{"in lists", "spec: {jobs: [{x: 1}, {template: " + pod + "}]}", []string{"/spec/jobs/1/template spec.jobs[1].template."}},
+		{"several, in the order of keys", "spec: {b: " + pod + ", a: " + pod + "}", []string{"/spec/a spec.a.", "/spec/b spec.b."}},
+		{"a key with a slash", "spec: {a/b: " + pod + "}", []string{"/spec/a~1b spec.a/b."}},
+		{"the object itself is none", "spec: {containers: [{name: a}]}", nil},
+		{"containers without names", "spec: {template: {spec: {containers: [{image: a}]}}}", nil},
+		{"containers that are no list", "spec: {template: {spec: {containers: 3}}}", nil},
+		{"one within another is the other's", "spec: {template: {spec: {containers: [{name: a}]}, x: " + pod + "}}", []string{"/spec/template spec.template."}},
+		{"too deep", "spec: " + strings.Repeat("{a: ", 40) + pod + strings.Repeat("}", 40), nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			objects, err := read(t, "apiVersion: example.com/v1\nkind: Any\nmetadata: {name: set}\n"+c.object+"\n")[0].Objects()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, found := range objects[0].Search() {
+				got = append(got, found.Pointer+" "+found.Field)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("templates (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTheSearchForPodTemplatesIsBounded(t *testing.T) {
+	text := "apiVersion: example.com/v1\nkind: Any\nmetadata: {name: set}\nspec: {all: [" + strings.Repeat("{spec: {containers: [{name: a}]}}, ", 100) + "]}\n"
+	objects, err := read(t, text)[0].Objects()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(objects[0].Search()); got != 64 {
+		t.Errorf("%d templates, want 64", got)
+	}
+}

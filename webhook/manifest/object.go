@@ -90,7 +90,7 @@ type Template struct {
 }
 
 // Template returns the pod of an object. It reports false for objects that
-// make no pods.
+// make no pods, and for kinds that it does not know.
 func (o Object) Template() (Template, bool) {
 	path, known := templatePath(o)
 	if !known {
@@ -107,6 +107,13 @@ func (o Object) Template() (Template, bool) {
 	return t, true
 }
 
+// MakesPods reports whether Template knows where objects of this kind have
+// their pod.
+func (o Object) MakesPods() bool {
+	_, known := templatePath(o)
+	return known
+}
+
 func templatePath(o Object) ([]string, bool) {
 	group, _, grouped := strings.Cut(o.APIVersion, "/")
 	if !grouped {
@@ -117,7 +124,7 @@ func templatePath(o Object) ([]string, bool) {
 		return nil, true
 	case "/PodTemplate":
 		return []string{"template"}, true
-	case "/ReplicationController", "apps/Deployment", "apps/ReplicaSet", "apps/StatefulSet", "apps/DaemonSet", "batch/Job":
+	case "/ReplicationController", "apps/Deployment", "apps/ReplicaSet", "apps/StatefulSet", "apps/DaemonSet", "batch/Job", "argoproj.io/Rollout":
 		return []string{"spec", "template"}, true
 	case "batch/CronJob":
 		return []string{"spec", "jobTemplate", "spec", "template"}, true

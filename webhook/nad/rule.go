@@ -50,6 +50,23 @@ const (
 	IPsIgnored Rule = "ips-ignored"
 )
 
+// Rules about manifests, whose breach the API server would pass over, too.
+const (
+	// KeyUnknown: a label or an annotation that looks like one of ours means
+	// nothing.
+	KeyUnknown Rule = "key-unknown"
+	// InterfaceTwice: two of a pod's networks are to have one interface.
+	InterfaceTwice Rule = "interface-twice"
+	// DefaultNetworkManaged: a managed network becomes a pod's eth0.
+	DefaultNetworkManaged Rule = "default-network"
+	// AddressShared: pods that run at once get one address.
+	AddressShared Rule = "address-shared"
+	// AnnotationMisplaced: what pods are to have is on what makes them.
+	AnnotationMisplaced Rule = "annotation-misplaced"
+	// KindUnknown: a kind is misspelt, or its pods cannot be found.
+	KindUnknown Rule = "kind-unknown"
+)
+
 // Rules lists all rules in the order in which they are documented: errors
 // first.
 func Rules() []Rule {
@@ -57,6 +74,7 @@ func Rules() []Rule {
 		ConfigMalformed, AnnotationMalformed, IPAMMalformed, RangeEmpty, NotReserved, AWSReserved, PrefixReservation,
 		NoReservation, ConfigOnDisk, IPAMUnknown, LabelUnknown, SettingIgnored, HostLocalShared,
 		Macvlan, PrefixLength, Gateway, RangeOverlap, TwoSubnets, IPsIgnored,
+		KeyUnknown, InterfaceTwice, DefaultNetworkManaged, AddressShared, AnnotationMisplaced, KindUnknown,
 	}
 }
 
