@@ -138,7 +138,7 @@ func refused(t *testing.T, err error, fields []string, parts ...string) {
 }
 
 func (w *world) refusesOutside(t *testing.T) {
-	_, err := w.createNAD(t, "apps", "bad", `{"plugins":[{"type":"ipvlan","ipam":{"type":"whereabouts","ipRanges":[{"range":"10.10.1.130-10.10.1.131/24"},{"range":"10.10.1.1-10.10.1.3/24"}]}}]}`, nil)
+	_, err := w.createNAD(t, "apps", "bad", `{"plugins":[{"type":"ipvlan","ipam":{"type":"whereabouts","ipRanges":[{"range":"10.10.1.130-10.10.1.131/24"},{"range":"10.10.1.1-10.10.1.3/25"}]}}]}`, nil)
 	refused(t, err, []string{"spec.config.plugins[0].ipam.ipRanges[0].range", "spec.config.plugins[0].ipam.ipRanges[1].range"},
 		"aws ec2 create-subnet-cidr-reservation --subnet-id subnet-a --cidr 10.10.1.130/31 --reservation-type explicit", "is reserved by AWS")
 }

@@ -385,7 +385,7 @@ func (w *world) seesNewObjects(t *testing.T) {
 	for i := range 20 {
 		name := fmt.Sprintf("new-%d", i)
 		w.namespace(t, name, map[string]string{inject.InjectLabel: inject.Enabled})
-		w.nad(t, name, "net-a", `{"type": "ipvlan", "ipam": {"type": "static"}}`)
+		w.nad(t, name, "net-a", `{"type": "ipvlan", "master": "eth1", "ipam": {"type": "static", "addresses": [{"address": "10.10.1.90/24"}]}}`)
 		if p := w.create(t, name, pod("first", "net-a")); len(p.Spec.InitContainers) != 1 {
 			t.Errorf("%s: not injected", name)
 		}

@@ -41,7 +41,7 @@ func (s *testServer) postNAD(t testing.TB, body string) (int, string) {
 
 // ranged is an ipvlan configuration with a whereabouts range.
 func ranged(text string) string {
-	return `{"type":"ipvlan","ipam":{"type":"whereabouts","range":"` + text + `"}}`
+	return `{"type":"ipvlan","master":"eth1","ipam":{"type":"whereabouts","range":"` + text + `"}}`
 }
 
 const named = `{"name":"net-a"}`
@@ -75,7 +75,7 @@ func TestReviewsOfNADsAreAnswered(t *testing.T) {
 			causes:  []string{"spec.config.ipam.range"}, rules: "not-reserved",
 		},
 		{
-			name: "several mistakes at once", body: nadReview("apps", `{"generateName":"net-"}`, `{"type":"macvlan","ipam":{"type":"whereabouts","ipRanges":[{"range":"10.10.1.1-10.10.1.3/24"},{"range":"x"}]}}`),
+			name: "several mistakes at once", body: nadReview("apps", `{"generateName":"net-"}`, `{"type":"macvlan","master":"eth1","ipam":{"type":"whereabouts","ipRanges":[{"range":"10.10.1.1-10.10.1.3/24"},{"range":"x"}]}}`),
 			message: []string{"NetworkAttachmentDefinition apps/net-*", "ipRanges[0].range: 10.10.1.1-10.10.1.3 is reserved by AWS", "ipRanges[1].range: whereabouts refuses"},
 			causes:  []string{"spec.config.ipam.ipRanges[1].range", "spec.config.ipam.ipRanges[0].range"}, warnings: []string{"spec.config.type: macvlan"}, rules: "ipam-malformed,macvlan,aws-reserved",
 		},

@@ -185,8 +185,8 @@ const (
 	reservedA = `{"apiVersion":"multus-ipmgr.io/v1alpha1","kind":"ReservedCIDR","metadata":{"name":"a"},"spec":{"cidr":"10.10.1.64/26","type":"explicit","subnetID":"subnet-a","subnetCIDR":"10.10.1.0/24"}}`
 	reservedB = `{"apiVersion":"multus-ipmgr.io/v1alpha1","kind":"ReservedCIDR","metadata":{"name":"b"},"spec":{"cidr":"10.10.1.128/26","type":"explicit","subnetID":"subnet-a","subnetCIDR":"10.10.1.0/24"}}`
 	refusedB  = `{"apiVersion":"multus-ipmgr.io/v1alpha1","kind":"ReservedCIDR","metadata":{"name":"b"},"spec":{"cidr":"10.10.1.128/26","type":"explicit","subnetID":"subnet-a","subnetCIDR":"10.10.1.0/24","create":true},"status":{"conditions":[{"type":"Reserved","status":"False","reason":"Overlap"}]}}`
-	nadX      = `{"apiVersion":"k8s.cni.cncf.io/v1","kind":"NetworkAttachmentDefinition","metadata":{"name":"x","namespace":"other"},"spec":{"config":"{\"type\":\"ipvlan\",\"ipam\":{\"type\":\"whereabouts\",\"range\":\"10.10.1.120-10.10.1.125/24\"}}"}}`
-	nadY      = `{"apiVersion":"k8s.cni.cncf.io/v1","kind":"NetworkAttachmentDefinition","metadata":{"name":"y","namespace":"default"},"spec":{"config":"{\"type\":\"ipvlan\",\"ipam\":{\"type\":\"whereabouts\",\"range\":\"10.10.1.100-10.10.1.130/24\"}}"}}`
+	nadX      = `{"apiVersion":"k8s.cni.cncf.io/v1","kind":"NetworkAttachmentDefinition","metadata":{"name":"x","namespace":"other"},"spec":{"config":"{\"type\":\"ipvlan\",\"master\":\"eth1\",\"ipam\":{\"type\":\"whereabouts\",\"range\":\"10.10.1.120-10.10.1.125/24\"}}"}}`
+	nadY      = `{"apiVersion":"k8s.cni.cncf.io/v1","kind":"NetworkAttachmentDefinition","metadata":{"name":"y","namespace":"default"},"spec":{"config":"{\"type\":\"ipvlan\",\"master\":\"eth1\",\"ipam\":{\"type\":\"whereabouts\",\"range\":\"10.10.1.100-10.10.1.130/24\"}}"}}`
 )
 
 func TestTheClusterTellsWhatIsReserved(t *testing.T) {

@@ -65,7 +65,7 @@ func (a *answer) plugin(object string, p PluginConfig, field string, s Selection
 		a.ignored(field, s)
 		a.ranges = append(a.ranges, p.IPAM.ranges()...)
 	case "static":
-		a.static(object, p.IPAM, field, s)
+		a.static(object, p.IPAM, field, s, p.TakesIPs)
 	case "host-local":
 		a.hostLocal(p.IPAM, field, s)
 	default: // it may obey them
@@ -86,8 +86,8 @@ func (a *answer) ignored(field string, s Selection) {
 }
 
 // static gives what runtimeConfig says, else what args say, else the addresses
-// of the NAD.
-func (a *answer) static(object string, i IPAM, field string, s Selection) {
+// of the NAD. asks: pods may ask by "ips".
+func (a *answer) static(object string, i IPAM, field string, s Selection, asks bool) {
 	args := len(s.Args.IPs) > 0 || s.Args.Malformed != ""
 	switch {
 	case s.Args.Malformed != "":
@@ -102,6 +102,8 @@ func (a *answer) static(object string, i IPAM, field string, s Selection) {
 		a.ranges = append(a.ranges, i.ranges()...)
 	case args:
 		a.strict(i, field+".cni-args.ips", s.Args.IPs)
+	case len(i.Pools) == 0 && !asks:
+		a.add(RangeEmpty, field, "%s has no address for its pods, so this pod will not start; add addresses to it, or \"capabilities\": {\"ips\": true} next to its plugin's type", object)
 	case len(i.Pools) == 0:
 		a.add(RangeEmpty, field, "%s gives a pod only the addresses that it asks for, and this pod asks for none, so it will not start; add \"ips\": [\"<address>/<length of the subnet>\"]", object)
 	default:

@@ -83,10 +83,10 @@ func TestNADsAreCheckedAgainstReservations(t *testing.T) {
 		{"two subnets in two ranges", with(`"ipRanges":[{"range":"10.10.1.70-10.10.1.79/24"},{"range":"10.10.2.70-10.10.2.79/24"}]`), vpc, []string{"two-subnets spec.config.ipam.ipRanges[1].range"}, "the addresses are in two subnets, subnet-a (10.10.1.0/24) and subnet-b (10.10.2.0/24)"},
 		{"both families of one subnet", with(`"ipRanges":[{"range":"10.10.1.70-10.10.1.79/24"},{"range":"2600:1f13:0:1:8000::10-2600:1f13:0:1:8000::20/64"}]`), vpc, nil, ""},
 		{"macvlan", `{"type":"macvlan","master":"eth1","mode":"bridge","ipam":{"type":"whereabouts","range":"10.10.1.70-10.10.1.79/24"}}`, vpc, []string{"macvlan spec.config.type"}, ""},
-		{"macvlan that keeps the ENI's MAC", `{"type":"macvlan","mode":"passthru","ipam":{"type":"whereabouts","range":"10.10.1.70-10.10.1.79/24"}}`, vpc, nil, ""},
-		{"macvlan in a list", `{"plugins":[{"type":"macvlan"}]}`, vpc, []string{"macvlan spec.config.plugins[0].type"}, ""},
+		{"macvlan that keeps the ENI's MAC", `{"type":"macvlan","master":"eth1","mode":"passthru","ipam":{"type":"whereabouts","range":"10.10.1.70-10.10.1.79/24"}}`, vpc, nil, ""},
+		{"macvlan in a list", `{"plugins":[{"type":"macvlan","master":"eth1"}]}`, vpc, []string{"macvlan spec.config.plugins[0].type"}, ""},
 		{"nothing is known", with(`"range":"10.10.1.64/26"`), nil, []string{"no-reservation spec.config"}, "no subnet CIDR reservation is known"},
-		{"nothing is known and nothing is handed out", `{"type":"ipvlan"}`, nil, nil, ""},
+		{"nothing is known and nothing is handed out", `{"type":"ipvlan","master":"eth1"}`, nil, nil, ""},
 		{"malformed and outside", with(`"range":"10.10.1.64/33","ipRanges":[{"range":"10.10.1.130-10.10.1.130/24"}]`), vpc, []string{"ipam-malformed spec.config.ipam.range", "not-reserved spec.config.ipam.ipRanges[0].range"}, "whereabouts refuses this"},
 		{"no commands without end", with(`"range":"2600:1f13:0:1::10-2600:1f13:0:1:8000::/64"`), vpc, []string{"not-reserved spec.config.ipam.range"}, "more; ranges that begin and end at powers of two need fewer)"},
 	} {
@@ -195,12 +195,12 @@ func TestRangesAreReportedInTheOrderOfTheNAD(t *testing.T) {
 
 func TestAddressesOfPodsAreChecked(t *testing.T) {
 	nads := map[string]string{
-		"fixed":   `{"cniVersion":"0.3.1","type":"ipvlan","capabilities":{"ips":true},"ipam":{"type":"static"}}`,
-		"old":     `{"type":"ipvlan","capabilities":{"ips":true},"ipam":{"type":"static"}}`,
-		"pinned":  `{"type":"ipvlan","runtimeConfig":{"ips":["10.10.1.90/24"]},"ipam":{"type":"static"}}`,
-		"local":   `{"type":"ipvlan","capabilities":{"ips":true},"ipam":{"type":"host-local","ranges":[[{"subnet":"10.10.1.0/24","rangeStart":"10.10.1.241","rangeEnd":"10.10.1.244"},{"subnet":"10.10.1.0/24","rangeStart":"10.10.1.246","rangeEnd":"10.10.1.247"}],[{"subnet":"10.10.1.0/24","rangeStart":"10.10.1.250","rangeEnd":"10.10.1.251","gateway":"10.10.1.251"}]]}}`,
-		"bare":    `{"type":"ipvlan","capabilities":{"ips":true}}`,
-		"later":   `{"type":"ipvlan","capabilities":{"ips":true},"ipam":{"type":"nv-ipam"}}`,
+		"fixed":   `{"cniVersion":"0.3.1","type":"ipvlan","master":"eth1","capabilities":{"ips":true},"ipam":{"type":"static"}}`,
+		"old":     `{"type":"ipvlan","master":"eth1","capabilities":{"ips":true},"ipam":{"type":"static"}}`,
+		"pinned":  `{"type":"ipvlan","master":"eth1","runtimeConfig":{"ips":["10.10.1.90/24"]},"ipam":{"type":"static"}}`,
+		"local":   `{"type":"ipvlan","master":"eth1","capabilities":{"ips":true},"ipam":{"type":"host-local","ranges":[[{"subnet":"10.10.1.0/24","rangeStart":"10.10.1.241","rangeEnd":"10.10.1.244"},{"subnet":"10.10.1.0/24","rangeStart":"10.10.1.246","rangeEnd":"10.10.1.247"}],[{"subnet":"10.10.1.0/24","rangeStart":"10.10.1.250","rangeEnd":"10.10.1.251","gateway":"10.10.1.251"}]]}}`,
+		"bare":    `{"type":"ipvlan","master":"eth1","capabilities":{"ips":true}}`,
+		"later":   `{"type":"ipvlan","master":"eth1","capabilities":{"ips":true},"ipam":{"type":"nv-ipam"}}`,
 		"deaf":    ipvlan(`{"type":"static","addresses":[{"address":"10.10.1.90/24"}]}`),
 		"dynamic": with(`"range":"10.10.1.70-10.10.1.79/24"`),
 		"bridge":  `{"type":"bridge"}`,

@@ -2,12 +2,15 @@ package nad
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/containernetworking/cni/pkg/types"
+	"github.com/containernetworking/cni/pkg/utils"
+	"github.com/containernetworking/cni/pkg/version"
 )
 
 // Config is a CNI configuration: one plugin, or a list of plugins that are
@@ -64,26 +67,96 @@ type document struct {
 	sections []json.RawMessage // one for each plugin, one at least
 }
 
-// judge lets CNI's own types read the text, as Multus does: they know of fields
-// that mean nothing to us.
-func (d document) judge(text string) error {
+// field is where the section of a plugin is.
+func (d document) field(i int) string {
+	if d.list {
+		return fmt.Sprintf("spec.config.plugins[%d]", i)
+	}
+	return "spec.config"
+}
+
+// judge lets CNI's own types and rules read the text, as Multus does: they know
+// of fields that mean nothing to us.
+func (d *document) judge(text string) error {
 	var into any = new(types.PluginConf)
 	if d.list {
 		into = new(types.NetConfList)
 	}
-	if err := json.Unmarshal([]byte(text), into); err != nil {
-		return fmt.Errorf("spec.config is no CNI configuration: %w", describe(err))
+	if err := decode(json.RawMessage(text), into); err != nil {
+		return fmt.Errorf("spec.config is not a CNI configuration: %w", describe(err))
 	}
-	return nil
+	var keys map[string]json.RawMessage // as they are written
+	if err := json.Unmarshal([]byte(text), &keys); err != nil {
+		return fmt.Errorf("spec.config is not a CNI configuration: %w", describe(err))
+	}
+	// Without one, Multus puts the NAD's name in.
+	if name := string(keys["name"]); name != "" && name != `""` && utils.ValidateNetworkName(d.Name) != nil {
+		return fmt.Errorf("spec.config.name: %s is not a name that CNI takes (letters, digits, dashes, dots and underscores); remove it, and Multus uses the NAD's name", name)
+	}
+	if !d.list {
+		return nil
+	}
+	return listRules(keys)
+}
+
+// listRules are those of the CNI library (libcni, NetworkConfFromBytes) for what
+// only lists have.
+func listRules(keys map[string]json.RawMessage) error {
+	if raw, ok := keys["loadOnlyInlinedPlugins"]; ok {
+		var text string
+		var yes bool
+		if json.Unmarshal(raw, &yes) != nil && json.Unmarshal(raw, &text) != nil || string(raw) == "null" ||
+			text != "" && !strings.EqualFold(text, "true") && !strings.EqualFold(text, "false") || string(raw) == `""` {
+			return fmt.Errorf("spec.config.loadOnlyInlinedPlugins: %s is neither true nor false", raw)
+		}
+	}
+	if raw, ok := keys["cniVersion"]; ok && string(raw) == "null" {
+		return errors.New("spec.config.cniVersion is null; want a string such as \"0.3.1\"")
+	}
+	_, err := newest(keys)
+	return err
+}
+
+// newest is the version that the CNI library asks the plugins of a list for: the
+// newest that it knows of cniVersions and cniVersion.
+func newest(keys map[string]json.RawMessage) (string, error) {
+	var single string
+	_ = json.Unmarshal(keys["cniVersion"], &single) // which has been judged, or is not there
+	raw, ok := keys["cniVersions"]
+	if !ok {
+		return single, nil
+	}
+	var list []any
+	if err := json.Unmarshal(raw, &list); err != nil || string(raw) == "null" {
+		return "", errors.New("spec.config.cniVersions is not a list")
+	}
+	if single != "" {
+		list = append(list, single)
+	}
+	best := ""
+	for _, item := range list {
+		v, isText := item.(string)
+		unknown, err := version.GreaterThan(v, version.Current())
+		switch {
+		case !isText || err != nil:
+			return "", fmt.Errorf("spec.config.cniVersions: %v is not a version such as \"0.3.1\"", item)
+		case unknown: // passed over
+		default:
+			if newer, _ := version.GreaterThan(v, cmp.Or(best, "0.0.0")); newer {
+				best = v
+			}
+		}
+	}
+	return cmp.Or(best, single), nil
 }
 
 func parseDocument(text string) (document, error) {
-	if strings.TrimSpace(text) == "" {
+	if text == "" { // of blanks, Multus says that they are not JSON
 		return document{}, ErrNoConfig
 	}
 	var file document
-	if err := json.Unmarshal([]byte(text), &file); err != nil {
-		return document{}, fmt.Errorf("spec.config is no CNI configuration: %w", describe(err))
+	if err := decode(json.RawMessage(text), &file); err != nil {
+		return document{}, fmt.Errorf("spec.config is not a CNI configuration: %w", describe(err))
 	}
 	file.sections = []json.RawMessage{json.RawMessage(text)}
 	// To Multus, a configuration with a type is one plugin whatever else it holds.
@@ -95,6 +168,12 @@ func parseDocument(text string) (document, error) {
 	if len(file.sections) == 0 {
 		return document{}, errors.New("spec.config: plugins is empty; want at least one plugin")
 	}
+	if file.list {
+		var keys map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(text), &keys); err == nil {
+			file.CNIVersion, _ = newest(keys) // judge says what is wrong
+		}
+	}
 	return file, nil
 }
 
@@ -103,26 +182,11 @@ func parsePlugin(raw json.RawMessage) (Plugin, error) {
 	if bytes.Equal(raw, []byte("null")) {
 		return Plugin{}, errors.New("is null; want an object")
 	}
-	if err := json.Unmarshal(raw, &p); err != nil {
+	if err := decode(raw, &p); err != nil {
 		return Plugin{}, describe(err)
 	}
 	if p.Type == "" {
 		return Plugin{}, errors.New("has no type; want the name of a CNI plugin such as \"ipvlan\"")
 	}
 	return Plugin{Type: p.Type, IPAM: p.IPAM.Type}, nil
-}
-
-// describe turns an error of encoding/json into words that name no Go type.
-func describe(err error) error {
-	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return fmt.Errorf("not JSON at character %d: %w", syntax.Offset, err)
-	}
-	var mismatch *json.UnmarshalTypeError
-	if errors.As(err, &mismatch) && mismatch.Field != "" {
-		return fmt.Errorf("field %q is a JSON %s; want %s", mismatch.Field, mismatch.Value, jsonName(mismatch.Type))
-	}
-	if errors.As(err, &mismatch) {
-		return fmt.Errorf("is a JSON %s; want %s", mismatch.Value, jsonName(mismatch.Type))
-	}
-	return err
 }

@@ -45,13 +45,17 @@ func (r *reader) hostLocal() {
 			CNI requested `json:"cni"`
 		} `json:"args"`
 		IPAM struct {
+			result
 			hostLocalRange
-			Ranges [][]hostLocalRange `json:"ranges"`
+			DataDir    string             `json:"dataDir"`
+			ResolvConf string             `json:"resolvConf"`
+			Ranges     [][]hostLocalRange `json:"ranges"`
 		} `json:"ipam"`
 	}
 	if !r.decode(&section) {
 		return
 	}
+	r.routes(section.IPAM.Routes)
 	sets := r.placed(r.plugin+".runtimeConfig.ipRanges", section.RuntimeConfig.IPRanges) // they are handed out first
 	if top := section.IPAM.hostLocalRange; top.Subnet.given {
 		top.field = r.ipam.Field

@@ -19,7 +19,8 @@ type Pool struct {
 	Gateway netip.Addr   // the zero Addr when none is written
 	// GatewayField is where Gateway is written.
 	GatewayField string
-	set          int // of host-local's sets, from each of which a pod gets one address
+	sliced       bool // nodes take slices of Network: exclusions and bounds mean nothing
+	set          int  // of host-local's sets, from each of which a pod gets one address
 }
 
 // IPAM is what gives addresses to the interface of one plugin.
@@ -51,15 +52,16 @@ type reader struct {
 // decode decodes the plugin's whole section. It reports false, and why, if
 // the IPAM plugin could not.
 func (r *reader) decode(into any) bool {
-	if err := json.Unmarshal(r.raw, into); err != nil {
-		r.add(IPAMMalformed, r.ipam.Field, "%s refuses this: %v", r.ipam.Type, describe(err))
-		return false
+	err := decode(r.raw, into)
+	if err != nil {
+		r.refused(IPAMMalformed, r.ipam.Type, r.plugin, err)
 	}
-	return true
+	return err == nil
 }
 
 // read reads the IPAM section of a plugin. Without one, there are no pools.
 func (r *reader) read() {
+	r.ipamSection(r.ipam.Type, r.ipam.Field, member(r.raw, "ipam"))
 	switch r.ipam.Type {
 	case "":
 	case "whereabouts":
@@ -71,7 +73,7 @@ func (r *reader) read() {
 	case "dhcp":
 		r.add(IPAMUnknown, r.ipam.Field+".type", "EC2's DHCP knows the ENI's primary address only, which is the worker's; use whereabouts, host-local or static")
 	default:
-		r.add(IPAMUnknown, r.ipam.Field+".type", "the ranges of IPAM type %q cannot be read, so they are not checked; label the NAD %s=false if its addresses do not belong to ENIs", r.ipam.Type, ManagedLabel)
+		r.add(IPAMUnknown, r.ipam.Field+".type", "the ranges of IPAM type %q cannot be read, so they are not checked; label the NAD %s=false if its addresses do not belong to ENIs%s", r.ipam.Type, ManagedLabel, meant(r.ipam.Type, knownIPAMs()))
 	}
 }
 

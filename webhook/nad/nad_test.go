@@ -75,11 +75,11 @@ func TestSelectionsRefuseWithElementMistakeAndForms(t *testing.T) {
 		{"an address with a zone", `[{"name":"a","ips":["fe80::1%eth0"]}]`, `ips: "fe80::1%eth0" is not an address`},
 		{"a rate that is text", `[{"name":"a","bandwidth":{"ingressRate":"1M"}}]`, `element 1: field "bandwidth.ingressRate" is a JSON string; want a whole number`},
 		{"bandwidth that is a number", `[{"name":"a","bandwidth":1000}]`, `element 1: field "bandwidth" is a JSON number; want an object`},
-		{"a port that is text", `[{"name":"a","portMappings":[{"hostPort":"8080","containerPort":80}]}]`, `element 1: field "portMappings.hostPort" is a JSON string; want a whole number`},
-		{"a port with a fraction", `[{"name":"a","portMappings":[{"hostPort":80.5}]}]`, `element 1: field "portMappings.hostPort" is a JSON number 80.5; want a whole number`},
+		{"a port that is text", `[{"name":"a","portMappings":[{"hostPort":"8080","containerPort":80}]}]`, `element 1: field "portMappings[0].hostPort" is a JSON string; want a whole number`},
+		{"a port with a fraction", `[{"name":"a","portMappings":[{"hostPort":80.5}]}]`, `element 1: field "portMappings[0].hostPort" is a JSON number 80.5; want a whole number`},
 		{"port mappings that are an object", `[{"name":"a","portMappings":{"hostPort":80}}]`, `element 1: field "portMappings" is a JSON object; want a list`},
 		{"cni-args that are a list", `[{"name":"a","cni-args":["ips"]}]`, `element 1: field "cni-args" is a JSON array; want an object`},
-		{"a default route with a length", `[{"name":"a","default-route":["10.1.1.1/24"]}]`, `element 1: invalid IP address: 10.1.1.1/24`},
+		{"a default route with a length", `[{"name":"a","default-route":["10.1.1.1/24"]}]`, `element 1: field "default-route[0]" is "10.1.1.1/24", which is not an IP address`},
 		{"a default route that is no list", `[{"name":"a","default-route":"10.1.1.1"}]`, `element 1: field "default-route" is a JSON string; want a list`},
 		{"a device that is a number", `[{"name":"a","deviceID":6}]`, `element 1: field "deviceID" is a JSON number; want a string`},
 		{"a GUID that is none", `[{"name":"a","infiniband-guid":"c2:11"}]`, `element 1: "c2:11" is not a hardware address`},
@@ -125,7 +125,8 @@ func TestParseReadsPluginsAndLists(t *testing.T) {
 
 func TestParseRefusesWithThePlace(t *testing.T) {
 	for _, c := range []struct{ name, config, want string }{
-		{"nothing", " \n", "spec.config is empty"},
+		{"nothing", "", "spec.config is empty"},
+		{"blanks", " \n", "not JSON at character 2"},
 		{"no JSON", `{"type":`, "not JSON at character 8"},
 		{"a JSON list", `[]`, "is a JSON array; want an object"},
 		{"no type", `{"ipam":{}}`, "plugin 1: has no type"},

@@ -3,7 +3,6 @@ package nad
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 )
 
@@ -50,18 +49,38 @@ func plan(d Definition, n Network) (plugins []PluginConfig, _ []Finding) {
 	if errors.Is(n.Problem, ErrBadLabel) {
 		found.add(LabelUnknown, "metadata.labels["+ManagedLabel+"]", "%q has no meaning; accepted are \"true\" and \"false\"", d.Labels[ManagedLabel])
 	}
-	if n.Managed {
-		plugins = readPlugins(d.Config, &found)
+	switch {
+	case n.Managed:
+		plugins = readPlugins(d, &found)
+	case d.Labels[ManagedLabel] != "false":
+		misspelt(d.Config, &found)
 	}
 	return plugins, found.of(n.Object)
 }
 
-func readPlugins(config string, found *findings) []PluginConfig {
+// misspelt looks for types that are nearly those of known plugins, as
+// "ipvaln" is not managed.
+func misspelt(config string, found *findings) {
 	file, err := parseDocument(config)
+	if err != nil {
+		return
+	}
+	for i, raw := range file.sections {
+		if p, err := parsePlugin(raw); err == nil {
+			found.kind(file.field(i), p.Type)
+		}
+	}
+}
+
+func readPlugins(d Definition, found *findings) []PluginConfig {
+	file, err := parseDocument(d.Config)
 	if err == nil {
-		_, err = Parse(config)
+		_, err = Parse(d.Config)
 	}
 	switch {
+	case d.Outside != "" && errors.Is(err, ErrNoConfig):
+		found.add(ConfigMalformed, d.Outside, "the configuration belongs into spec.config; nobody reads it here, and without spec.config Multus looks for a file on the worker")
+		return nil
 	case errors.Is(err, ErrNoConfig):
 		found.add(ConfigOnDisk, "spec.config", "the configuration is in a file on each worker, which cannot be checked; write it into the NAD, or label the NAD %s=false if its addresses do not belong to ENIs", ManagedLabel)
 		return nil
@@ -69,33 +88,46 @@ func readPlugins(config string, found *findings) []PluginConfig {
 		found.add(ConfigMalformed, "spec.config", "Multus refuses this: %v", err)
 		return nil
 	}
+	found.runs(file)
+	if file.list {
+		found.keys("the CNI library", "spec.config", json.RawMessage(d.Config), commonKeys(), otherKeys(), nil)
+	}
 	var plugins []PluginConfig
+	made := ""
 	for i, raw := range file.sections {
-		field := "spec.config"
-		if file.list {
-			field = fmt.Sprintf("spec.config.plugins[%d]", i)
+		p := readPlugin(file, i, raw, d.Annotations[ResourceAnnotation] != "", found)
+		if plugins = append(plugins, p); !makesInterface(p.Type) {
+			continue
 		}
-		plugins = append(plugins, readPlugin(field, raw, file.CNIVersion, found))
+		if made != "" {
+			found.add(PluginMalformed, p.Field+".type", "%s fails: %s made the pod's interface already, and a list makes one; write a NAD for each interface", p.Type, made)
+		}
+		made = p.Type
 	}
 	return plugins
 }
 
-func readPlugin(field string, raw json.RawMessage, version string, found *findings) PluginConfig {
+func readPlugin(file document, i int, raw json.RawMessage, resource bool, found *findings) PluginConfig {
 	var section struct {
 		Type         string          `json:"type"`
 		Mode         string          `json:"mode"`
 		Capabilities map[string]bool `json:"capabilities"`
-		IPAM         map[string]any  `json:"ipam"`
+		IPAM         struct {
+			Type string `json:"type"`
+		} `json:"ipam"`
 	}
-	p := PluginConfig{Field: field}
-	if err := json.Unmarshal(raw, &section); err != nil {
-		found.add(ConfigMalformed, field, "the plugin refuses this: %v", describe(err))
+	p := PluginConfig{Field: file.field(i)}
+	if err := decode(raw, &section); err != nil {
+		found.refused(ConfigMalformed, "the plugin", p.Field, err)
 		return p
 	}
 	p.Type, p.Mode, p.TakesIPs = section.Type, section.Mode, section.Capabilities["ips"]
-	r := reader{plugin: field, raw: raw, ipam: IPAM{Field: field + ".ipam", version: version}}
-	r.ipam.Type, _ = section.IPAM["type"].(string)
-	if r.ipam.Type == "" && len(section.IPAM) > 0 {
+	found.kind(p.Field, p.Type)
+	found.section(p.Type, p.Field, raw)
+	pluginReader{field: p.Field, raw: raw, first: i == 0, resource: resource, findings: found}.read(p.Type)
+	r := reader{plugin: p.Field, raw: raw, ipam: IPAM{Type: section.IPAM.Type, Field: p.Field + ".ipam", version: file.CNIVersion}}
+	var fields map[string]any
+	if err := json.Unmarshal(member(raw, "ipam"), &fields); err == nil && section.IPAM.Type == "" && len(fields) > 0 {
 		r.add(IPAMMalformed, r.ipam.Field+".type", "no IPAM plugin is named; add one such as \"type\": \"whereabouts\"")
 	}
 	r.read()

@@ -10,6 +10,8 @@ const (
 	ConfigMalformed Rule = "config-malformed"
 	// AnnotationMalformed: Multus cannot read a pod's networks annotation.
 	AnnotationMalformed Rule = "annotation-malformed"
+	// PluginMalformed: a main plugin refuses its section, or all of them do.
+	PluginMalformed Rule = "plugin-malformed"
 	// IPAMMalformed: the IPAM plugin refuses its section.
 	IPAMMalformed Rule = "ipam-malformed"
 	// RangeEmpty: the IPAM has no address to hand out.
@@ -30,10 +32,14 @@ const (
 	ConfigOnDisk Rule = "config-on-disk"
 	// IPAMUnknown: the IPAM type is not one whose ranges can be read.
 	IPAMUnknown Rule = "ipam-unknown"
+	// PluginUnknown: the plugin's type is near that of a known one.
+	PluginUnknown Rule = "plugin-unknown"
 	// LabelUnknown: the label ManagedLabel has a value without meaning.
 	LabelUnknown Rule = "label-unknown"
 	// SettingIgnored: the IPAM plugin passes over a setting without a word.
 	SettingIgnored Rule = "setting-ignored"
+	// MasterMissing: the plugin takes the worker's primary ENI.
+	MasterMissing Rule = "master-missing"
 	// HostLocalShared: each worker hands out the same addresses.
 	HostLocalShared Rule = "host-local-shared"
 	// Macvlan: EC2 drops frames from MACs that are not the ENI's.
@@ -71,8 +77,8 @@ const (
 // first.
 func Rules() []Rule {
 	return []Rule{
-		ConfigMalformed, AnnotationMalformed, IPAMMalformed, RangeEmpty, NotReserved, AWSReserved, PrefixReservation,
-		NoReservation, ConfigOnDisk, IPAMUnknown, LabelUnknown, SettingIgnored, HostLocalShared,
+		ConfigMalformed, AnnotationMalformed, PluginMalformed, IPAMMalformed, RangeEmpty, NotReserved, AWSReserved, PrefixReservation,
+		NoReservation, ConfigOnDisk, IPAMUnknown, PluginUnknown, LabelUnknown, SettingIgnored, MasterMissing, HostLocalShared,
 		Macvlan, PrefixLength, Gateway, RangeOverlap, TwoSubnets, IPsIgnored,
 		KeyUnknown, InterfaceTwice, DefaultNetworkManaged, AddressShared, AnnotationMisplaced, KindUnknown,
 	}
@@ -90,7 +96,7 @@ const (
 // Severity of a finding of this rule.
 func (r Rule) Severity() Severity {
 	switch r {
-	case ConfigMalformed, AnnotationMalformed, IPAMMalformed, RangeEmpty, NotReserved, AWSReserved, PrefixReservation:
+	case ConfigMalformed, AnnotationMalformed, PluginMalformed, IPAMMalformed, RangeEmpty, NotReserved, AWSReserved, PrefixReservation:
 		return Error
 	default:
 		return Warning

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 	"unicode"
@@ -165,7 +164,7 @@ func parseElement(raw *json.RawMessage) (Selection, error) {
 	if raw == nil {
 		return Selection{}, errors.New("is null; want an object")
 	}
-	if err := json.Unmarshal(*raw, &e); err != nil {
+	if err := decode(*raw, &e); err != nil {
 		return Selection{}, describe(err)
 	}
 	if e.Interface == "" {
@@ -196,7 +195,7 @@ func parseArgs(args map[string]json.RawMessage) Args {
 			continue
 		}
 		a = Args{Given: true}
-		if err := json.Unmarshal(args[key], &a.IPs); err != nil {
+		if err := decode(args[key], &a.IPs); err != nil {
 			a = Args{Given: true, Malformed: describe(err).Error()}
 		}
 	}
@@ -252,20 +251,4 @@ func objectName(name string) bool {
 func interfaceName(name string) bool {
 	unfit := func(r rune) bool { return strings.ContainsRune("/:,", r) || unicode.IsSpace(r) || unicode.IsControl(r) }
 	return len(name) <= 15 && name != "." && name != ".." && !strings.ContainsFunc(name, unfit)
-}
-
-// jsonName says in JSON's words what a Go type is decoded from.
-func jsonName(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.Slice:
-		return "a list"
-	case reflect.String:
-		return "a string"
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Int:
-		return "a whole number"
-	default:
-		return "an object"
-	}
 }

@@ -2,13 +2,20 @@ package nad
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
+
+	"github.com/containernetworking/cni/pkg/types"
 )
 
 // staticAddress is an address that each pod gets.
 type staticAddress struct {
-	Address string `json:"address"`
+	Text    string `json:"address"`
 	Gateway string `json:"gateway"`
+	// What static calls its own results: a key in just this case means them, and
+	// the plugin refuses a text.
+	Address net.IPNet
+	Version string
 }
 
 // static reads the section of the IPAM plugin of that name. Addresses in
@@ -22,12 +29,15 @@ func (r *reader) static() {
 			CNI requested `json:"cni"`
 		} `json:"args"`
 		IPAM struct {
+			result
 			Addresses []staticAddress `json:"addresses"`
+			DNS       types.DNS       `json:"dns"`
 		} `json:"ipam"`
 	}
 	if !r.decode(&section) {
 		return
 	}
+	r.routes(section.IPAM.Routes)
 	field, addresses := r.ipam.Field+".addresses", section.IPAM.Addresses
 	if ips := section.Args.CNI.IPs; len(ips) > 0 {
 		field, addresses = r.plugin+".args.cni.ips", asAddresses(ips)
@@ -50,7 +60,7 @@ type requested struct {
 func asAddresses(ips []string) []staticAddress {
 	addresses := make([]staticAddress, len(ips))
 	for i, ip := range ips {
-		addresses[i].Address = ip
+		addresses[i].Text = ip
 	}
 	return addresses
 }
@@ -60,7 +70,7 @@ func (r *reader) addresses(field string, list []staticAddress, parse func(string
 	var all []netip.Addr
 	for i, s := range list {
 		at := fmt.Sprintf("%s[%d]", field, i)
-		p, err := parse(s.Address)
+		p, err := parse(s.Text)
 		if err != nil {
 			r.add(IPAMMalformed, at, "%s refuses this: %v", r.ipam.Type, err)
 			continue
