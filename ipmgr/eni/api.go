@@ -24,6 +24,7 @@ const callTimeout = 10 * time.Second
 // whose addresses IMDS already shows never makes one.
 type connection struct {
 	cloud *Cloud
+	clock clock
 
 	mu          sync.Mutex
 	client      *ec2.Client
@@ -70,9 +71,9 @@ func (a api) region(ctx context.Context) (string, error) {
 }
 
 func (c *Cloud) newClient(region string) (*ec2.Client, *aws.CredentialsCache) {
-	agent := []func(*middleware.Stack) error{awsmiddleware.AddUserAgentKeyValue("multus-ipmgr", c.opts.Version)}
+	calls := []func(*middleware.Stack) error{awsmiddleware.AddUserAgentKeyValue("multus-ipmgr", c.opts.Version), wire.Genuine}
 	credentials, _ := credential.Chain(credential.Options{
-		Getenv: c.opts.Getenv, HTTP: c.remote, Local: c.local, IMDS: c.imds, Region: region, APIOptions: agent,
+		Getenv: c.opts.Getenv, HTTP: c.remote, Local: c.local, IMDS: c.imds, Region: region, APIOptions: calls,
 	})
 	endpoint := wire.EndpointOf("EC2", c.opts.Getenv)
 	return ec2.New(ec2.Options{
@@ -81,7 +82,7 @@ func (c *Cloud) newClient(region string) (*ec2.Client, *aws.CredentialsCache) {
 		HTTPClient:   c.remote,
 		Retryer:      aws.NopRetryer{}, // the loop retries
 		BaseEndpoint: endpoint.URL,
-		APIOptions:   agent,
+		APIOptions:   calls,
 		EndpointOptions: ec2.EndpointResolverOptions{
 			UseFIPSEndpoint:      endpoint.FIPS,
 			UseDualStackEndpoint: endpoint.DualStack,
@@ -89,8 +90,37 @@ func (c *Cloud) newClient(region string) (*ec2.Client, *aws.CredentialsCache) {
 	}), credentials
 }
 
-// invoke makes one EC2 call. Its error is a *failure.
+// invoke makes one EC2 call, and once more when it was refused for the worker's
+// clock. Its error is a *failure.
 func invoke[In, Out any](ctx context.Context, a api, action, eni string, in *In, method func(*ec2.Client, context.Context, *In, ...func(*ec2.Options)) (*Out, error)) (*Out, error) {
+	signedBy := time.Duration(a.clock.ahead.Load())
+	out, f := attempt(ctx, a, action, eni, in, method)
+	if f == nil || !ofClock(f.code) {
+		return out, asError(f)
+	}
+	ahead, wrong := a.clock.judge(f.err, signedBy, a.cloud.opts.Now())
+	if wrong {
+		out, f = attempt(ctx, a, action, eni, in, method)
+	}
+	switch {
+	case f != nil && ofClock(f.code) && off(ahead):
+		f.clock = clockText(ahead)
+	case f == nil && !a.clock.warned.Swap(true):
+		a.cloud.opts.Logger.Warn("the worker's clock is wrong, calls are signed by AWS's", "error", clockText(ahead))
+	}
+	return out, asError(f)
+}
+
+// asError keeps a nil *failure from becoming an error.
+func asError(f *failure) error {
+	if f == nil {
+		return nil
+	}
+	return f
+}
+
+// attempt makes one EC2 call.
+func attempt[In, Out any](ctx context.Context, a api, action, eni string, in *In, method func(*ec2.Client, context.Context, *In, ...func(*ec2.Options)) (*Out, error)) (*Out, *failure) {
 	bounded, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	client, err := a.connect(bounded)

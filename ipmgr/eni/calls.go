@@ -2,6 +2,7 @@ package eni
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -10,27 +11,74 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
-// pageSize is asked for only where EC2 insists on pages: a page may come short
-// or empty, so without need they cost calls.
-const pageSize = 1000
+const (
+	// pageSize is asked for only where EC2 insists on pages: a page may come
+	// short or empty, so without need they cost calls.
+	pageSize = 1000
+	// maxPages bounds the pages of one answer. The filters leave some ENIs of
+	// an account; empty pages come before them where it has a hundred thousand.
+	maxPages = 100
+)
+
+// endOfPages reports whether token says that no page follows, and fails when
+// too many did.
+func endOfPages(action string, pages int, token *string) (bool, error) {
+	if aws.ToString(token) == "" {
+		return true, nil
+	}
+	if pages < maxPages {
+		return false, nil
+	}
+	return false, &failure{action: action, code: CodeUnknown, text: fmt.Sprintf("the answer has more than %d pages", maxPages)}
+}
 
 // assign makes addrs, of one family, addresses of the ENI. With move, IPv4
-// addresses are taken from the ENIs that have them; IPv6 has no such call. The
-// answer lists only what is new, so it says nothing that success does not.
+// addresses are taken from the ENIs that have them; IPv6 has no such call.
 func (a api) assign(ctx context.Context, eni string, addrs []netip.Addr, move bool) error {
 	if addrs[0].Is4() {
-		_, err := invoke(ctx, a, "AssignPrivateIpAddresses", eni, &ec2.AssignPrivateIpAddressesInput{
+		const action = "AssignPrivateIpAddresses"
+		out, err := invoke(ctx, a, action, eni, &ec2.AssignPrivateIpAddressesInput{
 			NetworkInterfaceId: &eni,
 			PrivateIpAddresses: texts(addrs),
 			AllowReassignment:  aws.Bool(move),
 		}, (*ec2.Client).AssignPrivateIpAddresses)
-		return err
+		if err != nil {
+			return err
+		}
+		var named []string
+		for _, assigned := range out.AssignedPrivateIpAddresses {
+			named = append(named, aws.ToString(assigned.PrivateIpAddress))
+		}
+		return names(action, eni, out.NetworkInterfaceId, addrs, named)
 	}
-	_, err := invoke(ctx, a, "AssignIpv6Addresses", eni, &ec2.AssignIpv6AddressesInput{
+	const action = "AssignIpv6Addresses"
+	out, err := invoke(ctx, a, action, eni, &ec2.AssignIpv6AddressesInput{
 		NetworkInterfaceId: &eni,
 		Ipv6Addresses:      texts(addrs),
 	}, (*ec2.Client).AssignIpv6Addresses)
-	return err
+	if err != nil {
+		return err
+	}
+	return names(action, eni, out.NetworkInterfaceId, addrs, out.AssignedIpv6Addresses)
+}
+
+// names reports whether an answer is of the assignment that was asked for. EC2
+// names the ENI and the addresses, IPv4 ones also when the ENI had them before.
+// That it does so for IPv6 is not known: there only another's address is wrong.
+func names(action, eni string, answered *string, asked []netip.Addr, named []string) error {
+	got := parseAddrs(named)
+	for _, addr := range got {
+		if !slices.Contains(asked, addr) {
+			return &failure{action: action, eni: eni, code: CodeUnknown, text: "the answer is of another assignment: it names " + addr.String()}
+		}
+	}
+	if i := slices.IndexFunc(asked, func(addr netip.Addr) bool { return addr.Is4() && !slices.Contains(got, addr) }); i >= 0 {
+		return &failure{action: action, eni: eni, code: CodeUnknown, text: "the answer does not name " + asked[i].String()}
+	}
+	if aws.ToString(answered) != eni {
+		return &failure{action: action, eni: eni, code: CodeUnknown, text: fmt.Sprintf("the answer is not of this ENI but of %q", aws.ToString(answered))}
+	}
+	return nil
 }
 
 // unassign takes addrs, of one family, off the ENI. EC2 refuses the whole call
@@ -63,7 +111,7 @@ func (a api) where(ctx context.Context, filters ...types.Filter) ([]nic, error) 
 // describe reads all pages: only a missing token ends them, not a short page.
 func (a api) describe(ctx context.Context, in *ec2.DescribeNetworkInterfacesInput) ([]nic, error) {
 	var nics []nic
-	for {
+	for pages := 1; ; pages++ {
 		out, err := invoke(ctx, a, "DescribeNetworkInterfaces", "", in, (*ec2.Client).DescribeNetworkInterfaces)
 		if codeIn(err) == "OperationNotPermitted" && in.MaxResults == nil && len(in.NetworkInterfaceIds) == 0 {
 			in.MaxResults = aws.Int32(pageSize) // accounts with many ENIs must read them by pages
@@ -75,8 +123,8 @@ func (a api) describe(ctx context.Context, in *ec2.DescribeNetworkInterfacesInpu
 		for _, described := range out.NetworkInterfaces {
 			nics = append(nics, newNIC(described))
 		}
-		if aws.ToString(out.NextToken) == "" {
-			return nics, nil
+		if end, err := endOfPages("DescribeNetworkInterfaces", pages, out.NextToken); end || err != nil {
+			return nics, err
 		}
 		in.NextToken = out.NextToken
 	}
@@ -86,7 +134,7 @@ func (a api) describe(ctx context.Context, in *ec2.DescribeNetworkInterfacesInpu
 func (a api) cidrs(ctx context.Context, ids []string) (map[string][]netip.Prefix, error) {
 	found := map[string][]netip.Prefix{}
 	in := &ec2.DescribeSubnetsInput{SubnetIds: ids}
-	for {
+	for pages := 1; ; pages++ {
 		out, err := invoke(ctx, a, "DescribeSubnets", "", in, (*ec2.Client).DescribeSubnets)
 		if err != nil {
 			return nil, err
@@ -94,8 +142,8 @@ func (a api) cidrs(ctx context.Context, ids []string) (map[string][]netip.Prefix
 		for _, subnet := range out.Subnets {
 			found[aws.ToString(subnet.SubnetId)] = prefixes(subnet)
 		}
-		if aws.ToString(out.NextToken) == "" {
-			return found, nil
+		if end, err := endOfPages("DescribeSubnets", pages, out.NextToken); end || err != nil {
+			return found, err
 		}
 		in.NextToken = out.NextToken
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/credential"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/imds"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/wire"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
 )
 
@@ -26,6 +27,7 @@ type failure struct {
 	code   string
 	text   string // what AWS or the network said
 	source credential.Source
+	clock  string // how wrong the worker's clock is, where that may be the cause
 	err    error
 }
 
@@ -77,12 +79,19 @@ func diagnose(ctx context.Context, f *failure) (code, text string) {
 	var api smithy.APIError
 	var certificate *tls.CertificateVerificationError
 	var source *credential.Error
+	var tooLong *wire.TooLongError
 	fromSource := errors.As(f.err, &source)
 	switch {
 	case errors.Is(f.err, credential.ErrNone):
 		return CodeNoCredentials, source.Err.Error()
 	case errors.As(f.err, &api) && api.ErrorCode() != noCode:
 		return api.ErrorCode(), apiText(api, f.err)
+	case errors.Is(f.err, wire.ErrNotAWS) && fromSource:
+		return CodeCredentials, innermost(f.err, wire.ErrNotAWS)
+	case errors.Is(f.err, wire.ErrNotAWS):
+		return CodeUnknown, innermost(f.err, wire.ErrNotAWS)
+	case errors.As(f.err, &tooLong) && !fromSource:
+		return CodeUnknown, tooLong.Error()
 	case errors.As(f.err, &certificate):
 		return CodeCertificate, certificate.Err.Error()
 	case errors.Is(ctx.Err(), context.Canceled):
@@ -97,6 +106,16 @@ func diagnose(ctx context.Context, f *failure) (code, text string) {
 		return CodeUnreachable, networkText(f.err)
 	}
 	return CodeUnknown, f.err.Error()
+}
+
+// innermost is the text of the error that wraps cause directly, without the
+// SDK's layers.
+func innermost(err, cause error) string {
+	text := err.Error()
+	if i := strings.Index(text, cause.Error()); i >= 0 {
+		return text[i:]
+	}
+	return text
 }
 
 // apiText is AWS's message without the ciphertext that only an administrator
@@ -168,6 +187,9 @@ func faultOf(err error, addr netip.Addr, eni string) *fault.Error {
 
 // advice says what the user can do about a failed call, as an imperative clause.
 func advice(f *failure, m meaning) string {
+	if f.clock != "" {
+		return "set the worker's clock, by Amazon's time service at 169.254.169.123 for example: " + f.clock
+	}
 	if f.source != "" && m != throttled {
 		return adviceByCode(f)
 	}

@@ -67,9 +67,26 @@ func webIdentity(o Options) aws.CredentialsProvider {
 		},
 	})
 	token := stscreds.IdentityTokenFile(o.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE"))
-	return stscreds.NewWebIdentityRoleProvider(client, role, token, func(w *stscreds.WebIdentityRoleOptions) {
+	return stscreds.NewWebIdentityRoleProvider(complete{client}, role, token, func(w *stscreds.WebIdentityRoleOptions) {
 		w.RoleSessionName = o.Getenv("AWS_ROLE_SESSION_NAME")
 	})
+}
+
+// complete fails an answer that holds no keys, which would be signed with.
+type complete struct {
+	stscreds.AssumeRoleWithWebIdentityAPIClient
+}
+
+// AssumeRoleWithWebIdentity asks the service.
+func (c complete) AssumeRoleWithWebIdentity(ctx context.Context, in *sts.AssumeRoleWithWebIdentityInput, options ...func(*sts.Options)) (*sts.AssumeRoleWithWebIdentityOutput, error) {
+	out, err := c.AssumeRoleWithWebIdentityAPIClient.AssumeRoleWithWebIdentity(ctx, in, options...)
+	if err != nil {
+		return nil, err
+	}
+	if got := out.Credentials; got == nil || aws.ToString(got.AccessKeyId) == "" || aws.ToString(got.SecretAccessKey) == "" {
+		return nil, fmt.Errorf("%w: it holds no credentials", wire.ErrNotAWS)
+	}
+	return out, nil
 }
 
 // containerEndpoint is ECS's and EKS's credentials endpoint.
@@ -133,9 +150,12 @@ func (c containerEndpoint) Retrieve(ctx context.Context) (aws.Credentials, error
 		return aws.Credentials{}, err
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, answerLimit))
-	if err != nil {
+	body, err := io.ReadAll(io.LimitReader(response.Body, answerLimit+1))
+	switch {
+	case err != nil:
 		return aws.Credentials{}, err
+	case len(body) > answerLimit:
+		return aws.Credentials{}, fmt.Errorf("the answer is longer than %d bytes", answerLimit)
 	}
 	if response.StatusCode != http.StatusOK {
 		return aws.Credentials{}, &Status{Code: response.StatusCode, Message: strings.TrimSpace(string(body))}

@@ -25,7 +25,10 @@ const (
 	tokenTTL    = 6 * time.Hour // the longest the service grants
 	tokenMargin = time.Minute   // a token is renewed this long before its end
 	readTimeout = 2 * time.Second
-	bodyLimit   = 1 << 20
+	// bodyLimit bounds a value, and maxItems the items of a list: an ENI has at
+	// most 64 addresses of each family, an instance some 30 ENIs.
+	bodyLimit = 64 << 10
+	maxItems  = 1024
 
 	headerToken = "X-Aws-Ec2-Metadata-Token"
 	headerTTL   = "X-Aws-Ec2-Metadata-Token-Ttl-Seconds"
@@ -130,11 +133,11 @@ func (c *Client) List(ctx context.Context, path string) ([]string, error) {
 	return Lines(value), nil
 }
 
-// Lines splits a value of one item per line.
+// Lines splits a value of one item per line. There are at most maxItems.
 func Lines(value string) []string {
 	var items []string
 	for line := range strings.Lines(value) {
-		if item := strings.TrimSuffix(strings.TrimSpace(line), "/"); item != "" {
+		if item := strings.TrimSuffix(strings.TrimSpace(line), "/"); item != "" && len(items) < maxItems {
 			items = append(items, item)
 		}
 	}
@@ -216,9 +219,12 @@ func (c *Client) do(ctx context.Context, method, path string, header http.Header
 		return "", 0, nil, plainError(err)
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, bodyLimit))
-	if err != nil {
+	body, err := io.ReadAll(io.LimitReader(response.Body, bodyLimit+1))
+	switch {
+	case err != nil:
 		return "", 0, nil, err
+	case len(body) > bodyLimit:
+		return "", 0, nil, fmt.Errorf("the answer is longer than %d bytes", bodyLimit)
 	}
 	return strings.TrimSpace(string(body)), response.StatusCode, response.Header, nil
 }

@@ -32,7 +32,7 @@ func Client(dial DialFunc, store *roots.Store) *http.Client {
 	d := dialer{dial: dial, resolver: &net.Resolver{PreferGo: true, Dial: dial}}
 	return &http.Client{
 		CheckRedirect: noRedirect,
-		Transport: &http.Transport{
+		Transport: bounded{&http.Transport{
 			Proxy:       http.ProxyFromEnvironment,
 			DialContext: d.dialHost,
 			// Without a proxy. It knows the host even when that is an IP address.
@@ -43,7 +43,9 @@ func Client(dial DialFunc, store *roots.Store) *http.Client {
 			TLSHandshakeTimeout: connectTimeout,
 			IdleConnTimeout:     idleTimeout,
 			MaxIdleConnsPerHost: 2,
-		},
+
+			MaxResponseHeaderBytes: maxHeader,
+		}},
 	}
 }
 
@@ -53,13 +55,15 @@ func Local(dial DialFunc) *http.Client {
 	d := dialer{dial: dial, resolver: &net.Resolver{PreferGo: true, Dial: dial}}
 	return &http.Client{
 		CheckRedirect: noRedirect,
-		Transport: &http.Transport{
+		Transport: bounded{&http.Transport{
 			DialContext:         d.dialHost,
 			IdleConnTimeout:     localIdle,
 			MaxConnsPerHost:     localConns,
 			MaxIdleConnsPerHost: localConns,
 			DisableCompression:  true,
-		},
+
+			MaxResponseHeaderBytes: maxHeader,
+		}},
 	}
 }
 

@@ -1,0 +1,107 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// ErrNotAWS means that an answer of status 200 is not the one that AWS gives
+// to the call, such as the page of a proxy. The SDK takes it for an empty one.
+var ErrNotAWS = errors.New("the answer is not AWS's")
+
+// Genuine is an API option of the SDK: it fails calls whose successful answer
+// is not the one of that action, or says that nothing was done.
+func Genuine(stack *middleware.Stack) error {
+	return stack.Deserialize.Add(genuine{}, middleware.After)
+}
+
+type genuine struct{}
+
+// ID names the middleware.
+func (genuine) ID() string { return "GenuineAnswer" }
+
+// HandleDeserialize reads the whole answer before the SDK does.
+func (genuine) HandleDeserialize(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
+	out, metadata, err := next.HandleDeserialize(ctx, in)
+	response, ok := out.RawResponse.(*smithyhttp.Response)
+	if err != nil || !ok || response.StatusCode != http.StatusOK {
+		return out, metadata, err
+	}
+	body, err := io.ReadAll(response.Body)
+	_ = response.Body.Close()
+	if err != nil {
+		return out, metadata, fmt.Errorf("reading the answer: %w", err)
+	}
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	return out, metadata, check(body, middleware.GetOperationName(ctx))
+}
+
+// check reports whether body is the successful answer to action: its root
+// element is named after the action, and there is no <return> but true.
+func check(body []byte, action string) error {
+	decoder := xml.NewDecoder(bytes.NewReader(body))
+	root, err := element(decoder)
+	if err != nil || root.Name.Local != action+"Response" {
+		return fmt.Errorf("%w: it begins %q", ErrNotAWS, beginning(body))
+	}
+	said := ""
+	for {
+		child, err := element(decoder)
+		switch {
+		case errors.Is(err, errEnd) && said == "" && mustReturn(action):
+			return fmt.Errorf("%w: it does not say that %s was done", ErrNotAWS, action)
+		case errors.Is(err, errEnd):
+			return nil
+		case err != nil:
+			return fmt.Errorf("%w: %w", ErrNotAWS, err)
+		case child.Name.Local == "return":
+			if err := decoder.DecodeElement(&said, &child); err != nil || strings.TrimSpace(said) != "true" {
+				return fmt.Errorf("%w: it says return=%.20q", ErrNotAWS, said)
+			}
+		default:
+			if err := decoder.Skip(); err != nil {
+				return fmt.Errorf("%w: %w", ErrNotAWS, err)
+			}
+		}
+	}
+}
+
+// mustReturn: EC2 says return=true to these. Describe calls and those of IPv6
+// answer with what they found or did.
+func mustReturn(action string) bool {
+	return action == "AssignPrivateIpAddresses" || action == "UnassignPrivateIpAddresses"
+}
+
+// errEnd is the end of the element that is being read.
+var errEnd = errors.New("end of the element")
+
+// element returns the next element that begins.
+func element(decoder *xml.Decoder) (xml.StartElement, error) {
+	for {
+		token, err := decoder.Token()
+		if err != nil {
+			return xml.StartElement{}, err
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			return token, nil
+		case xml.EndElement:
+			return xml.StartElement{}, errEnd
+		}
+	}
+}
+
+// beginning is what a message can show of a body.
+func beginning(body []byte) string {
+	const shown = 40
+	return string(body[:min(len(body), shown)])
+}
