@@ -101,9 +101,11 @@ func (p program) assemble(settings spec.Settings, log *slog.Logger) (*ipmgr.Mana
 		HostIP:    settings.HostIP,
 		Version:   version.String(),
 		Dial:      links.Dial,
-		Getenv:    p.getenv,
-		Logger:    log,
-		Observe:   counters.Observe,
+
+		DialWorker: links.DialWorker,
+		Getenv:     p.getenv,
+		Logger:     log,
+		Observe:    counters.Observe,
 	})
 	manager.ENIs = cloud
 	return manager, counters, err

@@ -38,8 +38,8 @@ func TestIMDSFindsTheENIOfAMAC(t *testing.T) {
 			r.t.Errorf("first look: %d token requests and %d reads, want 1 and at most 8", tokens, reads)
 		}
 		r.attached(pod, eth1())
-		if tokens, reads := r.imdsReads(); tokens != 0 || reads != 2 {
-			r.t.Errorf("second look: %d token requests and %d reads, want none and the two address lists", tokens, reads)
+		if tokens, reads := r.imdsReads(); tokens != 0 || reads != 6 {
+			r.t.Errorf("second look: %d token requests and %d reads, want none and the lists of addresses, prefixes and subnet CIDRs", tokens, reads)
 		}
 		r.wantCalls()
 	})

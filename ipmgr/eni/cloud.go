@@ -50,9 +50,13 @@ type Options struct {
 	HostIP netip.Addr
 	// Version ends the user agent, multus-ipmgr/VERSION.
 	Version string
-	// Dial opens every connection, those to name servers and IMDS included.
-	// Nil means a plain net.Dialer.
+	// Dial opens every connection, those to name servers included. Nil means a
+	// plain net.Dialer.
 	Dial DialFunc
+	// DialWorker opens those to services of the worker at their own, link-local
+	// addresses: IMDS and the agents that give credentials. It must not reach
+	// an application of the pod that plays them. Nil means Dial.
+	DialWorker DialFunc
 	// Getenv reads the AWS settings; nil means os.Getenv.
 	Getenv func(name string) string
 	// Now tells the time; nil means time.Now.
@@ -82,7 +86,7 @@ type Cloud struct {
 // reported by the first call that needs it.
 func New(opts Options) (*Cloud, error) {
 	opts = withDefaults(opts)
-	c := &Cloud{opts: opts, local: wire.Local(opts.Dial), registry: newRegistry()}
+	c := &Cloud{opts: opts, local: wire.Local(opts.dialService), registry: newRegistry()}
 	c.remote = wire.Client(opts.Dial, roots.FromEnvironment(opts.Getenv, opts.Now))
 	settings := imds.Options{HTTP: c.local, Patience: imdsPatience, Now: opts.Now}
 	switch opts.Discovery {
@@ -113,6 +117,9 @@ func withDefaults(opts Options) Options {
 	}
 	if opts.Dial == nil {
 		opts.Dial = (&net.Dialer{}).DialContext
+	}
+	if opts.DialWorker == nil {
+		opts.DialWorker = opts.Dial
 	}
 	if opts.Getenv == nil {
 		opts.Getenv = os.Getenv
@@ -145,6 +152,7 @@ func (c *Cloud) Attached(ctx context.Context, addrs []plan.Address) ([]plan.ENI,
 	}
 	enis, err := c.metadata.attached(ctx, addrs)
 	if err == nil {
+		enis = c.believe(ctx, addrs, enis)
 		c.registry.report(enis)
 		return enis, nil
 	}

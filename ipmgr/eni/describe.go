@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
@@ -36,6 +37,9 @@ func (c *Cloud) attachedByEC2(ctx context.Context, addrs []plan.Address) ([]plan
 		enis[i] = n.ENI
 	}
 	slices.SortFunc(enis, func(a, b plan.ENI) int { return a.DeviceIndex - b.DeviceIndex })
+	if enis = c.believe(ctx, addrs, enis); len(enis) == 0 {
+		c.registry.forget() // a MAC of the pod's led to another worker
+	}
 	c.registry.report(enis)
 	c.registry.doubt(addrs, enis)
 	return enis, nil
@@ -162,25 +166,29 @@ func (c *Cloud) ofInstance(ctx context.Context, instance string, macs []string, 
 	return c.withKnownSubnets(nics), nil
 }
 
+// subnetAge is how long the CIDRs of subnets are believed: IPv6 CIDRs come and
+// go. It is less than the time between two looks for drift and more than that
+// between those that wait for an assignment to show.
+const subnetAge = 15 * time.Second
+
+// learnSubnets reads the subnets of nics that are not known or known for long.
 func (c *Cloud) learnSubnets(ctx context.Context, nics []nic) error {
-	var missing []string
-	c.registry.mu.Lock()
-	for _, n := range nics {
-		if _, ok := c.registry.subnets[n.subnet]; !ok && !slices.Contains(missing, n.subnet) {
-			missing = append(missing, n.subnet)
-		}
-	}
-	c.registry.mu.Unlock()
-	if len(missing) == 0 {
+	wanted, known := c.registry.subnetsToRead(nics, c.opts.Now())
+	if len(wanted) == 0 {
 		return nil
 	}
-	cidrs, err := c.api.cidrs(ctx, missing)
+	cidrs, err := c.api.cidrs(ctx, wanted)
+	if err != nil && known {
+		c.opts.Logger.Debug("the subnets could not be read again", "error", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	c.registry.mu.Lock()
 	defer c.registry.mu.Unlock()
 	maps.Copy(c.registry.subnets, cidrs)
+	c.registry.subnetsAt = c.opts.Now()
 	return nil
 }
 

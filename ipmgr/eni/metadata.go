@@ -3,7 +3,9 @@ package eni
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"sync"
@@ -19,15 +21,20 @@ const (
 	// metadataReads is how many values are read at a time: IMDS limits the
 	// connections and packets of an instance, which all its pods share.
 	metadataReads = 2
+	// directReads is how many MACs are read without a look at the list of the
+	// worker's ENIs: more of them can only be of links of the pod's own.
+	directReads = 4
+	// maxENIs bounds that list. No instance type has half as many.
+	maxENIs = 128
 )
 
 // metadata is the worker's ENIs as IMDS shows them. What stays true while an
-// ENI is attached is read once; addresses are read each time.
+// ENI is attached is read once (see fixedLeaves), the rest each time.
 type metadata struct {
 	client *imds.Client
 
 	mu    sync.Mutex
-	facts map[string]plan.ENI // by MAC, without addresses
+	facts map[string]plan.ENI // by MAC; of what changes, what was read last
 }
 
 func newMetadata(client *imds.Client) *metadata {
@@ -38,20 +45,24 @@ func newMetadata(client *imds.Client) *metadata {
 // or all of the worker when a MAC is not an ENI's.
 func (m *metadata) attached(ctx context.Context, addrs []plan.Address) ([]plan.ENI, error) {
 	macs, complete := macsOf(addrs)
-	found, err := m.read(ctx, macs)
+	if len(macs) <= directReads {
+		found, err := m.read(ctx, macs)
+		if err != nil || complete && len(found) == len(macs) {
+			return sorted(found), err
+		}
+	}
+	listed, err := m.client.List(ctx, macsPath)
 	if err != nil {
 		return nil, err
 	}
-	if !complete || len(found) < len(macs) {
-		if macs, err = m.client.List(ctx, macsPath); err != nil {
-			return nil, err
-		}
-		if found, err = m.read(ctx, macs); err != nil {
-			return nil, err
-		}
+	if len(listed) > maxENIs {
+		return nil, fmt.Errorf("instance metadata lists %d interfaces, more than any instance has", len(listed))
 	}
-	m.doubt(addrs, found)
-	return sorted(found), nil
+	found, err := m.read(ctx, listed)
+	if complete && !slices.ContainsFunc(macs, func(mac string) bool { _, ok := found[mac]; return !ok }) {
+		maps.DeleteFunc(found, func(mac string, _ plan.ENI) bool { return !slices.Contains(macs, mac) })
+	}
+	return sorted(found), err
 }
 
 // macsOf returns the MACs of addrs; complete is false when an address has none.
@@ -71,19 +82,6 @@ func sorted(enis map[string]plan.ENI) []plan.ENI {
 	return slices.SortedFunc(maps.Values(enis), func(a, b plan.ENI) int { return a.DeviceIndex - b.DeviceIndex })
 }
 
-// doubt forgets the facts of an ENI whose subnet does not contain an address
-// of its MAC, so that the next look sees a CIDR that was added meanwhile.
-func (m *metadata) doubt(addrs []plan.Address, found map[string]plan.ENI) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, a := range addrs {
-		eni, ok := found[a.MAC]
-		if ok && !contains(eni.Subnets, a.Addr) {
-			delete(m.facts, a.MAC)
-		}
-	}
-}
-
 // The values under a MAC that facts and addresses are made of.
 const (
 	leafID        = "interface-id"
@@ -96,6 +94,14 @@ const (
 	leafAddress6  = "ipv6s"
 )
 
+// Which facts may change while an ENI is attached. EC2 adds and removes
+// delegated prefixes of an ENI and IPv6 CIDRs of a subnet, and addresses; a
+// subnet's IPv4 CIDR is read with the IPv6 ones. What is fixed is read once.
+var (
+	fixedLeaves    = [...]string{leafID, leafIndex}
+	changingLeaves = [...]string{leafAddresses, leafAddress6, leafSubnet, leafSubnets6, leafPrefix4, leafPrefix6}
+)
+
 // read returns the ENIs with macs; a MAC that is no ENI's is missing.
 func (m *metadata) read(ctx context.Context, macs []string) (map[string]plan.ENI, error) {
 	m.mu.Lock()
@@ -103,9 +109,9 @@ func (m *metadata) read(ctx context.Context, macs []string) (map[string]plan.ENI
 	m.mu.Unlock()
 	var paths []string
 	for _, mac := range macs {
-		leaves := []string{leafAddresses, leafAddress6}
+		leaves := changingLeaves[:]
 		if _, ok := known[mac]; !ok {
-			leaves = append(leaves, leafID, leafIndex, leafSubnet, leafSubnets6, leafPrefix4, leafPrefix6)
+			leaves = slices.Concat(leaves, fixedLeaves[:])
 		}
 		for _, leaf := range leaves {
 			paths = append(paths, macsPath+mac+"/"+leaf)
@@ -127,8 +133,8 @@ func (m *metadata) read(ctx context.Context, macs []string) (map[string]plan.ENI
 		case ok && at(leafAddresses) == "" && at(leafAddress6) == "":
 			m.forget(mac) // detached
 		default:
-			m.learn(facts)
-			found[mac] = withAddresses(facts, at)
+			found[mac] = withChanging(facts, at)
+			m.learn(found[mac])
 		}
 	}
 	return found, nil
@@ -139,12 +145,18 @@ func newFacts(mac string, at func(leaf string) string) plan.ENI {
 	if err != nil {
 		return plan.ENI{} // being attached or detached
 	}
-	cidrs := slices.Concat(imds.Lines(at(leafSubnet)), imds.Lines(at(leafSubnets6)))
-	delegated := slices.Concat(imds.Lines(at(leafPrefix4)), imds.Lines(at(leafPrefix6)))
-	return plan.ENI{ID: at(leafID), MAC: mac, DeviceIndex: index, Subnets: parsePrefixes(cidrs), Prefixes: parsePrefixes(delegated)}
+	return plan.ENI{ID: at(leafID), MAC: mac, DeviceIndex: index}
 }
 
-func withAddresses(facts plan.ENI, at func(leaf string) string) plan.ENI {
+// withChanging is what is known of an ENI with what was read now. An ENI is
+// always in a subnet: no CIDR means that IMDS does not tell at this moment.
+func withChanging(facts plan.ENI, at func(leaf string) string) plan.ENI {
+	cidrs := slices.Concat(imds.Lines(at(leafSubnet)), imds.Lines(at(leafSubnets6)))
+	if subnets := parsePrefixes(cidrs); len(subnets) > 0 {
+		facts.Subnets = subnets
+	}
+	facts.Prefixes = parsePrefixes(slices.Concat(imds.Lines(at(leafPrefix4)), imds.Lines(at(leafPrefix6))))
+	facts.Primary, facts.Addresses = netip.Addr{}, nil
 	if addrs := parseAddrs(imds.Lines(at(leafAddresses))); len(addrs) > 0 {
 		facts.Primary, facts.Addresses = addrs[0], addrs[1:]
 	}

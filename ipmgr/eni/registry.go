@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
@@ -13,17 +14,20 @@ import (
 // registry is what was learnt about the worker and stays true while its ENIs
 // stay attached.
 type registry struct {
-	mu       sync.Mutex
-	instance string
-	nics     map[string]nic            // described ENIs of the worker, by MAC
-	subnets  map[string][]netip.Prefix // CIDRs by subnet id
-	vpcs     map[string]string         // VPC by ENI id
-	reported []plan.ENI                // of the last successful Attached
-	fellBack bool
+	mu        sync.Mutex
+	instance  string
+	nics      map[string]nic            // described ENIs of the worker, by MAC
+	subnets   map[string][]netip.Prefix // CIDRs by subnet id
+	subnetsAt time.Time                 // when they were read
+	vpcs      map[string]string         // VPC by ENI id
+	reported  []plan.ENI                // of the last successful Attached
+	fellBack  bool
+
+	belief
 }
 
 func newRegistry() *registry {
-	return &registry{nics: map[string]nic{}, subnets: map[string][]netip.Prefix{}, vpcs: map[string]string{}}
+	return &registry{nics: map[string]nic{}, subnets: map[string][]netip.Prefix{}, vpcs: map[string]string{}, belief: newBelief()}
 }
 
 // firstFallback is true once.
@@ -67,6 +71,23 @@ func (r *registry) doubt(addrs []plan.Address, enis []plan.ENI) {
 			return
 		}
 	}
+}
+
+// subnetsToRead returns the subnets of nics to read; known is true when all of
+// them were read before.
+func (r *registry) subnetsToRead(nics []nic, now time.Time) (wanted []string, known bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fresh := now.Sub(r.subnetsAt) < subnetAge
+	known = true
+	for _, n := range nics {
+		_, ok := r.subnets[n.subnet]
+		known = known && ok
+		if !(ok && fresh) && !slices.Contains(wanted, n.subnet) {
+			wanted = append(wanted, n.subnet)
+		}
+	}
+	return wanted, known
 }
 
 // worker returns the instance, "" when it is not known, and the known ENIs

@@ -177,6 +177,7 @@ type rig struct {
 
 	mu       sync.Mutex
 	observed []string
+	services []string // dialled as services of the worker
 }
 
 // setup changes how a rig is made.
@@ -218,6 +219,12 @@ func newRig(t *testing.T, change func(*setup)) *rig {
 	t.Cleanup(sim.Close)
 
 	s.opts.Dial = r.net.dial
+	s.opts.DialWorker = func(ctx context.Context, kind, address string) (net.Conn, error) {
+		r.mu.Lock()
+		r.services = append(r.services, address)
+		r.mu.Unlock()
+		return r.net.dial(ctx, kind, address)
+	}
 	s.opts.Getenv = func(name string) string { return s.env[name] }
 	s.opts.Jitter = func(limit time.Duration) time.Duration { return limit / 2 }
 	s.opts.Observe = r.observe

@@ -2,9 +2,11 @@ package link
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
@@ -33,6 +35,56 @@ const (
 func (l *Links) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: dialKeepAlive, Control: l.control}
 	return dialer.DialContext(ctx, network, address)
+}
+
+// errOwn means that a service of the worker would be the pod itself.
+var errOwn = errors.New("it is an address of this pod, so that the answer would be an application's and not the worker's: remove it from the pod")
+
+// DialWorker connects to a service of the worker at its link-local address, as
+// IMDS is, always by the primary interface.
+//
+// An application with CAP_NET_ADMIN may play the service to us, by an address on
+// a link of the pod. A bound socket does not reach one on another link, but the
+// kernel then drops the worker's answers as if they came from itself; it reaches
+// one on the primary interface. So no address of the pod is dialled: this is
+// looked at before and, should the address be added meanwhile, after. What is
+// left to such an application is to rewrite packets.
+func (l *Links) DialWorker(ctx context.Context, network, address string) (net.Conn, error) {
+	target, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("dialling %s, which is not an IP address: %w", address, err)
+	}
+	primary := l.primary()
+	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: dialKeepAlive, Control: func(_, _ string, conn syscall.RawConn) error {
+		if primary == "" {
+			return nil
+		}
+		return bind(conn, primary)
+	}}
+	if err := refuseOwn(target.Addr()); err != nil {
+		return nil, err
+	}
+	conn, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if err := refuseOwn(target.Addr()); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// refuseOwn fails when addr is an address of this pod, on whatever link.
+func refuseOwn(addr netip.Addr) error {
+	routes, err := netlink.RouteGet(addr.WithZone("").Unmap().AsSlice())
+	if err != nil {
+		return nil // no route at all: then it is not local, and the link itself may reach it
+	}
+	if slices.ContainsFunc(routes, func(r netlink.Route) bool { return r.Type == unix.RTN_LOCAL }) {
+		return fmt.Errorf("dialling %s: %w", addr, errOwn)
+	}
+	return nil
 }
 
 func (l *Links) control(_, address string, conn syscall.RawConn) error {

@@ -5,10 +5,12 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/netlab"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/link"
@@ -43,11 +45,16 @@ func listen(t *testing.T, address string) string {
 // saw.
 func source(t *testing.T, pod *netlab.Pod, l *link.Links, address string) (string, error) {
 	t.Helper()
+	return sourceBy(t, pod, l.Dial, address)
+}
+
+func sourceBy(t *testing.T, pod *netlab.Pod, dial func(context.Context, string, string) (net.Conn, error), address string) (string, error) {
+	t.Helper()
 	var seen []byte
 	err := pod.Do(func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
-		conn, err := l.Dial(ctx, "tcp", address)
+		conn, err := dial(ctx, "tcp", address)
 		if err != nil {
 			return err
 		}
@@ -192,4 +199,64 @@ func TestDialEndsWithItsContext(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// The worker's services, and an application of the pod that plays them.
+const (
+	service4 = "169.254.169.254"
+	service6 = "fd00:ec2::254"
+)
+
+// play makes the pod answer at a service's address, by a link of its own.
+func play(t *testing.T, pod *netlab.Pod, name, address string) {
+	t.Helper()
+	addr := netip.MustParseAddr(address)
+	within(t, pod, func() error {
+		l, err := netlink.LinkByName(name)
+		if err != nil {
+			return err
+		}
+		own := &netlink.Addr{IPNet: &net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(addr.BitLen(), addr.BitLen())}}
+		if addr.Is6() {
+			own.Flags = unix.IFA_F_NODAD
+		}
+		if err := netlink.AddrAdd(l, own); err != nil {
+			return err
+		}
+		listen(t, net.JoinHostPort(address, "80"))
+		return nil
+	})
+}
+
+func TestAServiceOfTheWorkerIsNotPlayedByThePod(t *testing.T) {
+	lab := newLab(t)
+	for _, address := range []string{service4, service6} {
+		for _, name := range []string{"lo", "net1", "eth0"} {
+			t.Run(address+" on "+name, func(t *testing.T) {
+				pod := podLike(t, lab, netlab.PodSpec{Nets: []netlab.Net{{Name: "net1", MAC: mac, Addrs: prefixes([]string{"10.10.1.81/24"})}}})
+				play(t, pod, name, address)
+				target := net.JoinHostPort(address, "80")
+				eventually(t, "the pod plays the service: it reaches itself", func() bool {
+					_, err := source(t, pod, standard(), target)
+					return err == nil
+				})
+				got, err := sourceBy(t, pod, standard().DialWorker, target)
+				if err == nil || !strings.Contains(err.Error(), "address of this pod") {
+					t.Errorf("connected from %q with error %v", got, err)
+				}
+			})
+		}
+	}
+}
+
+func TestAServiceOfTheWorkerIsReachedByThePrimaryInterface(t *testing.T) {
+	lab := newLab(t)
+	if err := lab.AddAddr(netip.MustParsePrefix(service4 + "/32")); err != nil {
+		t.Fatal(err)
+	}
+	pod := throughNet1(t, lab)
+	got, err := sourceBy(t, pod, standard().DialWorker, listen(t, net.JoinHostPort(service4, "0")))
+	if err != nil || got != "10.10.12.21" {
+		t.Errorf("source %q and error %v", got, err)
+	}
 }

@@ -140,12 +140,12 @@ func (l *Links) relay(updates <-chan netlink.AddrUpdate, end func()) <-chan stru
 // note remembers an address that was removed.
 func (l *Links) note(update netlink.AddrUpdate) {
 	addr, ok := netip.AddrFromSlice(update.LinkAddress.IP)
-	if update.NewAddr || !ok {
+	if update.NewAddr || !ok || addr.Is4In6() { // ::ffff:192.0.2.1 is an IPv6 address, and never managed
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.left[addr.Unmap()] = true
+	l.left[addr] = true
 }
 
 // Left returns the addresses that were removed since the last call, as far as

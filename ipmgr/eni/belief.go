@@ -1,0 +1,130 @@
+package eni
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
+)
+
+// Which ENIs are believed to be the worker's. An application with CAP_NET_ADMIN
+// may play IMDS to us (link.DialWorker makes that hard, and nftables make it
+// possible again) and name the ENI of another worker, which we would fill with
+// addresses. What IMDS said at the start is believed: then there was no
+// application. ENIs that appear later are believed when EC2, which cannot be
+// played, says that they are attached to the same instance. The same holds for
+// ENIs that EC2 finds by a MAC: the application chooses the MACs of its links.
+
+const (
+	// beliefGrace is how long after the first look the start lasts when an
+	// address has no ENI: an ENI that was just attached may be missing in IMDS.
+	beliefGrace = 5 * time.Second
+	// disbelief is how long EC2 is not asked again about an ENI.
+	disbelief = time.Minute
+)
+
+// belief is which ENIs are the worker's. Its registry's lock guards it.
+type belief struct {
+	ours   map[string]bool      // by ENI id
+	others map[string]time.Time // until when an ENI is not asked for again
+	first  time.Time            // the first look
+	ended  bool                 // the start is over
+}
+
+func newBelief() belief { return belief{ours: map[string]bool{}, others: map[string]time.Time{}} }
+
+// believe drops ENIs that may not be the worker's.
+func (c *Cloud) believe(ctx context.Context, addrs []plan.Address, enis []plan.ENI) []plan.ENI {
+	known, fresh := c.registry.doubtful(addrs, enis, c.opts.Now())
+	if len(fresh) > 0 {
+		c.examine(ctx, known, fresh)
+	}
+	c.registry.mu.Lock()
+	defer c.registry.mu.Unlock()
+	return slices.DeleteFunc(enis, func(e plan.ENI) bool { return !c.registry.ours[e.ID] })
+}
+
+// doubtful returns the ENIs that are known to be the worker's and those that
+// have to be looked at. During the start every ENI is believed.
+func (r *registry) doubtful(addrs []plan.Address, enis []plan.ENI, now time.Time) (known, fresh []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.first.IsZero() {
+		r.first = now
+	}
+	r.ended = r.ended || now.Sub(r.first) > beliefGrace
+	for _, e := range enis {
+		switch {
+		case !r.ended:
+			r.ours[e.ID] = true
+		case r.ours[e.ID]:
+		case r.besideOurs(e):
+			r.ours[e.ID] = true
+		case now.After(r.others[e.ID]):
+			fresh = append(fresh, e.ID)
+		}
+	}
+	r.ended = r.ended || len(enis) > 0 && !slices.ContainsFunc(addrs, func(a plan.Address) bool { return !placed(a, enis) })
+	return slices.Sorted(maps.Keys(r.ours)), fresh
+}
+
+// besideOurs: EC2 described the ENI and one that is known to be the worker's on
+// the same instance.
+func (r *registry) besideOurs(e plan.ENI) bool {
+	beside := false
+	for _, n := range r.nics {
+		beside = beside || r.ours[n.ID] && n.instance == r.instance
+	}
+	n, described := r.nics[e.MAC]
+	return described && n.ID == e.ID && n.instance == r.instance && beside
+}
+
+// placed: one of the ENIs may be the one of the address.
+func placed(a plan.Address, enis []plan.ENI) bool {
+	return slices.ContainsFunc(enis, func(e plan.ENI) bool { return a.MAC != "" && e.MAC == a.MAC || contains(e.Subnets, a.Addr) })
+}
+
+// examine asks EC2 whether ENIs are attached to the instance of the known ones,
+// some of which may be detached or deleted by now.
+func (c *Cloud) examine(ctx context.Context, known, fresh []string) {
+	nics, err := c.api.where(ctx, filter("network-interface-id", slices.Concat(known, fresh)...))
+	at, worker := map[string]string{}, ""
+	for _, n := range nics {
+		at[n.ID] = n.instance
+		if slices.Contains(known, n.ID) {
+			worker = cmp.Or(worker, n.instance)
+		}
+	}
+	c.registry.mu.Lock()
+	defer c.registry.mu.Unlock()
+	for _, id := range fresh {
+		if err == nil && at[id] != "" && at[id] == worker {
+			c.registry.ours[id] = true
+			continue
+		}
+		c.registry.others[id] = c.opts.Now().Add(disbelief)
+		c.opts.Logger.Warn("an ENI that instance metadata names since the start is not believed: EC2 does not say that it is this worker's; if it is, allow ec2:DescribeNetworkInterfaces or restart the pod",
+			"eni", id, "instance", at[id], "worker", worker, "error", err)
+	}
+}
+
+// dialService opens a connection to a service of the worker. Where the user
+// named an endpoint of their own, that is where it goes.
+func (o Options) dialService(ctx context.Context, network, addr string) (net.Conn, error) {
+	if target, err := netip.ParseAddrPort(addr); err == nil && !isService(target.Addr()) {
+		return o.Dial(ctx, network, addr)
+	}
+	return o.DialWorker(ctx, network, addr)
+}
+
+// isService: AWS's services on the worker have link-local addresses and, with
+// IPv6, those of fd00:ec2::/32.
+func isService(addr netip.Addr) bool {
+	addr = addr.Unmap().WithZone("")
+	return addr.IsLinkLocalUnicast() || netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0xfd, 2: 0x0e, 3: 0xc2}), 32).Contains(addr)
+}
