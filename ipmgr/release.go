@@ -61,9 +61,10 @@ var errNoAnswer = errors.New("whether another pod on this worker has the address
 func (l *loop) ask(ctx context.Context, r *release) {
 	asking, keep := context.WithCancel(ctx)
 	r.keep = keep
+	pause := r.pause()
 	l.start(ctx, func(call context.Context) func() {
 		defer keep()
-		taken, err := l.giveBack(call, asking, r)
+		taken, err := l.giveBack(call, asking, r, pause)
 		return func() {
 			_, back := l.book[r.address.Addr]
 			if errors.Is(err, errNoAnswer) && !back {
@@ -97,8 +98,8 @@ func (l *loop) comeBack(addr netip.Addr) {
 // giveBack unassigns an address that left the pod. It is not when a pod on the
 // same worker has taken it, nor when that cannot be found out. Asking ends when
 // the address is back.
-func (l *loop) giveBack(ctx, asking context.Context, r *release) (taken bool, err error) {
-	if !l.await(asking, r.tries) {
+func (l *loop) giveBack(ctx, asking context.Context, r *release, pause time.Duration) (taken bool, err error) {
+	if !await(asking, pause) {
 		return false, errNoAnswer
 	}
 	taken, err = l.Links.HeldByNeighbour(asking, r.address.Interface, r.address.Addr, r.asked)
@@ -113,12 +114,17 @@ func (l *loop) giveBack(ctx, asking context.Context, r *release) (taken bool, er
 	return false, l.unassign(ctx, r.eni, []netip.Addr{r.address.Addr})
 }
 
-// await pauses after questions without an answer. It is false when ctx ended.
-func (l *loop) await(ctx context.Context, tries int) bool {
-	if tries == 0 {
-		return true
+// pause is the time between the last question without an answer and the next.
+func (r *release) pause() time.Duration {
+	if r.tries == 0 {
+		return 0
 	}
-	timer := time.NewTimer(min(askFirst<<min(tries-1, 10), askMax))
+	return min(askFirst<<min(r.tries-1, 10), askMax)
+}
+
+// await is false when ctx ended before the pause did.
+func await(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -143,9 +149,8 @@ func (l *loop) releaseAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
 	defer cancel()
 	for _, r := range l.releasing {
-		r.tries = 0 // there is no time to pause
 		l.work.Go(func() {
-			taken, err := l.giveBack(ctx, ctx, r)
+			taken, err := l.giveBack(ctx, ctx, r, 0)
 			l.gaveBack(r.entry, taken, err)
 		})
 	}
