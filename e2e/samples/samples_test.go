@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/kubectl"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
 const dir = "../../config/samples"
@@ -174,6 +175,79 @@ func networks(t *testing.T, pod corev1.PodTemplateSpec) (names []string) {
 		names = append(names, e.Name)
 	}
 	return names
+}
+
+// A pod that is created before its network has neither pools nor zone, and
+// kustomize would sort workloads before custom resources.
+func TestTheListOfSamplesPutsNetworksFirst(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(dir, "kustomization.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list struct {
+		Resources   []string `json:"resources"`
+		SortOptions struct {
+			Order string `json:"order"`
+		} `json:"sortOptions"`
+	}
+	if err := yaml.Unmarshal(data, &list); err != nil {
+		t.Fatal(err)
+	}
+	if list.SortOptions.Order != "fifo" {
+		t.Errorf("order %q, want fifo", list.SortOptions.Order)
+	}
+	there := map[string]bool{}
+	for _, name := range list.Resources {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range objects(t, string(text)) {
+			there[o.GetKind()+" "+o.GetName()] = true
+			made, is := template(t, &o)
+			if !is {
+				continue
+			}
+			selections, err := nad.Selections(o.GetNamespace(), made.Annotations[nad.NetworksAnnotation])
+			if err != nil || len(selections) == 0 {
+				t.Fatalf("%s: selections %v, error %v", o.GetName(), selections, err)
+			}
+			for _, s := range selections {
+				if !there["NetworkAttachmentDefinition "+s.Name] || !there["Namespace "+o.GetNamespace()] {
+					t.Errorf("%s %s comes before network %s or its namespace", o.GetKind(), o.GetName(), s.Name)
+				}
+			}
+		}
+	}
+}
+
+// keepalived ends at once where it cannot write its PID files, or finds some of
+// a former start: they must be where each container begins without any.
+func TestKeepalivedKeepsItsPIDFilesInItsContainer(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(dir, "floating.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pods := 0
+	for _, o := range objects(t, string(data)) {
+		made, is := template(t, &o)
+		if !is {
+			continue
+		}
+		pods++
+		c := made.Spec.Containers[0]
+		for _, flag := range []string{"--pid=/keepalived.pid", "--vrrp_pid=/vrrp.pid"} {
+			if !slices.Contains(c.Command, flag) {
+				t.Errorf("%s: command %q lacks %s", o.GetName(), c.Command, flag)
+			}
+		}
+		if slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath != "/etc/keepalived" }) || strings.Contains(c.Image, "example") {
+			t.Errorf("%s: image %s, volume mounts %+v", o.GetName(), c.Image, c.VolumeMounts)
+		}
+	}
+	if pods != 2 {
+		t.Errorf("%d pods, want 2", pods)
+	}
 }
 
 // template returns the pod template of a workload.

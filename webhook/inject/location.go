@@ -34,7 +34,7 @@ func locate(used []use, reservations []nad.Reservation) location {
 		for _, r := range covering {
 			l.pools = append(l.pools, r.CIDR)
 		}
-		if zones, known := zonesOf(covering); all && known {
+		if zones, known := zonesOf(covering, reservations); all && known {
 			l = l.narrow(zones)
 		}
 	}
@@ -57,16 +57,35 @@ func (l location) narrow(zones []string) location {
 	return l
 }
 
-// zonesOf returns the reservations' zones, if all are known.
-func zonesOf(reservations []nad.Reservation) (zones []string, known bool) {
-	for _, r := range reservations {
-		if r.Zone == "" {
+// zonesOf returns the zones of the covering reservations, if all are known.
+func zonesOf(covering, all []nad.Reservation) (zones []string, known bool) {
+	for _, r := range covering {
+		zone := r.Zone
+		if zone == "" {
+			zone = zoneBeside(r, all)
+		}
+		if zone == "" {
 			return nil, false
 		}
-		zones = append(zones, r.Zone)
+		zones = append(zones, zone)
 	}
 	slices.Sort(zones)
 	return slices.Compact(zones), len(zones) > 0
+}
+
+// zoneBeside is the zone that another reservation of the same subnet tells of:
+// one that a user wrote without a zone must not hide the controller's.
+func zoneBeside(r nad.Reservation, all []nad.Reservation) string {
+	same := func(o nad.Reservation) bool {
+		return o.Zone != "" && (r.SubnetID != "" && r.SubnetID == o.SubnetID ||
+			r.SubnetCIDR.IsValid() && r.SubnetCIDR == o.SubnetCIDR ||
+			o.SubnetCIDR.IsValid() && o.SubnetCIDR.Contains(r.CIDR.Addr()) ||
+			o.CIDR.IsValid() && r.CIDR.Overlaps(o.CIDR))
+	}
+	if i := slices.IndexFunc(all, same); i >= 0 {
+		return all[i].Zone
+	}
+	return ""
 }
 
 // use is a managed network that a pod selects.
