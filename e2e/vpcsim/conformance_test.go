@@ -302,7 +302,7 @@ func TestCreateNetworkInterfaceRefuses(t *testing.T) {
 					{PrivateIpAddress: aws.String("10.10.1.91"), Primary: aws.Bool(true)},
 				}
 			}),
-			want: refusal{400, "InvalidParameterCombination", "Only one primary private IP address can be specified."}},
+			want: value("Only one primary private IP address can be specified.")},
 		{name: "a subnet that does not exist",
 			call: create(func(in *ec2.CreateNetworkInterfaceInput) { in.SubnetId = aws.String("subnet-gone") }),
 			want: refusal{400, "InvalidSubnetID.NotFound", "The subnet ID 'subnet-gone' does not exist"}},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,10 +74,11 @@ func TestMetadataThroughAWSsClient(t *testing.T) {
 		eth1 + "ipv4-prefix":             "10.10.1.128/28",
 		eth1 + "subnet-id":               "subnet-multus-a",
 		eth1 + "subnet-ipv4-cidr-block":  "10.10.1.0/24",
-		eth1 + "subnet-ipv6-cidr-blocks": "2600:1f13:0:1::/64",
+		eth1 + "subnet-ipv6-cidr-blocks": "2600:1f13:0:1:0:0:0:0/64",
 		eth1 + "vpc-id":                  "vpc-1",
 		eth1 + "vpc-ipv4-cidr-blocks":    "10.10.0.0/16",
 		eth1 + "security-group-ids":      "sg-default",
+		eth1 + "security-groups":         "default",
 		eth1: "device-number\ninterface-id\nipv4-prefix\nipv6s\nlocal-hostname\nlocal-ipv4s\nmac\nowner-id\nsecurity-group-ids\n" +
 			"security-groups\nsubnet-id\nsubnet-ipv4-cidr-block\nsubnet-ipv6-cidr-blocks\nvpc-id\nvpc-ipv4-cidr-block\nvpc-ipv4-cidr-blocks",
 	} {
@@ -157,7 +159,8 @@ func TestTokenRules(t *testing.T) {
 		{"a token for a time that is none", "i-worker1", "PUT", "/latest/api/token", map[string]string{ttl: "6h"}, 400},
 		{"a token without a time", "i-worker1", "PUT", "/latest/api/token", nil, 400},
 		{"a token through a proxy", "i-worker1", "PUT", "/latest/api/token", map[string]string{ttl: "60", "X-Forwarded-For": "10.0.0.1"}, 403},
-		{"a token of another version", "i-worker1", "PUT", "/2021-01-03/api/token", map[string]string{ttl: "60"}, 403},
+		{"a token of another version", "i-worker1", "PUT", "/2021-01-03/api/token", map[string]string{ttl: "60"}, 401},
+		{"and with one", "i-worker1", "PUT", "/2021-01-03/api/token", map[string]string{ttl: "60", token: good}, 403},
 		{"getting a token", "i-worker1", "GET", "/latest/api/token", map[string]string{token: good}, 405},
 		{"putting anything else", "i-worker1", "PUT", "/latest/meta-data/", map[string]string{ttl: "60"}, 405},
 		{"posting", "i-worker1", "POST", "/latest/meta-data/", map[string]string{token: good}, 405},
@@ -166,6 +169,9 @@ func TestTokenRules(t *testing.T) {
 		{"reading the head with a token", "i-worker1", "HEAD", "/latest/meta-data/mac", map[string]string{token: good}, 200},
 		{"reading with a dated version", "i-worker1", "GET", "/2021-01-03/meta-data/mac", map[string]string{token: good}, 200},
 		{"reading with a version that is none", "i-worker1", "GET", "/2021/meta-data/mac", map[string]string{token: good}, 404},
+		{"reading with a date that is no version's", "i-worker1", "GET", "/2021-01-04/meta-data/mac", map[string]string{token: good}, 404},
+		{"network interfaces before there were any", "i-worker1", "GET", "/2009-04-04/meta-data/network/", map[string]string{token: good}, 404},
+		{"and in the first version that has them", "i-worker1", "GET", "/2011-01-01/meta-data/network/", map[string]string{token: good}, 200},
 		{"reading the list of versions", "i-worker1", "GET", "/", map[string]string{token: good}, 200},
 		{"reading without a token", "i-worker1", "GET", "/latest/meta-data/mac", nil, 401},
 		{"reading with a token that is none", "i-worker1", "GET", "/latest/meta-data/mac", map[string]string{token: "AQAEA"}, 401},
@@ -183,13 +189,41 @@ func TestTokenRules(t *testing.T) {
 			if tc.method == "PUT" && tc.want == 200 && w.Header().Get(ttl) != tc.header[ttl] {
 				t.Errorf("the time came back as %q", w.Header().Get(ttl))
 			}
-			if html := strings.Contains(w.Header().Get("Content-Type"), "html"); html != (tc.want >= 400) {
-				t.Errorf("content type %q", w.Header().Get("Content-Type"))
+			if html := strings.Contains(w.Header().Get("Content-Type"), "html"); html != (tc.want >= 400 && tc.want != 401) || tc.want == 401 && w.Body.Len() > 0 {
+				t.Errorf("content type %q, %d bytes", w.Header().Get("Content-Type"), w.Body.Len())
 			}
 		})
 	}
 	if _, err := sim.IMDS("i-gone", vpcsim.PodHops); err == nil {
 		t.Error("metadata of an instance that does not exist")
+	}
+}
+
+func TestListingsOfMetadata(t *testing.T) {
+	sim, err := vpcsim.New(twoWorkers(t), withDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := sim.IMDS("i-worker1", vpcsim.PodHops)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := raw(h, http.MethodPut, "/latest/api/token", map[string]string{"X-aws-ec2-metadata-token-ttl-seconds": "60"}, nil).Body.String()
+	list := func(path string) []string {
+		w := raw(h, http.MethodGet, path, map[string]string{"X-aws-ec2-metadata-token": token}, nil)
+		return strings.Split(w.Body.String(), "\n")
+	}
+	if got := list("/"); len(got) < 30 || got[0] != "1.0" || got[len(got)-1] != "latest" {
+		t.Errorf("versions: %q", got)
+	}
+	if diff := cmp.Diff([]string{"dynamic", "meta-data", "user-data"}, list("/latest/")); diff != "" {
+		t.Errorf("/latest/ (-want +got)\n%s", diff)
+	}
+	if old := list("/2009-04-04/meta-data/"); slices.Contains(old, "network/") || !slices.Contains(old, "local-ipv4") {
+		t.Errorf("2009-04-04: %q", old)
+	}
+	if now := list("/latest/meta-data/"); !slices.Contains(now, "network/") {
+		t.Errorf("latest: %q", now)
 	}
 }
 

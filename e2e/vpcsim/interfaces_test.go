@@ -257,13 +257,8 @@ func TestLifeOfAnENI(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := *first.NetworkInterface.NetworkInterfaceId
-	again, err := r.ec2.CreateNetworkInterface(ctx, in)
-	if err != nil || *again.NetworkInterface.NetworkInterfaceId != id {
-		t.Errorf("the same token made another ENI: %v", err)
-	}
-	in.Description = aws.String("other")
-	if _, err := r.ec2.CreateNetworkInterface(ctx, in); code(err) != "IdempotentParameterMismatch" {
-		t.Errorf("the same token for another request: %v", err)
+	if status := first.NetworkInterface.Status; status != "pending" {
+		t.Errorf("it is %s in the answer, want pending", status)
 	}
 	var attachment string
 	attach := func(instance string, index int32) call {

@@ -7,6 +7,10 @@
 // it in their own process, under testing/synctest too; [Sim.Listen] serves them
 // on sockets, and [Command] is the program of that name.
 //
+// Where AWS's answers have been recorded, the simulator gives the same ones:
+// the words of refusals, the order of elements and of checks, tokens, pages.
+// Where no public source settles a behaviour there is a setting for it.
+//
 // The packages below it own one thing each: topology what exists at the start,
 // world the state and EC2's rules, ec2api and imds the two protocols, sigv4
 // signatures, throttle the token buckets, chaos the faults, journal the calls,

@@ -126,10 +126,13 @@ func TestAnswersAreTheXMLOfEC2(t *testing.T) {
             <availabilityZone>us-west-2a</availabilityZone>
             <description></description>
             <ownerId>123456789012</ownerId>
+            <requesterId>AIDACKCEVSQ6C2EXAMPLE</requesterId>
             <requesterManaged>false</requesterManaged>
             <status>available</status>
             <macAddress>02:00:00:00:00:99</macAddress>
             <privateIpAddress>10.10.1.13</privateIpAddress>
+            <privateDnsName>ip-10-10-1-13.us-west-2.compute.internal</privateDnsName>
+            <publicDnsName></publicDnsName>
             <sourceDestCheck>true</sourceDestCheck>
             <groupSet>
                 <item>
@@ -141,16 +144,14 @@ func TestAnswersAreTheXMLOfEC2(t *testing.T) {
             <privateIpAddressesSet>
                 <item>
                     <privateIpAddress>10.10.1.13</privateIpAddress>
+                    <privateDnsName>ip-10-10-1-13.us-west-2.compute.internal</privateDnsName>
                     <primary>true</primary>
                 </item>
             </privateIpAddressesSet>
             <ipv6AddressesSet></ipv6AddressesSet>
-            <ipv4PrefixSet></ipv4PrefixSet>
-            <ipv6PrefixSet></ipv6PrefixSet>
             <interfaceType>interface</interfaceType>
             <operator>
                 <managed>false</managed>
-                <hiddenByDefault>false</hiddenByDefault>
             </operator>
             <availabilityZoneId>usw2-az1</availabilityZoneId>
         </item>

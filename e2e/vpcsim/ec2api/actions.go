@@ -40,6 +40,11 @@ func actions() map[string]action {
 		"DescribeNetworkInterfaces": {run: describeENIs, dryRun: true, params: describe("NetworkInterfaceId.N", "IncludeManagedResources")},
 		"DescribeInstances":         {run: describeInstances, dryRun: true, params: describe("InstanceId.N", "IncludeManagedResources")},
 		"DescribeSubnets":           {run: describeSubnets, dryRun: true, params: describe("SubnetId.N")},
+		"DescribeVpcs":              {run: describeVPCs, dryRun: true, params: describe("VpcId.N")},
+		"DescribeNetworkInterfaceAttribute": {run: describeAttribute, dryRun: true, params: []string{
+			"NetworkInterfaceId", "Attribute"}},
+		"ResetNetworkInterfaceAttribute": {run: resetAttribute, dryRun: true, params: []string{
+			"NetworkInterfaceId", "SourceDestCheck"}},
 		"DescribeInstanceTypes": {run: describeTypes, dryRun: true,
 			params: describe("InstanceType.N", "IncludeUnsupportedInRegion")},
 

@@ -86,7 +86,7 @@ func (a *API) eniFields() fields[*world.ENI] {
 	return fields[*world.ENI]{
 		"network-interface-id": func(e *world.ENI) []string { return one(e.ID) },
 		"subnet-id":            func(e *world.ENI) []string { return one(e.Subnet) },
-		"vpc-id":               func(*world.ENI) []string { return one(a.World.VPC.ID) },
+		"vpc-id":               func(e *world.ENI) []string { return one(a.eniShape(e).VPC) },
 		"availability-zone":    func(e *world.ENI) []string { return one(a.eniShape(e).Zone) },
 		"availability-zone-id": func(e *world.ENI) []string { return one(a.eniShape(e).ZoneID) },
 		"description":          func(e *world.ENI) []string { return one(e.Description) },
@@ -94,19 +94,33 @@ func (a *API) eniFields() fields[*world.ENI] {
 		"status":               func(e *world.ENI) []string { return one(e.Status()) },
 		"mac-address":          func(e *world.ENI) []string { return one(e.MAC) },
 		"source-dest-check":    func(e *world.ENI) []string { return one(strconv.FormatBool(e.SourceDestCheck)) },
-		"requester-managed":    func(*world.ENI) []string { return one("false") },
-		"interface-type":       func(*world.ENI) []string { return one("interface") },
+		"requester-id":         func(e *world.ENI) []string { return one(a.eniShape(e).Requester) },
+		"requester-managed":    func(e *world.ENI) []string { return one(strconv.FormatBool(e.Requester != "")) },
+		"interface-type":       func(e *world.ENI) []string { return one(e.Type) },
+		"private-dns-name":     func(e *world.ENI) []string { return one(a.eniShape(e).PrivateDNSName) },
+		"operator.managed":     func(*world.ENI) []string { return one("false") },
+		"operator.principal":   none[*world.ENI],
 		"group-id":             func(e *world.ENI) []string { return e.Groups },
-		"group-name":           func(e *world.ENI) []string { return groupNames(e.Groups) },
+		"group-name":           func(e *world.ENI) []string { return a.groupNames(e.Groups) },
 
 		"private-ip-address":           a.privateIPField,
 		"addresses.private-ip-address": func(e *world.ENI) []string { return addresses(e.IPv4()) },
 		"addresses.primary":            primaries,
 		"ipv6-addresses.ipv6-address":  func(e *world.ENI) []string { return addresses(e.IPv6) },
 
+		"addresses.association.public-ip": a.public(func(p association) string { return p.PublicIP }),
+		"addresses.association.owner-id":  a.public(func(p association) string { return p.Owner }),
+		"association.public-ip":           a.public(func(p association) string { return p.PublicIP }),
+		"association.public-dns-name":     a.public(func(p association) string { return p.DNSName }),
+		"association.ip-owner-id":         a.public(func(p association) string { return p.Owner }),
+		"association.allocation-id":       none[*world.ENI], // that of an Elastic IP address
+		"association.association-id":      none[*world.ENI],
+
 		"attachment.attachment-id":         attached(func(at *world.Attachment) string { return at.ID }),
 		"attachment.instance-id":           attached(func(at *world.Attachment) string { return at.Instance }),
-		"attachment.instance-owner-id":     attached(func(*world.Attachment) string { return a.World.Account }),
+		"attachment.instance-owner-id":     attached(func(at *world.Attachment) string { return at.Owner }),
+		"attachment.attach-time":           attached(func(at *world.Attachment) string { return stamp(at.At) }),
+		"attachment.network-card-index":    attached(func(at *world.Attachment) string { return strconv.Itoa(at.NetworkCard) }),
 		"attachment.device-index":          attached(func(at *world.Attachment) string { return strconv.Itoa(at.DeviceIndex) }),
 		"attachment.status":                attached(func(*world.Attachment) string { return "attached" }),
 		"attachment.delete-on-termination": attached(func(at *world.Attachment) string { return strconv.FormatBool(at.DeleteOnTermination) }),
@@ -142,10 +156,20 @@ func attached(value func(*world.Attachment) string) func(*world.ENI) []string {
 	}
 }
 
-func groupNames(ids []string) []string {
+// public reads something of an ENI's public address.
+func (a *API) public(value func(association) string) func(*world.ENI) []string {
+	return func(e *world.ENI) []string {
+		if p := a.association(e); p != nil {
+			return one(value(*p))
+		}
+		return nil
+	}
+}
+
+func (a *API) groupNames(ids []string) []string {
 	var out []string
 	for _, id := range ids {
-		out = append(out, groupName(id))
+		out = append(out, a.World.GroupName(id))
 	}
 	return out
 }

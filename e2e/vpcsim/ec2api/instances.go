@@ -2,9 +2,7 @@ package ec2api
 
 import (
 	"slices"
-	"strings"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/topology"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/world"
 )
 
@@ -28,37 +26,6 @@ type state struct {
 	Name string `xml:"name"`
 }
 
-type placement struct {
-	Zone    string `xml:"availabilityZone"`
-	Tenancy string `xml:"tenancy"`
-}
-
-type metadataShape struct {
-	State    string `xml:"state"`
-	Tokens   string `xml:"httpTokens"`
-	HopLimit int    `xml:"httpPutResponseHopLimit"`
-	Endpoint string `xml:"httpEndpoint"`
-}
-
-type instanceShape struct {
-	ID              string           `xml:"instanceId"`
-	Image           string           `xml:"imageId"`
-	State           state            `xml:"instanceState"`
-	PrivateDNSName  string           `xml:"privateDnsName"`
-	DNSName         string           `xml:"dnsName"`
-	Type            string           `xml:"instanceType"`
-	Launched        string           `xml:"launchTime"`
-	Placement       placement        `xml:"placement"`
-	Subnet          string           `xml:"subnetId,omitempty"`
-	VPC             string           `xml:"vpcId"`
-	PrivateAddress  string           `xml:"privateIpAddress,omitempty"`
-	SourceDestCheck bool             `xml:"sourceDestCheck"`
-	Groups          set[group]       `xml:"groupSet"`
-	Tags            set[tag]         `xml:"tagSet"`
-	ENIs            set[instanceENI] `xml:"networkInterfaceSet"`
-	Metadata        metadataShape    `xml:"metadataOptions"`
-}
-
 // instanceENI is an ENI as DescribeInstances nests it: with the attachment's
 // instance left out.
 type instanceENI struct {
@@ -70,13 +37,15 @@ type instanceENI struct {
 	Status          string              `xml:"status"`
 	MAC             string              `xml:"macAddress"`
 	Primary         string              `xml:"privateIpAddress,omitempty"`
+	PrivateDNSName  string              `xml:"privateDnsName,omitempty"`
 	SourceDestCheck bool                `xml:"sourceDestCheck"`
 	Groups          set[group]          `xml:"groupSet"`
 	Attachment      *attachment         `xml:"attachment"`
+	Association     *association        `xml:"association"`
 	Addresses       set[privateAddress] `xml:"privateIpAddressesSet"`
 	IPv6            set[ipv6Address]    `xml:"ipv6AddressesSet"`
-	IPv4Prefixes    set[ipv4Prefix]     `xml:"ipv4PrefixSet"`
-	IPv6Prefixes    set[ipv6Prefix]     `xml:"ipv6PrefixSet"`
+	IPv4Prefixes    *set[ipv4Prefix]    `xml:"ipv4PrefixSet"`
+	IPv6Prefixes    *set[ipv6Prefix]    `xml:"ipv6PrefixSet"`
 	Type            string              `xml:"interfaceType"`
 }
 
@@ -107,7 +76,7 @@ func describeInstances(a *API, p Params) (reply, error) {
 	}
 	out := &instancesReply{NextToken: next}
 	for _, w := range workers {
-		l := launch{ID: "r-" + strings.TrimPrefix(w.ID, "i-"), Owner: a.World.Account}
+		l := launch{ID: launchID(w), Owner: a.World.Account}
 		l.Instances.Items = []instanceShape{a.instanceShape(w)}
 		out.Reservations.Items = append(out.Reservations.Items, l)
 	}
@@ -138,66 +107,4 @@ func (w worker) main() *world.ENI {
 		return nil
 	}
 	return w.enis[i]
-}
-
-func (a *API) instanceShape(w worker) instanceShape {
-	out := instanceShape{
-		ID: w.ID, Image: "ami-0123456789abcdef0", State: state{16, "running"}, Type: w.Type, Launched: stamp(w.Launched),
-		Placement: placement{w.Zone, "default"}, VPC: a.World.VPC.ID, Tags: tagShapes(w.Tags),
-		Metadata: metadataOptions(w.Metadata),
-	}
-	if main := w.main(); main != nil {
-		out.Subnet, out.SourceDestCheck, out.Groups = main.Subnet, main.SourceDestCheck, groupShapes(main.Groups)
-		out.PrivateAddress = main.Primary.String()
-		out.PrivateDNSName = topology.PrivateDNSName(a.World.Region, out.PrivateAddress)
-	}
-	for _, e := range w.enis {
-		s := a.eniShape(e)
-		s.Attachment.Instance, s.Attachment.InstanceOwner = "", ""
-		out.ENIs.Items = append(out.ENIs.Items, instanceENI{
-			ID: s.ID, Subnet: s.Subnet, VPC: s.VPC, Description: s.Description, Owner: s.Owner, Status: s.Status,
-			MAC: s.MAC, Primary: s.Primary, SourceDestCheck: s.SourceDestCheck, Groups: s.Groups,
-			Attachment: s.Attachment, Addresses: s.Addresses, IPv6: s.IPv6, IPv4Prefixes: s.IPv4Prefixes,
-			IPv6Prefixes: s.IPv6Prefixes, Type: s.Type,
-		})
-	}
-	return out
-}
-
-func metadataOptions(m world.Metadata) metadataShape {
-	out := metadataShape{State: "applied", Tokens: "required", HopLimit: m.HopLimit, Endpoint: "enabled"}
-	if m.TokensOptional {
-		out.Tokens = "optional"
-	}
-	if m.Disabled {
-		out.Endpoint = "disabled"
-	}
-	return out
-}
-
-// instanceFields are the filters of DescribeInstances; those of ENIs appear as
-// network-interface.NAME.
-func (a *API) instanceFields() fields[worker] {
-	out := fields[worker]{
-		"instance-id":         func(w worker) []string { return one(w.ID) },
-		"instance-type":       func(w worker) []string { return one(w.Type) },
-		"instance-state-name": func(worker) []string { return one("running") },
-		"instance-state-code": func(worker) []string { return one("16") },
-		"availability-zone":   func(w worker) []string { return one(w.Zone) },
-		"vpc-id":              func(worker) []string { return one(a.World.VPC.ID) },
-		"owner-id":            func(worker) []string { return one(a.World.Account) },
-		"subnet-id":           func(w worker) []string { return one(a.instanceShape(w).Subnet) },
-		"private-ip-address":  func(w worker) []string { return one(a.instanceShape(w).PrivateAddress) },
-		"private-dns-name":    func(w worker) []string { return one(a.instanceShape(w).PrivateDNSName) },
-	}
-	for name, values := range a.eniFields() {
-		out["network-interface."+name] = func(w worker) []string {
-			var all []string
-			for _, e := range w.enis {
-				all = append(all, values(e)...)
-			}
-			return all
-		}
-	}
-	return out
 }

@@ -11,8 +11,7 @@ import (
 
 type createdENI struct {
 	Head
-	ENI   eniShape `xml:"networkInterface"`
-	Token string   `xml:"clientToken,omitempty"`
+	ENI eniShape `xml:"networkInterface"`
 }
 
 type attachedENI struct {
@@ -23,7 +22,7 @@ type attachedENI struct {
 
 func createENI(a *API, p Params) (reply, error) {
 	r := world.CreateENI{
-		Subnet: p["SubnetId"], Description: p["Description"], Groups: p.List("SecurityGroupId"), Token: p["ClientToken"],
+		Subnet: p["SubnetId"], Description: p["Description"], Groups: p.List("SecurityGroupId"), Token: p.Optional("ClientToken"),
 	}
 	if kind := p["InterfaceType"]; kind != "" && kind != "interface" {
 		return nil, apierr.Value("Value (%s) for parameter interfaceType is not simulated.", kind)
@@ -42,7 +41,9 @@ func createENI(a *API, p Params) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &createdENI{ENI: a.eniShape(e), Token: r.Token}, nil
+	shape := a.eniShape(e)
+	shape.Status = "pending" // and available in the next Describe
+	return &createdENI{ENI: shape}, nil
 }
 
 func createIPv4(p Params, r *world.CreateENI) (err error) {
@@ -53,7 +54,7 @@ func createIPv4(p Params, r *world.CreateENI) (err error) {
 		case err != nil:
 			return err
 		case primary && r.Primary != "":
-			return apierr.New("InvalidParameterCombination", "Only one primary private IP address can be specified.")
+			return apierr.Value("Only one primary private IP address can be specified.")
 		case primary:
 			r.Primary = member["PrivateIpAddress"]
 		default:

@@ -1,7 +1,6 @@
 package ec2api
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,7 +8,6 @@ import (
 	"github.com/aws/amazon-vpc-resource-controller-k8s/pkg/aws/vpc"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/apierr"
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/topology"
 )
 
 type typesReply struct {
@@ -26,6 +24,7 @@ type typeShape struct {
 }
 
 type network struct {
+	Performance string    `xml:"networkPerformance,omitempty"`
 	MaxENIs     int       `xml:"maximumNetworkInterfaces"`
 	MaxCards    int       `xml:"maximumNetworkCards"`
 	DefaultCard int       `xml:"defaultNetworkCardIndex"`
@@ -42,11 +41,11 @@ type card struct {
 }
 
 func describeTypes(a *API, p Params) (reply, error) {
-	filters, err := parseFilters(p, typeFields(), nil)
+	filters, err := parseFilters(p, a.typeFields(), nil)
 	if err != nil {
 		return nil, err
 	}
-	names, err := typeNames(p.List("InstanceType"))
+	names, err := a.typeNames(p.List("InstanceType"))
 	if err != nil {
 		return nil, err
 	}
@@ -57,20 +56,20 @@ func describeTypes(a *API, p Params) (reply, error) {
 	}
 	out := &typesReply{NextToken: next}
 	for _, name := range names {
-		l, _ := topology.Limits(name)
+		l, _ := a.World.Limits(name)
 		out.Types.Items = append(out.Types.Items, typeOf(name, l))
 	}
 	return out, nil
 }
 
 // typeNames returns the wanted types, or all when none is named.
-func typeNames(want []string) ([]string, error) {
+func (a *API) typeNames(want []string) ([]string, error) {
 	if len(want) == 0 {
-		return slices.Sorted(maps.Keys(vpc.Limits)), nil
+		return a.World.InstanceTypes(), nil
 	}
 	var unknown []string
 	for _, name := range want {
-		if _, ok := topology.Limits(name); !ok {
+		if _, ok := a.World.Limits(name); !ok {
 			unknown = append(unknown, name)
 		}
 	}
@@ -89,6 +88,9 @@ func typeOf(name string, l *vpc.VPCLimits) typeShape {
 	if l.Hypervisor != "unknown" {
 		out.Hypervisor = l.Hypervisor
 	}
+	if len(l.NetworkCards) > 0 {
+		out.Network.Performance = l.NetworkCards[0].NetworkPerformance
+	}
 	for _, c := range l.NetworkCards {
 		out.Network.Cards.Items = append(out.Network.Cards.Items,
 			card{Index: c.NetworkCardIndex, Performance: c.NetworkPerformance, MaxENIs: c.MaximumNetworkInterfaces})
@@ -96,24 +98,29 @@ func typeOf(name string, l *vpc.VPCLimits) typeShape {
 	return out
 }
 
-func typeFields() fields[string] {
+func (a *API) typeFields() fields[string] {
 	number := func(value func(*vpc.VPCLimits) int) func(string) []string {
 		return func(name string) []string {
-			l, _ := topology.Limits(name)
+			l, _ := a.World.Limits(name)
 			return one(strconv.Itoa(value(l)))
 		}
 	}
 	return fields[string]{
 		"instance-type": one,
 		"hypervisor": func(name string) []string {
-			l, _ := topology.Limits(name)
+			l, _ := a.World.Limits(name)
 			return one(l.Hypervisor)
 		},
 		"bare-metal": func(name string) []string {
-			l, _ := topology.Limits(name)
+			l, _ := a.World.Limits(name)
 			return one(strconv.FormatBool(l.IsBareMetal))
 		},
-		"network-info.maximum-network-interfaces":   number(func(l *vpc.VPCLimits) int { return l.Interface }),
+		"network-info.maximum-network-interfaces": number(func(l *vpc.VPCLimits) int { return l.Interface }),
+		"network-info.maximum-network-cards":      number(func(l *vpc.VPCLimits) int { return max(1, len(l.NetworkCards)) }),
+		"network-info.network-performance": func(name string) []string {
+			l, _ := a.World.Limits(name)
+			return one(typeOf(name, l).Network.Performance)
+		},
 		"network-info.ipv4-addresses-per-interface": number(func(l *vpc.VPCLimits) int { return l.IPv4PerInterface }),
 		"network-info.ipv6-addresses-per-interface": number(func(l *vpc.VPCLimits) int { return l.IPv4PerInterface }),
 		"network-info.ipv6-supported":               func(string) []string { return one("true") },

@@ -15,6 +15,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/credentials"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/outage"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/settings"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/topology"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/world"
 )
 
@@ -127,6 +128,8 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, instance string,
 	switch {
 	case err != nil:
 		refuse(w, http.StatusNotFound)
+	case in.State != topology.Running:
+		outage.Hang(w, r, s.Closing) // nobody is there to ask
 	case r.Method == http.MethodPut && hops > in.Metadata.HopLimit:
 		outage.Hang(w, r, s.Closing) // the answer's TTL ends on the way
 	case in.Metadata.Disabled:
@@ -148,6 +151,10 @@ func (s *Service) dispatch(w http.ResponseWriter, r *http.Request, in world.Inst
 	case http.MethodPut:
 		if !isToken {
 			refuse(w, http.StatusMethodNotAllowed)
+			return
+		}
+		if r.URL.Path != latestToken && !s.admitted(r, in) {
+			refuse(w, http.StatusUnauthorized)
 			return
 		}
 		s.issue(w, r, in.ID)
@@ -182,11 +189,14 @@ func (s *Service) issue(w http.ResponseWriter, r *http.Request, instance string)
 	_, _ = w.Write([]byte(token)) // the caller may be gone
 }
 
-func (s *Service) get(w http.ResponseWriter, r *http.Request, in world.Instance) {
+// admitted reports whether a request has the token that it needs.
+func (s *Service) admitted(r *http.Request, in world.Instance) bool {
 	token := r.Header.Get(tokenHeader)
-	switch {
-	case token == "" && in.Metadata.TokensOptional:
-	case !s.tokens.valid(token, in.ID, s.Now()):
+	return token == "" && in.Metadata.TokensOptional || s.tokens.valid(token, in.ID, s.Now())
+}
+
+func (s *Service) get(w http.ResponseWriter, r *http.Request, in world.Instance) {
+	if !s.admitted(r, in) {
 		refuse(w, http.StatusUnauthorized)
 		return
 	}
@@ -205,8 +215,14 @@ func (s *Service) get(w http.ResponseWriter, r *http.Request, in world.Instance)
 	}
 }
 
-// refuse answers with a status and the HTML page that the real service sends.
+// refuse answers with a status and the HTML page that the real service sends. A
+// request without a token gets no page.
 func refuse(w http.ResponseWriter, status int) {
+	if status == http.StatusUnauthorized {
+		w.Header().Set("Content-Length", "0")
+		w.WriteHeader(status)
+		return
+	}
 	title := strconv.Itoa(status) + " - " + http.StatusText(status)
 	w.Header().Set("Content-Type", "text/html")
 	w.WriteHeader(status)

@@ -35,11 +35,15 @@ func (c *checker) check(t Topology) {
 	if t.Region == "" {
 		c.wrong("region", "is missing")
 	}
-	if t.VPC.ID == "" {
-		c.wrong("vpc.id", "is missing")
+	c.checkVPC("vpc", t.VPC)
+	for i, v := range t.VPCs {
+		c.checkVPC(fmt.Sprintf("vpcs[%d]", i), v)
+		for _, o := range append([]VPC{t.VPC}, t.VPCs[:i]...) {
+			c.checkApart(fmt.Sprintf("vpcs[%d]", i), v, o)
+		}
 	}
-	if !t.VPC.CIDR.IsValid() {
-		c.wrong("vpc.cidr", "is missing or wrong")
+	for i, g := range t.SecurityGroups {
+		c.checkGroup(fmt.Sprintf("securityGroups[%d]", i), g, t, x)
 	}
 	for i, s := range t.Subnets {
 		c.checkSubnet(fmt.Sprintf("subnets[%d]", i), s, t, x)
@@ -69,25 +73,67 @@ func (c *checker) once(path, id string, x *index) {
 	x.ids[id] = path
 }
 
+func (c *checker) checkVPC(path string, v VPC) {
+	if v.ID == "" {
+		c.wrong(path+".id", "is missing")
+	}
+	if !v.CIDR.IsValid() {
+		c.wrong(path+".cidr", "is missing or wrong")
+	}
+}
+
+// checkApart reports blocks that two VPCs have in common. AWS allows that; here
+// all VPCs share one data plane.
+func (c *checker) checkApart(path string, v, other VPC) {
+	if v.ID == other.ID {
+		c.wrong(path+".id", "%s is used twice", v.ID)
+	}
+	for _, v6 := range []bool{false, true} {
+		for _, a := range v.CIDRs(v6) {
+			for _, b := range other.CIDRs(v6) {
+				if a.Overlaps(b) {
+					c.wrong(path, "%s overlaps %s of %s: the VPCs share one data plane here", a, b, other.ID)
+				}
+			}
+		}
+	}
+}
+
+func (c *checker) checkGroup(path string, g SecurityGroup, t Topology, x *index) {
+	c.once(path+".id", g.ID, x)
+	if !t.hasVPC(g.VPC) {
+		c.wrong(path+".vpc", "%q is not a VPC of this topology", g.VPC)
+	}
+}
+
+func (t Topology) hasVPC(id string) bool {
+	return id == "" || id == t.VPC.ID || slices.ContainsFunc(t.VPCs, func(v VPC) bool { return v.ID == id })
+}
+
 func (c *checker) checkSubnet(path string, s Subnet, t Topology, x *index) {
 	c.once(path+".id", s.ID, x)
 	if t.Region != "" && (!strings.HasPrefix(s.Zone, t.Region) || s.Zone == t.Region) {
 		c.wrong(path+".zone", "%q is no zone of region %s", s.Zone, t.Region)
 	}
+	if !t.hasVPC(s.VPC) {
+		c.wrong(path+".vpc", "%q is not a VPC of this topology", s.VPC)
+	}
+	v := t.VPCOf(s)
 	switch {
+	case !s.CIDR.IsValid() && s.IPv6CIDR.IsValid(): // IPv6 only
 	case !s.CIDR.IsValid():
 		c.wrong(path+".cidr", "is missing or wrong")
 	case s.CIDR.Bits() < 16 || s.CIDR.Bits() > 28:
 		c.wrong(path+".cidr", "%s: AWS takes /16 to /28", s.CIDR)
-	case t.VPC.CIDR.IsValid() && !within(s.CIDR, t.VPC.CIDR):
-		c.wrong(path+".cidr", "%s is outside the VPC's %s", s.CIDR, t.VPC.CIDR)
+	case v.CIDR.IsValid() && !withinAny(s.CIDR, v.CIDRs(false)):
+		c.wrong(path+".cidr", "%s is outside the VPC's %s", s.CIDR, list(v.CIDRs(false)))
 	}
 	if v6 := s.IPv6CIDR; v6.IsValid() {
 		if v6.Bits() < 44 || v6.Bits() > 64 || v6.Bits()%4 != 0 {
 			c.wrong(path+".ipv6Cidr", "%s: AWS takes /44 to /64 in steps of 4", v6)
 		}
-		if t.VPC.IPv6CIDR.IsValid() && !within(v6, t.VPC.IPv6CIDR) {
-			c.wrong(path+".ipv6Cidr", "%s is outside the VPC's %s", v6, t.VPC.IPv6CIDR)
+		if blocks := v.CIDRs(true); len(blocks) > 0 && !withinAny(v6, blocks) {
+			c.wrong(path+".ipv6Cidr", "%s is outside the VPC's %s", v6, list(blocks))
 		}
 	}
 	for _, o := range t.Subnets {
@@ -131,7 +177,10 @@ func (c *checker) checkInstance(path string, in Instance, t Topology, x *index) 
 	if t.Region != "" && in.Zone != "" && !strings.HasPrefix(in.Zone, t.Region) {
 		c.wrong(path+".zone", "%q is no zone of region %s", in.Zone, t.Region)
 	}
-	limits, known := Limits(in.Type)
+	if _, known := InstanceStates()[in.State]; in.State != "" && !known {
+		c.wrong(path+".state", "%q is not a state of an instance", in.State)
+	}
+	limits, known := t.Limits(in.Type)
 	switch {
 	case !known:
 		c.wrong(path+".type", "%q is no known instance type", in.Type)
@@ -178,6 +227,12 @@ func (c *checker) checkENI(path string, e ENI, x *index) {
 	s, known := x.subnets[e.Subnet]
 	if !known {
 		c.wrong(path+".subnet", "%q is no subnet of this topology", e.Subnet)
+	}
+	if !e.Primary.IsValid() && (s.CIDR.IsValid() || len(e.IPv6) == 0) && !c.said(path+".primary") {
+		c.wrong(path+".primary", "is missing")
+	}
+	if e.Requester != "" && strings.HasPrefix(path, "instances") {
+		c.wrong(path+".requester", "an ENI of an AWS service is attached to none of the account's instances: list it in enis")
 	}
 	for _, a := range slices.Concat([]netip.Addr{e.Primary}, e.Secondaries, e.IPv6) {
 		if !a.IsValid() {

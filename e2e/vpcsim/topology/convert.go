@@ -5,7 +5,10 @@ import (
 	"hash/fnv"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
+
+	"github.com/aws/amazon-vpc-resource-controller-k8s/pkg/aws/vpc"
 )
 
 // checker collects mistakes while it turns text into values.
@@ -15,16 +18,26 @@ func (c *checker) wrong(path, format string, args ...any) {
 	c.mistakes = append(c.mistakes, path+": "+fmt.Sprintf(format, args...))
 }
 
+// said reports whether there is a mistake at a path.
+func (c *checker) said(path string) bool {
+	return slices.ContainsFunc(c.mistakes, func(m string) bool { return strings.HasPrefix(m, path+": ") })
+}
+
 func (c *checker) convert(f *file) Topology {
 	t := Topology{
-		Region:  f.Region,
-		Account: or(f.Account, DefaultAccount),
-		VPC: VPC{
-			ID:       f.VPC.ID,
-			CIDR:     c.prefix("vpc.cidr", f.VPC.CIDR, false),
-			IPv6CIDR: c.prefix("vpc.ipv6Cidr", f.VPC.IPv6CIDR, true),
-		},
+		Region:   f.Region,
+		Account:  or(f.Account, DefaultAccount),
+		VPC:      c.vpc("vpc", f.VPC),
 		Settings: c.settingsJSON(f.Settings),
+	}
+	for i, v := range f.VPCs {
+		t.VPCs = append(t.VPCs, c.vpc(fmt.Sprintf("vpcs[%d]", i), v))
+	}
+	for _, g := range f.Groups {
+		t.SecurityGroups = append(t.SecurityGroups, SecurityGroup{ID: g.ID, Name: or(g.Name, g.ID), VPC: or(g.VPC, f.VPC.ID)})
+	}
+	for i, kind := range f.Types {
+		c.instanceType(fmt.Sprintf("instanceTypes[%d]", i), kind, &t)
 	}
 	for i, s := range f.Subnets {
 		t.Subnets = append(t.Subnets, c.subnet(fmt.Sprintf("subnets[%d]", i), s))
@@ -39,9 +52,41 @@ func (c *checker) convert(f *file) Topology {
 	return t
 }
 
+func (c *checker) vpc(path string, v fileVPC) VPC {
+	out := VPC{
+		ID: v.ID, CIDR: c.prefix(path+".cidr", v.CIDR, false), IPv6CIDR: c.prefix(path+".ipv6Cidr", v.IPv6CIDR, true),
+	}
+	for i, text := range v.More {
+		out.MoreCIDRs = append(out.MoreCIDRs, c.prefix(fmt.Sprintf("%s.moreCidrs[%d]", path, i), text, strings.Contains(text, ":")))
+	}
+	return out
+}
+
+// instanceType adds a type. Its ENIs are spread over its cards.
+func (c *checker) instanceType(path string, f fileType, t *Topology) {
+	if f.Name == "" || f.Interfaces < 1 || f.Addresses < 1 || f.Cards < 0 {
+		c.wrong(path, "needs a name, and interfaces and addresses (of each family on one ENI) of 1 or more")
+		return
+	}
+	if t.InstanceTypes == nil {
+		t.InstanceTypes = map[string]*vpc.VPCLimits{}
+	}
+	l := &vpc.VPCLimits{Interface: f.Interfaces, IPv4PerInterface: f.Addresses, Hypervisor: "nitro", IsBareMetal: f.BareMetal}
+	cards := max(f.Cards, 1)
+	for i := range cards {
+		n := f.Interfaces / cards
+		if i < f.Interfaces%cards {
+			n++
+		}
+		l.NetworkCards = append(l.NetworkCards, vpc.NetworkCard{
+			NetworkCardIndex: int64(i), MaximumNetworkInterfaces: int64(n), NetworkPerformance: "Up to 5 Gigabit"})
+	}
+	t.InstanceTypes[f.Name] = l
+}
+
 func (c *checker) subnet(path string, s fileSubnet) Subnet {
 	return Subnet{
-		ID: s.ID, Zone: s.Zone, Tags: s.Tags,
+		ID: s.ID, VPC: s.VPC, Zone: s.Zone, Tags: s.Tags,
 		CIDR:     c.prefix(path+".cidr", s.CIDR, false),
 		IPv6CIDR: c.prefix(path+".ipv6Cidr", s.IPv6CIDR, true),
 	}
@@ -62,7 +107,7 @@ func (c *checker) reservation(path string, r fileReservation) Reservation {
 func (c *checker) instance(path string, in fileInstance, subnets []Subnet) Instance {
 	out := Instance{
 		ID: in.ID, Type: in.Type, Zone: in.Zone, HopLimit: DefaultHopLimit,
-		Role: or(in.Role, DefaultRole), Tags: in.Tags, ENIs: c.enis(path+".enis", in.ENIs),
+		State: in.State, Role: or(in.Role, DefaultRole), Tags: in.Tags, ENIs: c.enis(path+".enis", in.ENIs),
 	}
 	if in.HopLimit != nil {
 		out.HopLimit = *in.HopLimit
@@ -91,13 +136,11 @@ func (c *checker) enis(path string, list []fileENI) []ENI {
 }
 
 func (c *checker) eni(path string, e fileENI) ENI {
-	if e.Primary == "" {
-		c.wrong(path+".primary", "is missing")
-	}
 	out := ENI{
 		ID: e.ID, Subnet: e.Subnet, DeviceIndex: e.DeviceIndex, NetworkCard: e.NetworkCard,
 		MAC: c.mac(path+".mac", e), Primary: c.addr(path+".primary", e.Primary, false),
 		Tags: e.Tags, Description: e.Description, Groups: e.Groups, Owner: e.Owner,
+		PublicIP: c.addr(path+".publicIp", e.PublicIP, false), Requester: e.Requester, Type: e.Type,
 	}
 	if len(out.Groups) == 0 {
 		out.Groups = []string{DefaultGroup}

@@ -32,6 +32,9 @@ type file struct {
 	Region       string            `yaml:"region"`
 	Account      string            `yaml:"account"`
 	VPC          fileVPC           `yaml:"vpc"`
+	VPCs         []fileVPC         `yaml:"vpcs"`
+	Groups       []fileGroup       `yaml:"securityGroups"`
+	Types        []fileType        `yaml:"instanceTypes"`
 	Subnets      []fileSubnet      `yaml:"subnets"`
 	Reservations []fileReservation `yaml:"reservations"`
 	Instances    []fileInstance    `yaml:"instances"`
@@ -43,10 +46,27 @@ type fileVPC struct {
 	ID       string `yaml:"id"`
 	CIDR     string `yaml:"cidr"`
 	IPv6CIDR string `yaml:"ipv6Cidr"`
+	// More are further blocks of both families.
+	More []string `yaml:"moreCidrs"`
+}
+
+type fileGroup struct {
+	ID   string `yaml:"id"`
+	Name string `yaml:"name"`
+	VPC  string `yaml:"vpc"`
+}
+
+type fileType struct {
+	Name       string `yaml:"name"`
+	Interfaces int    `yaml:"interfaces"`
+	Addresses  int    `yaml:"addresses"`
+	Cards      int    `yaml:"cards"`
+	BareMetal  bool   `yaml:"bareMetal"`
 }
 
 type fileSubnet struct {
 	ID       string            `yaml:"id"`
+	VPC      string            `yaml:"vpc"`
 	CIDR     string            `yaml:"cidr"`
 	IPv6CIDR string            `yaml:"ipv6Cidr"`
 	Zone     string            `yaml:"zone"`
@@ -68,6 +88,7 @@ type fileInstance struct {
 	Zone       string            `yaml:"zone"`
 	HopLimit   *int              `yaml:"hopLimit"`
 	HTTPTokens string            `yaml:"httpTokens"`
+	State      string            `yaml:"state"`
 	Role       string            `yaml:"role"`
 	Tags       map[string]string `yaml:"tags"`
 	ENIs       []fileENI         `yaml:"enis"`
@@ -88,6 +109,9 @@ type fileENI struct {
 	Description  string            `yaml:"description"`
 	Groups       []string          `yaml:"groups"`
 	Owner        string            `yaml:"owner"`
+	PublicIP     string            `yaml:"publicIp"`
+	Requester    string            `yaml:"requester"`
+	Type         string            `yaml:"interfaceType"`
 }
 
 // Load reads a topology file. When the file is YAML at all but wrong, the

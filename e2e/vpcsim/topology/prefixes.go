@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // The sizes of delegated prefixes.
@@ -97,4 +98,17 @@ func within(p, outer netip.Prefix) bool {
 
 func overlap(a, b netip.Prefix) bool {
 	return a.IsValid() && b.IsValid() && a.Overlaps(b)
+}
+
+func withinAny(p netip.Prefix, outer []netip.Prefix) bool {
+	return slices.ContainsFunc(outer, func(o netip.Prefix) bool { return within(p, o) })
+}
+
+// list renders one block as itself.
+func list(blocks []netip.Prefix) string {
+	texts := make([]string, len(blocks))
+	for i, p := range blocks {
+		texts[i] = p.String()
+	}
+	return strings.Join(texts, ", ")
 }

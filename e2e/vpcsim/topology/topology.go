@@ -15,8 +15,18 @@ type Topology struct {
 	Region string
 	// Account is the number of the account that owns everything.
 	Account string
-	VPC     VPC
+	// VPC is the one that holds what names no other.
+	VPC VPC
+	// VPCs are further ones. The addresses of all differ, since there is one
+	// data plane.
+	VPCs    []VPC
 	Subnets []Subnet
+	// SecurityGroups are those that exist. Without any, every id is taken for
+	// one of the VPC where it is named.
+	SecurityGroups []SecurityGroup
+	// InstanceTypes are types that are newer than the built-in table, or differ
+	// from it.
+	InstanceTypes map[string]*vpc.VPCLimits
 	// Reservations are the subnet CIDR reservations.
 	Reservations []Reservation
 	Instances    []Instance
@@ -32,11 +42,30 @@ type VPC struct {
 	CIDR netip.Prefix
 	// IPv6CIDR is invalid in a VPC without IPv6.
 	IPv6CIDR netip.Prefix
+	// MoreCIDRs are further blocks of both families.
+	MoreCIDRs []netip.Prefix
 }
+
+// CIDRs lists the blocks of one family, the first one first.
+func (v VPC) CIDRs(v6 bool) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range append([]netip.Prefix{v.CIDR, v.IPv6CIDR}, v.MoreCIDRs...) {
+		if p.IsValid() && p.Addr().Is6() == v6 {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// SecurityGroup is a security group. Its rules are not simulated.
+type SecurityGroup struct{ ID, Name, VPC string }
 
 // Subnet is one subnet, and so one availability zone.
 type Subnet struct {
-	ID   string
+	ID string
+	// VPC is the id of its VPC, "" for the topology's first.
+	VPC string
+	// CIDR is invalid in a subnet that has IPv6 only.
 	CIDR netip.Prefix
 	// IPv6CIDR is invalid in a subnet without IPv6.
 	IPv6CIDR netip.Prefix
@@ -76,6 +105,8 @@ type Instance struct {
 	HopLimit int
 	// TokensOptional also answers metadata requests without token (IMDSv1).
 	TokensOptional bool
+	// State is EC2's word, "" for running.
+	State string
 	// Role is the name of the instance's IAM role.
 	Role string
 	Tags map[string]string
@@ -102,6 +133,22 @@ type ENI struct {
 	Groups                     []string
 	// Owner is the account that owns the ENI, "" for the topology's account.
 	Owner string
+	// PublicIP is the public address of the primary one; invalid without.
+	PublicIP netip.Addr
+	// Requester is the AWS service that made and manages the ENI, such as
+	// amazon-elb, "" for ENIs that people make. It is attached to none of the
+	// account's instances.
+	Requester string
+	// Type is EC2's interface type, "" for interface.
+	Type string
+}
+
+// Running is the state of instances that serve.
+const Running = "running"
+
+// InstanceStates are the states of an instance, with EC2's numbers.
+func InstanceStates() map[string]int {
+	return map[string]int{"pending": 0, Running: 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 }
 
 // Defaults of a topology file.
@@ -112,7 +159,27 @@ const (
 	DefaultHopLimit = 2
 )
 
-// Limits returns the network limits of an instance type.
+// VPCOf returns the VPC of a subnet.
+func (t Topology) VPCOf(s Subnet) VPC {
+	for _, v := range t.VPCs {
+		if v.ID == s.VPC {
+			return v
+		}
+	}
+	return t.VPC
+}
+
+// Limits returns the network limits of an instance type, of the topology's own
+// or of the built-in table.
+func (t Topology) Limits(instanceType string) (*vpc.VPCLimits, bool) {
+	if l, ok := t.InstanceTypes[instanceType]; ok {
+		return l, true
+	}
+	return Limits(instanceType)
+}
+
+// Limits returns the network limits that the built-in table has of an instance
+// type.
 func Limits(instanceType string) (*vpc.VPCLimits, bool) {
 	l, ok := vpc.Limits[instanceType]
 	return l, ok
@@ -133,5 +200,9 @@ func (e ENI) Addresses(v6 bool) int {
 	if v6 {
 		return len(e.IPv6) + len(e.IPv6Prefixes)
 	}
-	return 1 + len(e.Secondaries) + len(e.IPv4Prefixes)
+	n := len(e.Secondaries) + len(e.IPv4Prefixes)
+	if e.Primary.IsValid() {
+		n++
+	}
+	return n
 }

@@ -170,6 +170,24 @@ func TestLoadReportsMistakes(t *testing.T) {
 				"reservations[2].cidr: 10.10.1.0/28 is outside subnet subnet-b",
 				`reservations[3].subnet: "subnet-z" is no subnet of this topology`,
 			}},
+		{"VPCs that overlap, and what names one that does not exist",
+			"region: us-west-2\nvpc: {id: vpc-1, cidr: 10.10.0.0/16}\nvpcs:\n- {id: vpc-2, cidr: 10.10.128.0/17}\n- {id: vpc-1, cidr: 10.30.0.0/16}\n" +
+				"securityGroups:\n- {id: sg-1, vpc: vpc-9}\nsubnets:\n- {id: s1, vpc: vpc-8, cidr: 10.10.1.0/24, zone: us-west-2a}\n" +
+				"- {id: s2, vpc: vpc-2, cidr: 10.30.1.0/24, zone: us-west-2a}\n",
+			[]string{
+				"vpcs[0]: 10.10.128.0/17 overlaps 10.10.0.0/16 of vpc-1: the VPCs share one data plane here",
+				"vpcs[1].id: vpc-1 is used twice",
+				`securityGroups[0].vpc: "vpc-9" is not a VPC of this topology`,
+				`subnets[0].vpc: "vpc-8" is not a VPC of this topology`,
+				"subnets[1].cidr: 10.30.1.0/24 is outside the VPC's 10.10.128.0/17",
+			}},
+		{"types, states and requesters that cannot be",
+			base + "instanceTypes:\n- {name: t8i.nano}\ninstances:\n- {id: i-1, type: m5.large, state: asleep, enis: [{id: eni-1, subnet: subnet-a, primary: 10.10.1.9, requester: amazon-elb}]}\n",
+			[]string{
+				"instanceTypes[0]: needs a name, and interfaces and addresses (of each family on one ENI) of 1 or more",
+				`instances[0].state: "asleep" is not a state of an instance`,
+				"instances[0].enis[0].requester: an ENI of an AWS service is attached to none of the account's instances: list it in enis",
+			}},
 		{"delegated prefixes of a wrong size, outside, twice, or over an address",
 			worker(`{id: eni-1, subnet: subnet-a, primary: 10.10.1.9, ipv4Prefixes: [10.10.1.0/28, 10.10.1.32/27, 10.10.2.16/28, 10.10.1.48/28, 10.10.1.48/28]}`),
 			[]string{

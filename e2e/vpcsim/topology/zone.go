@@ -21,9 +21,22 @@ func short(region string) string {
 
 // PrivateDNSName returns the name that a VPC's DNS gives an address.
 func PrivateDNSName(region, addr string) string {
-	domain := region + ".compute.internal"
+	return "ip-" + strings.ReplaceAll(addr, ".", "-") + "." + PrivateDomain(region)
+}
+
+// PrivateDomain returns the domain of private names.
+func PrivateDomain(region string) string {
 	if region == "us-east-1" {
-		domain = "ec2.internal"
+		return "ec2.internal"
 	}
-	return "ip-" + strings.ReplaceAll(addr, ".", "-") + "." + domain
+	return region + ".compute.internal"
+}
+
+// PublicDNSName returns the name of a public address.
+func PublicDNSName(region, addr string) string {
+	domain := region + ".compute.amazonaws.com"
+	if region == "us-east-1" {
+		domain = "compute-1.amazonaws.com"
+	}
+	return "ec2-" + strings.ReplaceAll(addr, ".", "-") + "." + domain
 }

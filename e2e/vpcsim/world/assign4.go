@@ -118,7 +118,7 @@ func (w *World) mayTake(e *ENI, moved []netip.Addr) error {
 	s := w.settings.Get()
 	for _, a := range moved {
 		from := w.enis.value[w.holders[a]].latest()
-		if from.Owner != e.Owner {
+		if from.Owner != e.Owner || from.Requester != "" {
 			return errInUse(s.CrossAccountMoveCode)
 		}
 		if s.RequireTagOnSource && !w.tagged(from) {

@@ -13,6 +13,9 @@ func (w *World) DeleteENI(id string) error {
 	if err != nil {
 		return err
 	}
+	if err := w.mayManage(e); err != nil {
+		return err
+	}
 	if e.Attachment != nil {
 		return apierr.Value("Network interface '%s' is currently in use.", id)
 	}
@@ -37,7 +40,7 @@ func (w *World) AttachENI(id, instance string, deviceIndex, networkCard int) (At
 	}
 	next := e.clone()
 	next.Attachment = &Attachment{
-		ID: w.newID("eni-attach"), Instance: in.ID, DeviceIndex: deviceIndex, NetworkCard: networkCard, At: w.now(),
+		ID: w.newID("eni-attach"), Instance: in.ID, Owner: w.Account, DeviceIndex: deviceIndex, NetworkCard: networkCard, At: w.now(),
 	}
 	for _, v6 := range []bool{false, true} {
 		if err := w.fits(next, 0, v6); err != nil {
@@ -52,11 +55,14 @@ func (w *World) attachable(e *ENI, in Instance, deviceIndex, networkCard int) er
 	if e.Attachment != nil {
 		return apierr.New("InvalidNetworkInterface.InUse", "Interface: [%s] in use.", e.ID)
 	}
+	if in.State != topology.Running && in.State != "stopped" {
+		return apierr.New("IncorrectState", "Instance '%s' is not 'running' or 'stopped'.", in.ID)
+	}
 	if w.subnets.value[e.Subnet].Zone != in.Zone {
 		return apierr.New("InvalidParameterCombination",
 			"You may not attach a network interface to an instance if they are not in the same availability zone")
 	}
-	limits, _ := topology.Limits(in.Type)
+	limits, _ := w.Limits(in.Type)
 	if deviceIndex < 0 || networkCard < 0 || networkCard >= max(len(limits.NetworkCards), 1) {
 		return apierr.Value("Instance '%s' of type %s has no device index %d on network card %d.",
 			in.ID, in.Type, deviceIndex, networkCard)
@@ -88,6 +94,9 @@ func (w *World) DetachENI(attachment string) error {
 	e, err := w.attachment(attachment)
 	if err != nil {
 		return err
+	}
+	if e.Requester != "" {
+		return apierr.New("OperationNotPermitted", "You are not allowed to manage 'ela-attach' attachments.")
 	}
 	if e.Attachment.DeviceIndex == 0 {
 		return apierr.New("OperationNotPermitted", "The network interface at device index 0 cannot be detached.")

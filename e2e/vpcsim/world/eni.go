@@ -1,6 +1,7 @@
 package world
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -26,13 +27,22 @@ type ENI struct {
 	Tags                       map[string]string
 	Groups                     []string
 	SourceDestCheck            bool
+	// PublicIP is the public address of the primary one; invalid without.
+	PublicIP netip.Addr
+	// Requester is the AWS service that made and manages the ENI, or "".
+	Requester string
+	// Type is EC2's interface type.
+	Type string
 	// Attachment is nil while the ENI is attached to no instance.
 	Attachment *Attachment
 }
 
-// Attachment is the place of an ENI on an instance.
+// Attachment is the place of an ENI on an instance. That of an AWS service has
+// no instance that the account sees.
 type Attachment struct {
-	ID, Instance             string
+	ID, Instance string
+	// Owner is the account, or the service, that owns the instance.
+	Owner                    string
 	DeviceIndex, NetworkCard int
 	At                       time.Time
 	DeleteOnTermination      bool
@@ -116,7 +126,8 @@ func fromTopology(t topology.ENI, account string) *ENI {
 	e := &ENI{
 		ID: t.ID, Subnet: t.Subnet, MAC: t.MAC, Description: t.Description, Owner: account, Primary: t.Primary,
 		Secondaries: t.Secondaries, IPv6: t.IPv6, IPv4Prefixes: t.IPv4Prefixes, IPv6Prefixes: t.IPv6Prefixes,
-		Tags: t.Tags, Groups: t.Groups, SourceDestCheck: true,
+		Tags: t.Tags, Groups: t.Groups, SourceDestCheck: true, PublicIP: t.PublicIP, Requester: t.Requester,
+		Type: cmp.Or(t.Type, "interface"),
 	}
 	if t.Owner != "" {
 		e.Owner = t.Owner

@@ -1,7 +1,6 @@
 package world
 
 import (
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -20,63 +19,75 @@ type CreateENI struct {
 	PrimaryIPv6 bool
 	Groups      []string
 	Tags        map[string]string
-	// Token makes the request idempotent when it is not "".
-	Token string
+	// Token makes the request idempotent; nil when there is none.
+	Token *string
 }
 
-// creation is what a client token stands for.
-type creation struct{ request, eni string }
-
 // CreateENI creates an ENI. A repeated token returns the ENI that the first
-// request created.
+// request created, with the tags of the repeat. EC2 looks at subnet, addresses
+// and ids before it looks at the token: a repeat that names its addresses finds
+// them in use.
 func (w *World) CreateENI(r CreateENI) (*ENI, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	request := fmt.Sprintf("%+v", fingerprint(r))
-	if first, again := w.created[r.Token]; again && r.Token != "" {
-		if first.request != request {
-			return nil, apierr.New("IdempotentParameterMismatch",
-				"The client token has already been used with different parameters: %s", r.Token)
-		}
-		return w.find(first.eni)
+	if err := w.checkNamed(r); err != nil {
+		return nil, err
+	}
+	first, err := w.repeated(r)
+	if err != nil || first != nil {
+		return first, err
 	}
 	e, err := w.draft(r)
 	if err != nil {
 		return nil, err
 	}
 	w.put(e)
-	if r.Token != "" {
-		w.created[r.Token] = creation{request, e.ID}
-	}
+	w.remember(r, e)
 	return e, nil
 }
 
-// fingerprint is r with its counts as values, since pointers tell requests
-// apart that are the same.
-func fingerprint(r CreateENI) []any {
-	counts := []any{}
-	for _, n := range []*int{r.IPv4.Count, r.IPv4.PrefixCount, r.IPv6.Count, r.IPv6.PrefixCount} {
-		if n == nil {
-			counts = append(counts, "-")
-			continue
-		}
-		counts = append(counts, *n)
-	}
-	r.IPv4.Count, r.IPv4.PrefixCount, r.IPv6.Count, r.IPv6.PrefixCount = nil, nil, nil, nil
-	return append(counts, r)
-}
-
-// draft builds the ENI without storing it.
-func (w *World) draft(r CreateENI) (*ENI, error) {
+// checkNamed makes the checks of what a request names, without choosing
+// anything.
+func (w *World) checkNamed(r CreateENI) error {
 	if r.Subnet == "" {
-		return nil, apierr.Missing("subnetId")
+		return apierr.Missing("subnetId")
 	}
 	if _, err := w.subnet(r.Subnet); err != nil {
-		return nil, err
+		return err
 	}
+	if err := w.checkGroups(r.Groups, r.Subnet, true); err != nil {
+		return err
+	}
+	e := &ENI{Subnet: r.Subnet}
+	if r.Primary != "" {
+		a, err := w.unused(r.Primary, e, false)
+		if err != nil {
+			return err
+		}
+		e.Primary = a
+	}
+	for _, text := range r.IPv4.Addresses {
+		a, err := w.unused(text, e, false)
+		if err != nil {
+			return err
+		}
+		e.Secondaries = append(e.Secondaries, a)
+	}
+	for _, text := range r.IPv6.Addresses {
+		a, err := w.unused(text, e, true)
+		if err != nil {
+			return err
+		}
+		e.IPv6 = append(e.IPv6, a)
+	}
+	return nil
+}
+
+// draft builds the ENI without storing it. What r names has been checked.
+func (w *World) draft(r CreateENI) (*ENI, error) {
 	e := &ENI{
 		ID: w.newID("eni"), Subnet: r.Subnet, Description: r.Description, Owner: w.Account,
-		Tags: maps.Clone(r.Tags), Groups: slices.Clone(r.Groups), SourceDestCheck: true, PrimaryIPv6: r.PrimaryIPv6,
+		Tags: maps.Clone(r.Tags), Groups: slices.Clone(r.Groups), SourceDestCheck: true, PrimaryIPv6: r.PrimaryIPv6, Type: "interface",
 	}
 	e.MAC = topology.MACFor(e.ID)
 	if len(e.Groups) == 0 {
@@ -95,6 +106,9 @@ func (w *World) draftPrimary(e *ENI, r CreateENI) error {
 		a, err := w.unused(r.Primary, e, false)
 		e.Primary = a
 		return err
+	}
+	if !w.subnets.value[e.Subnet].CIDR.IsValid() {
+		return nil // IPv6 only
 	}
 	named, err := parseAll(r.IPv4.Addresses, false) // those are taken, though nothing holds them yet
 	if err != nil {
@@ -145,7 +159,11 @@ func (w *World) draftIPv6(e *ENI, r CreateENI) (err error) {
 		}
 		e.IPv6 = append(e.IPv6, a)
 	}
-	if n := r.IPv6.Count; n != nil {
+	n := r.IPv6.Count
+	if native := !w.subnets.value[e.Subnet].CIDR.IsValid(); native && !w.asked(r.IPv6) {
+		n = new(1) // in a subnet with IPv6 only it has an address without asking
+	}
+	if n != nil {
 		if e.IPv6, err = w.pickIPv6(e.Subnet, *n, nil); err != nil {
 			return err
 		}

@@ -28,6 +28,12 @@ func (w *World) ModifyENI(r ModifyENI) error {
 	if err != nil {
 		return err
 	}
+	if err := w.mayManage(e); err != nil {
+		return err
+	}
+	if err := w.checkGroups(r.Groups, e.Subnet, false); err != nil {
+		return err
+	}
 	next := e.clone()
 	if r.Description != nil {
 		next.Description = *r.Description

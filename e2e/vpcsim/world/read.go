@@ -60,6 +60,9 @@ func (w *World) instance(id string) (Instance, error) {
 	if in, ok := w.instances.value[id]; ok {
 		return in, nil
 	}
+	if !strings.HasPrefix(id, "i-") {
+		return Instance{}, errMalformedInstance(id)
+	}
 	return Instance{}, errNoInstance(id)
 }
 
@@ -102,6 +105,9 @@ func (w *World) Available(subnet string) int {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	s := w.subnets.value[subnet]
+	if !s.CIDR.IsValid() {
+		return 0 // IPv6 only
+	}
 	free := 1<<(32-s.CIDR.Bits()) - 5 // AWS keeps five addresses for itself
 	for a := range w.holders {
 		if s.CIDR.Contains(a) {

@@ -20,6 +20,10 @@ func errNoENI(id string) error {
 	return apierr.New("InvalidNetworkInterfaceID.NotFound", "The networkInterface ID '%s' does not exist", id)
 }
 
+func errMalformedInstance(id string) error {
+	return apierr.New("InvalidInstanceID.Malformed", "Invalid id: %q (expecting \"i-...\")", id)
+}
+
 func errNoInstance(id string) error {
 	return apierr.New("InvalidInstanceID.NotFound", "The instance ID '%s' does not exist", id)
 }
@@ -31,6 +35,10 @@ func errNoSubnet(id string) error {
 func errNoReservation(id string) error {
 	return apierr.New("InvalidSubnetCidrReservationID.NotFound",
 		"The subnet-cidr-reservation ID '%s' does not exist", id)
+}
+
+func errNoGroup(id string) error {
+	return apierr.New("InvalidGroup.NotFound", "The security group '%s' does not exist", id)
 }
 
 func errUnparsable(text string) error {

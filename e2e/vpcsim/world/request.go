@@ -106,7 +106,7 @@ func parsePrefixes(texts []string, v6 bool) ([]netip.Prefix, error) {
 // limit returns how many address slots of one family an ENI has.
 func (w *World) limit(e *ENI) int {
 	if e.Attachment != nil {
-		if l, ok := topology.Limits(w.instances.value[e.Attachment.Instance].Type); ok {
+		if l, ok := w.Limits(w.instances.value[e.Attachment.Instance].Type); ok {
 			return l.IPv4PerInterface // AWS documents the IPv6 figure as the same
 		}
 	}
@@ -134,10 +134,22 @@ func (w *World) begin(id string) (*ENI, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := w.mayManage(e); err != nil {
+		return nil, err
+	}
 	if !w.tagged(e) {
 		return nil, errDenied()
 	}
 	return e, nil
+}
+
+// mayManage refuses changes of ENIs that an AWS service manages. The code is
+// that of deleting one; those of other changes are unknown.
+func (w *World) mayManage(e *ENI) error {
+	if e.Requester != "" {
+		return apierr.New("OperationNotPermitted", "You do not have permission to access the specified resource.")
+	}
+	return nil
 }
 
 // tagged reports whether an ENI satisfies the IAM condition of the settings.

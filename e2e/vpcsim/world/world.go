@@ -8,6 +8,7 @@
 package world
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -23,6 +24,8 @@ import (
 // Instance is one worker.
 type Instance struct {
 	ID, Type, Zone, Role string
+	// State is EC2's word, such as running.
+	State string
 	// Launched is when the simulation started.
 	Launched time.Time
 	Tags     map[string]string
@@ -37,9 +40,11 @@ type Metadata struct {
 
 // World is everything that exists.
 type World struct {
-	// Region, Account and VPC never change.
+	// Region, Account and VPC never change. VPC is the first of several.
 	Region, Account string
 	VPC             topology.VPC
+
+	start topology.Topology // of which VPCs, groups and types never change
 
 	now      func() time.Time
 	rand     *rand.Rand
@@ -89,7 +94,7 @@ func (o *ordered[T]) list() []T {
 // New builds the world that a loaded topology describes.
 func New(t topology.Topology, store *settings.Store, now func() time.Time, r *rand.Rand) *World {
 	w := &World{
-		Region: t.Region, Account: t.Account, VPC: t.VPC, now: now, rand: r, settings: store,
+		Region: t.Region, Account: t.Account, VPC: t.VPC, start: t, now: now, rand: r, settings: store,
 		holders: map[netip.Addr]string{}, blocks: map[netip.Prefix]string{},
 		routes: map[netip.Prefix]history[string]{}, created: map[string]creation{},
 	}
@@ -107,20 +112,24 @@ func New(t topology.Topology, store *settings.Store, now func() time.Time, r *ra
 		w.addInstance(in, start)
 	}
 	for _, e := range t.ENIs {
-		w.store(fromTopology(e, t.Account), start)
+		made := fromTopology(e, t.Account)
+		if e.Requester != "" {
+			made.Attachment = &Attachment{ID: w.newID("ela-attach"), Owner: e.Requester, DeviceIndex: 1, At: start.at}
+		}
+		w.store(made, start)
 	}
 	return w
 }
 
 func (w *World) addInstance(in topology.Instance, start moment) {
 	w.instances.set(in.ID, Instance{
-		ID: in.ID, Type: in.Type, Zone: in.Zone, Role: in.Role, Launched: start.at, Tags: maps.Clone(in.Tags),
+		ID: in.ID, Type: in.Type, Zone: in.Zone, Role: in.Role, State: cmp.Or(in.State, topology.Running), Launched: start.at, Tags: maps.Clone(in.Tags),
 		Metadata: Metadata{HopLimit: in.HopLimit, TokensOptional: in.TokensOptional},
 	})
 	for _, te := range in.ENIs {
 		e := fromTopology(te, w.Account)
 		e.Attachment = &Attachment{
-			ID: w.newID("eni-attach"), Instance: in.ID, DeviceIndex: te.DeviceIndex, NetworkCard: te.NetworkCard,
+			ID: w.newID("eni-attach"), Instance: in.ID, Owner: w.Account, DeviceIndex: te.DeviceIndex, NetworkCard: te.NetworkCard,
 			At: start.at, DeleteOnTermination: true,
 		}
 		w.store(e, start)
