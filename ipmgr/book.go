@@ -2,12 +2,14 @@ package ipmgr
 
 import (
 	"context"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
 
 // phase is where an address stands.
@@ -33,12 +35,19 @@ type entry struct {
 	due     time.Time // wanted and refused: next try; claimed: next look
 	heldAt  time.Time // when it was last seen to be held
 	sought  bool      // the worker was looked at since the address appeared
-	asked   bool      // suspect: the question for the owner is in flight
-	fixed   bool      // there without an assignment of ours: never released
-	tries   int       // failures in a row
-	losses  int       // times it was lost, forgotten after a long hold
-	taken   int       // of the losses, those to another ENI
-	err     error     // the last failure
+	// floating: it appeared while the application may run.
+	floating bool
+	// shared: its ENI held it before the claim, for a pod on the same worker
+	// maybe, whose sidecar may still release it. One look more shows that.
+	shared  bool
+	again   bool  // it was claimed before
+	delayed bool  // it is claimed too often
+	asked   bool  // suspect: the question for the owner is in flight
+	fixed   bool  // there without an assignment of ours: never released
+	tries   int   // failures in a row
+	losses  int   // times it was lost, forgotten after a long hold
+	taken   int   // of the losses, those to another ENI
+	err     error // the last failure
 }
 
 // enter moves the address to another phase.
@@ -74,19 +83,31 @@ func (l *loop) list(ctx context.Context) {
 			continue
 		}
 		l.comeBack(a.Addr)
-		l.book[a.Addr] = &entry{address: a, phase: wanted, since: time.Now(), first: time.Now()}
+		l.book[a.Addr] = &entry{
+			address: a, phase: wanted, since: time.Now(), first: time.Now(),
+			floating: l.listed && l.mode == spec.Sidecar, again: l.pace.claimed(a.Addr),
+		}
 		l.Log.Debug("address appeared", "address", a.Addr, "interface", a.Interface)
 	}
-	l.left = nil
+	l.left, l.listed = nil, true
 	var gone []*entry
 	for addr, e := range l.book {
 		if !now[addr] {
 			delete(l.book, addr)
 			gone = append(gone, e)
-			l.Log.Info("address left the pod", "address", addr, "interface", e.address.Interface, "eni", e.eni.ID)
+			l.Log.Log(ctx, e.departure(), "address left the pod", "address", addr, "interface", e.address.Interface, "eni", e.eni.ID)
 		}
 	}
 	l.releaseGone(ctx, gone)
+}
+
+// departure is the level at which it is logged that the address left: one that
+// comes and goes would fill the log.
+func (e *entry) departure() slog.Level {
+	if e.again {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
 }
 
 // at reports whether the address is still where it was.
@@ -109,6 +130,10 @@ func (l *loop) addresses() []plan.Address {
 	return addrs
 }
 
+// siblingDelay is how much later a pod on the same worker may still release an
+// address that it lost to this one.
+const siblingDelay = time.Second
+
 // hold records that the cloud shows the address where it belongs.
 func (l *loop) hold(e *entry) {
 	if e.phase == held {
@@ -116,7 +141,7 @@ func (l *loop) hold(e *entry) {
 	}
 	l.Log.Info("address assigned", "address", e.address.Addr, "interface", e.address.Interface, "eni", e.eni.ID, "took", time.Since(e.first).Round(time.Microsecond).String())
 	e.enter(held)
-	e.tries, e.err, e.heldAt = 0, nil, e.since
+	e.tries, e.err, e.heldAt, e.due = 0, nil, e.since, e.since.Add(siblingDelay)
 }
 
 // fail records a failed assignment: permanent ones are refused, others are
@@ -139,7 +164,20 @@ func (l *loop) fail(e *entry, err error) {
 	}
 	e.enter(wanted)
 	e.due = l.nextTry(e)
+	if fault.IsThrottled(err) {
+		e.due = l.throttled()
+	}
 	if !known {
 		l.Log.Warn("assignment failed, will be retried", "address", e.address.Addr, "interface", e.address.Interface, "eni", e.eni.ID, "code", fault.CodeOf(err), "error", err)
 	}
+}
+
+// throttled holds back all claims that are not urgent, once for a call,
+// whichever address it was for, and tells until when.
+func (l *loop) throttled() time.Time {
+	if now := time.Now(); now.After(l.quietUntil) || now.Equal(l.quietUntil) {
+		l.throttles++
+		l.quietUntil = now.Add(l.retryDelay(l.throttles))
+	}
+	return l.quietUntil
 }

@@ -17,33 +17,129 @@ import (
 func (l *loop) claim(ctx context.Context) {
 	l.investigate(ctx)
 	now := time.Now()
-	due := map[netip.Addr]bool{}
-	for addr, e := range l.book {
-		if e.phase == refused && l.mode == spec.Sidecar && !now.Before(e.due) {
-			e.enter(wanted)
-			e.sought = false
+	l.retryRefused(now)
+	var placed []plan.Placement
+	for _, e := range l.due(now) {
+		if p := l.placed[e.address.Addr]; l.place(e, p) {
+			placed = append(placed, p)
 		}
-		if e.phase == wanted && !now.Before(e.due) && l.releasing[addr] == nil && l.placeable(e) {
-			due[addr] = true
+	}
+	for _, step := range plan.Steps(placed) {
+		if !l.pace.budget(routeFor(step)).busy {
+			l.assign(ctx, step)
+		}
+	}
+}
+
+// replan finds out where each address belongs by the view at hand.
+func (l *loop) replan() {
+	l.placed = make(map[netip.Addr]plan.Placement, len(l.book))
+	for _, p := range plan.Diff(l.addresses(), l.view, l.policy) {
+		l.placed[p.Address.Addr] = p
+	}
+}
+
+// startable tells when the claim of an address may start, as far as that is
+// known now. It is not while an assignment of its ENI and family is under way:
+// the addresses that come meanwhile go with the next one.
+func (l *loop) startable(e *entry, now time.Time) (at time.Time, ok bool) {
+	if e.phase != wanted || l.releasing[e.address.Addr] != nil || !l.placeable(e) {
+		return at, false
+	}
+	p := l.placed[e.address.Addr]
+	if p.Refused != nil || p.Foreign || p.Fixed || l.Settings.DryRun {
+		return e.due, true // costs no call
+	}
+	if l.pace.budget(routeOf(p)).busy {
+		return at, false
+	}
+	at = later(e.due, now.Add(l.pace.delay(e, routeOf(p), now)))
+	if !e.urgent() {
+		at = later(at, l.quietUntil)
+	}
+	return at, true
+}
+
+// due lists the addresses whose claim is due, and those that may go with them:
+// a failed one need not wait for the end of its own pause when a call for its
+// ENI and family is made anyway.
+func (l *loop) due(now time.Time) []*entry {
+	var due, joining []*entry
+	routes := map[route]bool{}
+	for _, e := range l.book {
+		at, ok := l.startable(e, now)
+		switch {
+		case ok && !at.After(now):
+			due = append(due, e)
+			routes[routeOf(l.placed[e.address.Addr])] = true
+		case ok && e.tries > 0:
+			joining = append(joining, e)
+		case ok:
+			l.warnOfDelay(e, now)
+		}
+	}
+	for _, e := range joining {
+		if routes[routeOf(l.placed[e.address.Addr])] {
+			due = append(due, e)
+		}
+	}
+	return due
+}
+
+// urgent: the address appeared while the application runs, which waits for it.
+func (e *entry) urgent() bool { return e.floating && !e.again && e.tries == 0 }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// retryRefused wants refused addresses again. Those of one ENI, family and code
+// go together when the first of them is due: what made EC2 refuse them is one
+// thing, and one call shows whether it is over.
+func (l *loop) retryRefused(now time.Time) {
+	if l.mode != spec.Sidecar {
+		return
+	}
+	type cause struct {
+		route
+		code string
+	}
+	causeOf := func(e *entry) cause {
+		return cause{route{e.eni.ID, e.address.Is4()}, fault.CodeOf(e.err)}
+	}
+	due := map[cause]bool{}
+	for _, e := range l.book {
+		if e.phase == refused && !now.Before(e.due) {
+			due[causeOf(e)] = true
 		}
 	}
 	if len(due) == 0 {
 		return
 	}
-	var placed []plan.Placement
-	for _, p := range plan.Diff(l.addresses(), l.view, l.policy) {
-		if due[p.Address.Addr] && l.place(l.book[p.Address.Addr], p) {
-			placed = append(placed, p)
+	for _, e := range l.book {
+		if e.phase == refused && due[causeOf(e)] {
+			e.enter(wanted)
+			e.sought, e.due = false, now
 		}
 	}
-	for _, step := range plan.Steps(placed) {
-		l.assign(ctx, step)
+}
+
+// warnOfDelay says once that an address is claimed too often.
+func (l *loop) warnOfDelay(e *entry, now time.Time) {
+	delay := l.pace.delayOf(e, now)
+	e.delayed = e.delayed || delay > 0
+	if own := l.pace.addresses[e.address.Addr]; delay > 0 && !own.told {
+		own.told = true
+		l.Log.Warn("address comes and goes, its claims are delayed", "address", e.address.Addr, "interface", e.address.Interface, "next_claim", delay.Round(time.Millisecond).String())
 	}
 }
 
 // place settles what needs no assignment and is true for what does.
 func (l *loop) place(e *entry, p plan.Placement) bool {
-	e.eni, e.fixed = p.ENI, p.Fixed
+	e.eni, e.fixed, e.shared = p.ENI, p.Fixed, p.Shown && !p.Fixed && l.mode == spec.Sidecar
 	switch {
 	case p.Refused != nil:
 		l.fail(e, notYet(e, l.naming(e, p.Refused)))
@@ -104,9 +200,13 @@ func (l *loop) assign(ctx context.Context, step plan.Step) {
 		e.enter(claiming)
 		entries = append(entries, e)
 	}
+	budget := l.pace.budget(routeFor(step))
+	l.pace.spend(routeFor(step), entries, time.Now())
+	budget.busy = true
 	l.start(ctx, func(call context.Context) func() {
 		errs, from := l.ENIs.Assign(call, step)
 		return func() {
+			budget.busy = false
 			for _, e := range entries {
 				if holder, taken := from[e.address.Addr]; taken {
 					l.Log.Warn("address was taken over", "address", e.address.Addr, "interface", e.address.Interface, "eni", e.eni.ID, "former_eni", holder.ENI, "former_instance", holder.Instance)
@@ -135,6 +235,7 @@ func (l *loop) assigned(e *entry, err error) {
 		return
 	}
 	l.counters.Claims++
+	l.throttles, l.quietUntil = 0, time.Time{}
 	if !l.Settings.Verify {
 		l.hold(e)
 		return
@@ -151,14 +252,16 @@ const forgetLosses = 2 * pauseMax
 // shows. IMDS may lag, so the view alone is no proof.
 func (l *loop) investigate(ctx context.Context) {
 	for _, e := range l.book {
-		if e.phase != suspect || e.asked {
+		if e.phase != suspect || e.asked || l.questions >= maxQuestions {
 			continue
 		}
 		e.asked = true
+		l.questions++
 		l.start(ctx, func(ctx context.Context) func() {
 			owner, err := l.ENIs.Owner(ctx, e.address.Addr)
 			return func() {
 				e.asked = false
+				l.questions--
 				if l.book[e.address.Addr] == e && e.phase == suspect {
 					l.lost(e, owner, err)
 				}
@@ -185,7 +288,7 @@ func (l *loop) lost(e *entry, owner plan.Holder, err error) {
 		e.taken++
 	}
 	e.enter(wanted)
-	e.due = e.since
+	e.due, e.again = e.since, true
 	log := l.Log.With("address", e.address.Addr, "interface", e.address.Interface, "eni", e.eni.ID, "owner", owner.ENI, "owner_instance", owner.Instance)
 	if e.losses == 1 {
 		log.Warn("address was lost, claiming it again")

@@ -28,6 +28,7 @@ func (l *loop) nextLook() (time.Time, bool) {
 	}
 	var at time.Time
 	var want bool
+	now := time.Now()
 	consider := func(t time.Time) {
 		if !want || t.Before(at) {
 			at, want = t, true
@@ -40,11 +41,11 @@ func (l *loop) nextLook() (time.Time, bool) {
 		consider(l.resyncAt)
 	}
 	for _, e := range l.book {
-		if e.phase == claimed {
+		if e.phase == claimed || e.phase == held && e.shared {
 			consider(e.due)
 		}
-		if e.phase == wanted && !l.placeable(e) {
-			consider(e.due)
+		if l.sought(e) {
+			consider(later(e.due, now.Add(wait(l.pace.seeks, now))))
 		}
 	}
 	if at.Before(l.lookDue) {
@@ -67,9 +68,12 @@ func (l *loop) placeable(e *entry) bool {
 	if !l.viewedOf[e.address.MAC] {
 		return false
 	}
-	p := plan.Diff([]plan.Address{e.address}, l.view, l.policy)[0]
+	p := l.placed[e.address.Addr]
 	return e.tries == 0 && !p.Foreign && p.Refused == nil
 }
+
+// sought: the address waits for a look at the worker's ENIs.
+func (l *loop) sought(e *entry) bool { return e.phase == wanted && !l.placeable(e) }
 
 // look reads the worker's ENIs when that is due. A pass that is due for a
 // claimed address, for drift, or for an address whose ENI is not known, serves
@@ -81,6 +85,12 @@ func (l *loop) look(ctx context.Context) {
 		return
 	}
 	l.looking = true
+	for _, e := range l.book {
+		if l.sought(e) {
+			l.pace.seeks.AllowN(now, 1)
+			break
+		}
+	}
 	addrs := l.addresses()
 	entries := l.entries(addrs)
 	l.start(ctx, func(ctx context.Context) func() {
@@ -134,6 +144,9 @@ func (l *loop) looked(enis []plan.ENI, entries []*entry, started time.Time) {
 // after the phase did can tell anything about it.
 func (l *loop) compare(e *entry, p plan.Placement, started time.Time) {
 	fresh := !started.Before(e.since)
+	if e.phase == held && !started.Before(e.due) {
+		e.shared = false
+	}
 	switch {
 	case p.Foreign:
 		l.leaveAlone(e)

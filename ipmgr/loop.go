@@ -45,6 +45,15 @@ type loop struct {
 	// eniOf names the ENIs that were seen under the pod's links, by MAC. Once
 	// it was, the link's MAC is known to be an ENI's.
 	eniOf map[string]string
+	// placed is where each address of the book belongs by the view.
+	placed map[netip.Addr]plan.Placement
+	pace   *pace
+	// quietUntil holds back what is not urgent after EC2 throttled a call,
+	// whichever address that was for.
+	quietUntil time.Time
+	throttles  int  // throttled calls in a row
+	questions  int  // for owners, under way
+	listed     bool // the addresses were listed once
 	// releasing holds the addresses that are being unassigned.
 	releasing map[netip.Addr]*release
 
@@ -61,6 +70,7 @@ func newLoop(m *Manager, mode spec.Mode) *loop {
 		settled: make(chan func()),
 
 		eniOf:     map[string]string{},
+		pace:      newPace(),
 		releasing: map[netip.Addr]*release{},
 	}
 }
@@ -90,6 +100,7 @@ func (l *loop) run(ctx context.Context, finished func() bool) error {
 // what is due.
 func (l *loop) turn(ctx context.Context) {
 	l.list(ctx)
+	l.replan()
 	l.claim(ctx)
 	l.look(ctx)
 	l.publish()
@@ -141,9 +152,12 @@ func (l *loop) untilNext(unsubscribed bool) time.Duration {
 	if unsubscribed || l.listErr != nil {
 		sooner(now.Add(kernelDelay))
 	}
-	for addr, e := range l.book {
-		if e.phase == wanted && l.releasing[addr] == nil && l.placeable(e) || e.phase == refused && l.mode == spec.Sidecar {
+	for _, e := range l.book {
+		if e.phase == refused && l.mode == spec.Sidecar {
 			sooner(e.due)
+		}
+		if at, ok := l.startable(e, now); ok {
+			sooner(at)
 		}
 	}
 	if at, wanted := l.nextLook(); wanted && !l.looking {

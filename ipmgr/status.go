@@ -2,7 +2,9 @@ package ipmgr
 
 import (
 	"cmp"
+	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"slices"
 
@@ -49,14 +51,26 @@ func (l *loop) publish() {
 	}
 	slices.SortFunc(s.Addresses, func(a, b AddressStatus) int { return a.Addr.Compare(b.Addr) })
 	l.status.Store(&s)
-	if ready := s.Err == nil; ready && !l.ready {
-		if !l.Settings.DryRun {
-			l.Log.Info("all addresses are assigned", "addresses", len(s.Addresses))
-		}
-		l.ready, l.wasReady = true, true
-	} else if !ready && l.ready {
-		l.Log.Info("not all addresses are assigned", "error", s.Err) // as for each floating address that appears
-		l.ready = false
+	l.reportReadiness(s)
+}
+
+// reportReadiness logs that readiness changed, as it does for a moment with each
+// floating address that appears. One that comes and goes must not fill the log.
+func (l *loop) reportReadiness(s Status) {
+	ready := s.Err == nil
+	if ready == l.ready {
+		return
+	}
+	l.ready, l.wasReady = ready, l.wasReady || ready
+	level := slog.LevelDebug
+	if l.pace.news.Allow() {
+		level = slog.LevelInfo
+	}
+	switch {
+	case !ready:
+		l.Log.Log(context.Background(), level, "not all addresses are assigned", "error", s.Err)
+	case !l.Settings.DryRun:
+		l.Log.Log(context.Background(), level, "all addresses are assigned", "addresses", len(s.Addresses))
 	}
 }
 
@@ -153,6 +167,8 @@ func (e *entry) problem() error {
 		return nil
 	case e.err != nil:
 		return e.err
+	case e.phase == wanted && e.delayed:
+		return pending(fault.CodePending, "it comes and goes, and its next claim waits", "find out what adds and removes it, such as two masters of one VRRP router")
 	case e.phase == claiming:
 		return pending(fault.CodePending, "EC2 has not answered yet", "wait, or check the pod's route to the EC2 endpoint (NAT gateway or VPC endpoint), its DNS and its network policies")
 	case e.phase == claimed:

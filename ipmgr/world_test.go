@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
@@ -69,6 +71,12 @@ type cloud struct {
 	refuse   map[string]error        // fails the assignment of an address
 	failures int                     // fails that many assignments with a transient fault
 	assigns  []time.Time             // when assignments were tried
+	sizes    []int                   // how many addresses each of them had
+	looks    int
+	busy     int           // assignments under way
+	busiest  int           // the most at a time
+	throttle *rate.Limiter // EC2's token bucket of assignments; nil has no end
+	room     int           // addresses that the ENI takes; 0 has no end
 }
 
 func newCloud(v *vpc, eni string) *cloud {
@@ -82,6 +90,14 @@ func (c *cloud) change(f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f()
+}
+
+// load tells how often the worker was looked at, how many addresses the
+// assignments had, and how many of them were under way at a time.
+func (c *cloud) load() (looks int, sizes []int, busiest int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.looks, slices.Clone(c.sizes), c.busiest
 }
 
 func (c *cloud) tries() []time.Time {
@@ -103,6 +119,7 @@ func (c *cloud) wait(ctx context.Context) error {
 }
 
 func (c *cloud) Attached(ctx context.Context, addrs []plan.Address) ([]plan.ENI, error) {
+	c.change(func() { c.looks++ })
 	if err := c.wait(ctx); err != nil {
 		return nil, err
 	}
@@ -127,18 +144,27 @@ func (c *cloud) Attached(ctx context.Context, addrs []plan.Address) ([]plan.ENI,
 }
 
 func (c *cloud) Assign(ctx context.Context, step plan.Step) (map[netip.Addr]error, map[netip.Addr]plan.Holder) {
-	c.change(func() { c.assigns = append(c.assigns, time.Now()) })
+	c.change(func() {
+		c.assigns, c.sizes = append(c.assigns, time.Now()), append(c.sizes, len(step.Addrs))
+		c.busy++
+		c.busiest = max(c.busiest, c.busy)
+	})
 	errs := map[netip.Addr]error{}
 	err := c.wait(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.failures > 0 {
+	c.busy--
+	if c.failures > 0 || c.throttle != nil && !c.throttle.Allow() {
 		c.failures--
-		err = &fault.Error{ENI: step.ENI.ID, Code: "RequestLimitExceeded", Err: errors.New("slow down")}
+		err = &fault.Error{ENI: step.ENI.ID, Code: "RequestLimitExceeded", Throttled: true, Err: errors.New("slow down")}
 	}
 	for _, addr := range step.Addrs {
 		if refusal := c.refuse[addr.String()]; err != nil || refusal != nil {
 			errs[addr] = errors.Join(err, refusal)
+			continue
+		}
+		if c.room > 0 && len(c.vpc.held(step.ENI.ID)) >= c.room && c.vpc.get(addr.String()) != step.ENI.ID {
+			errs[addr] = permanent(addr.String())
 			continue
 		}
 		c.vpc.set(addr.String(), step.ENI.ID)

@@ -17,24 +17,26 @@ type Step struct {
 // and family, however many addresses. Fixed, refused and foreign addresses
 // need none. The order does not depend on the order of the placements.
 func Steps(placements []Placement) []Step {
-	var steps []Step
+	type batch struct {
+		eni           string
+		takeOver, is4 bool
+	}
+	byBatch := map[batch]*Step{}
 	for _, p := range placements {
 		if p.Fixed || p.Foreign || p.Refused != nil {
 			continue
 		}
-		i := slices.IndexFunc(steps, func(s Step) bool {
-			return s.ENI.ID == p.ENI.ID && s.TakeOver == p.TakeOver && s.Addrs[0].Is4() == p.Address.Is4()
-		})
-		if i < 0 {
-			steps = append(steps, Step{ENI: p.ENI, TakeOver: p.TakeOver})
-			i = len(steps) - 1
+		b := batch{p.ENI.ID, p.TakeOver, p.Address.Is4()}
+		if byBatch[b] == nil {
+			byBatch[b] = &Step{ENI: p.ENI, TakeOver: p.TakeOver}
 		}
-		if !slices.Contains(steps[i].Addrs, p.Address.Addr) {
-			steps[i].Addrs = append(steps[i].Addrs, p.Address.Addr)
-		}
+		byBatch[b].Addrs = append(byBatch[b].Addrs, p.Address.Addr)
 	}
-	for _, s := range steps {
+	steps := make([]Step, 0, len(byBatch))
+	for _, s := range byBatch {
 		slices.SortFunc(s.Addrs, netip.Addr.Compare)
+		s.Addrs = slices.Compact(s.Addrs)
+		steps = append(steps, *s)
 	}
 	slices.SortFunc(steps, func(a, b Step) int {
 		return cmp.Or(cmp.Compare(a.ENI.ID, b.ENI.ID), a.Addrs[0].Compare(b.Addrs[0]))
