@@ -1,12 +1,15 @@
 package eni
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 )
 
@@ -50,11 +53,21 @@ type assignment struct {
 	// that were not tried after that.
 	noRoom  error
 	untried []netip.Addr
+	// tries are the assignments of this step so far.
+	tries int
 }
+
+// maxTries bounds the assignments of one step. Every address that EC2 refuses
+// by itself costs some; what is left then is for a later step.
+const maxTries = 32
 
 func (a *assignment) run(ctx context.Context) {
 	addrs, move := a.step.Addrs, a.step.TakeOver
-	err := a.cloud.api.assign(ctx, a.step.ENI.ID, addrs, move)
+	addrs, settled := a.probe(ctx, addrs)
+	if settled {
+		return
+	}
+	err := a.assign(ctx, addrs, move)
 	switch m := meaningIn(err); {
 	case m == done:
 		return
@@ -63,7 +76,7 @@ func (a *assignment) run(ctx context.Context) {
 	case m.aboutAddresses(), m == denied && move && addrs[0].Is4() && len(addrs) > 1: // IAM may deny the ENI that is to lose one
 		a.sortOut(ctx, addrs, err)
 	default:
-		a.fail(addrs, err)
+		a.fail(ctx, addrs, err)
 	}
 	a.conclude(ctx)
 }
@@ -100,7 +113,7 @@ func (a *assignment) takeAny(ctx context.Context, available, held []netip.Addr, 
 		return
 	}
 	if len(addrs) < len(a.step.Addrs) {
-		err = a.cloud.api.assign(ctx, a.step.ENI.ID, addrs, true)
+		err = a.assign(ctx, addrs, true)
 	}
 	switch m := meaningIn(err); {
 	case m == done:
@@ -110,7 +123,7 @@ func (a *assignment) takeAny(ctx context.Context, available, held []netip.Addr, 
 		a.try(ctx, available, false)
 		a.takeOver(ctx, held, owners)
 	default:
-		a.fail(addrs, err)
+		a.fail(ctx, addrs, err)
 	}
 }
 
@@ -140,14 +153,14 @@ func (a *assignment) try(ctx context.Context, addrs []netip.Addr, move bool) boo
 		a.untried = append(a.untried, addrs...)
 		return false
 	}
-	err := a.cloud.api.assign(ctx, a.step.ENI.ID, addrs, move)
+	err := a.assign(ctx, addrs, move)
 	switch m := meaningIn(err); {
 	case m == done:
 		return true
 	case m.aboutAddresses(), m == denied && a.blind && len(addrs) > 1:
 		a.split(ctx, addrs, move, err)
 	default:
-		a.fail(addrs, err)
+		a.fail(ctx, addrs, err)
 	}
 	return false
 }
@@ -232,22 +245,6 @@ func (a *assignment) transient(addr netip.Addr, refusal error) error {
 	return told
 }
 
-// concludeFull settles the addresses that were not tried because the ENI is
-// full: some may have been on it all the time.
-func (a *assignment) concludeFull(ctx context.Context) {
-	var holder nic
-	if nics, err := a.cloud.api.byID(ctx, a.step.ENI.ID); err == nil && len(nics) == 1 {
-		holder = nics[0]
-	} else {
-		holder.ENI = a.step.ENI
-	}
-	for _, addr := range a.untried {
-		if !holder.holds(addr) {
-			a.failed[addr] = toFault(a.noRoom, addr, a.step.ENI.ID)
-		}
-	}
-}
-
 // lookUp finds the owners of addrs, and notes those that they are taken from if
 // they are.
 func (a *assignment) lookUp(ctx context.Context, addrs []netip.Addr) (map[netip.Addr]nic, error) {
@@ -264,9 +261,37 @@ func (a *assignment) lookUp(ctx context.Context, addrs []netip.Addr) (map[netip.
 	return owners, err
 }
 
-func (a *assignment) fail(addrs []netip.Addr, err error) {
+// errTooManyTries stands for a call that was not made.
+var errTooManyTries = errors.New("EC2 refuses many of the pod's addresses one by one")
+
+// assign makes one of the step's assignments.
+func (a *assignment) assign(ctx context.Context, addrs []netip.Addr, move bool) error {
+	if a.tries++; a.tries > maxTries {
+		return errTooManyTries
+	}
+	return a.cloud.api.assign(ctx, a.step.ENI.ID, addrs, move)
+}
+
+// later leaves addresses to a later step.
+func (a *assignment) later(addrs []netip.Addr) {
 	for _, addr := range addrs {
-		a.failed[addr] = toFault(err, addr, a.step.ENI.ID)
+		a.failed[addr] = &fault.Error{
+			Addr: addr, ENI: a.step.ENI.ID, Code: fault.CodePending, Err: errTooManyTries,
+			Advice: "remove the addresses that EC2 refuses from the pod",
+		}
+	}
+}
+
+func (a *assignment) fail(ctx context.Context, addrs []netip.Addr, err error) {
+	if errors.Is(err, errTooManyTries) {
+		a.later(addrs)
+		return
+	}
+	advice := a.cloud.adviceFor(ctx, err)
+	for _, addr := range addrs {
+		told := faultOf(err, addr, a.step.ENI.ID)
+		told.Advice = cmp.Or(advice, told.Advice)
+		a.failed[addr] = told
 	}
 }
 

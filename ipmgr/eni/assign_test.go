@@ -156,7 +156,7 @@ func TestAssignWhereIAMProtectsAnOwner(t *testing.T) {
 		r.set(protect)
 		r.assign(true, list, map[string]outcome{"10.10.1.12": {fault.CodePrimaryAddress, true}, "10.10.1.201": refused})
 		r.wantHoldings("eni-w1-eth1", "10.10.1.70", "10.10.1.101")
-		r.wantCalls(assignNo, describeOK, no, assignOK, no, assignOK)
+		r.wantCalls(assignNo, describeOK, no, assignOK, no, describeOK, assignOK) // the third looks for the tag
 	})
 	inVPC(t, nil, func(r *rig) {
 		r.set(strings.Replace(protect, "}", `,"deny":["DescribeNetworkInterfaces"]}`, 1))
@@ -166,7 +166,7 @@ func TestAssignWhereIAMProtectsAnOwner(t *testing.T) {
 	inVPC(t, nil, func(r *rig) { // nothing of another ENI is wanted: our own is what we may not change
 		r.set(`{"requireTag":"no-such-tag"}`)
 		r.assign(true, []string{"10.10.1.70", "10.10.1.71"}, map[string]outcome{"10.10.1.70": refused, "10.10.1.71": refused})
-		r.wantCalls(no, describeOK)
+		r.wantCalls(no, describeOK, describeOK) // for the owners, and for the tag
 		r.assign(false, []string{"10.10.1.70", "10.10.1.71"}, map[string]outcome{"10.10.1.70": refused, "10.10.1.71": refused})
 		r.assign(true, []string{free70, w2first}, map[string]outcome{free70: refused, w2first: refused})
 		r.wantCalls(no, "AssignIpv6Addresses UnauthorizedOperation")

@@ -79,6 +79,7 @@ type Cloud struct {
 	imds     *imds.Client
 	metadata *metadata
 	registry *registry
+	room     *room
 	api      api
 }
 
@@ -86,7 +87,7 @@ type Cloud struct {
 // reported by the first call that needs it.
 func New(opts Options) (*Cloud, error) {
 	opts = withDefaults(opts)
-	c := &Cloud{opts: opts, local: wire.Local(opts.dialService), registry: newRegistry()}
+	c := &Cloud{opts: opts, local: wire.Local(opts.dialService), registry: newRegistry(), room: newRoom()}
 	c.remote = wire.Client(opts.Dial, roots.FromEnvironment(opts.Getenv, opts.Now))
 	settings := imds.Options{HTTP: c.local, Patience: imdsPatience, Now: opts.Now}
 	switch opts.Discovery {

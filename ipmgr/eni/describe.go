@@ -67,8 +67,8 @@ func (c *Cloud) again(ctx context.Context, macs []string, complete bool) ([]nic,
 // discover finds the worker: by the MACs of its ENIs, or by its own address.
 func (c *Cloud) discover(ctx context.Context, macs []string, complete bool) ([]nic, error) {
 	var found []nic
-	if len(macs) > 0 {
-		nics, err := c.api.where(ctx, filter("mac-address", macs...))
+	if some := macs[:min(len(macs), maxFilterValues)]; len(some) > 0 { // a pod that has more made them itself
+		nics, err := c.api.where(ctx, filter("mac-address", some...))
 		if err != nil {
 			return nil, err
 		}

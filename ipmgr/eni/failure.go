@@ -48,6 +48,9 @@ func meaningIn(err error) meaning {
 		}
 		return transient
 	}
+	if errors.Is(err, errTooManyTries) {
+		return transient
+	}
 	return unknown
 }
 

@@ -1,6 +1,7 @@
 package eni
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -36,7 +37,7 @@ func (a *assignment) move(ctx context.Context, owner string, addrs []netip.Addr)
 		a.rejudge(ctx, addrs, err)
 		return
 	default:
-		a.failFrom(addrs, owner, err)
+		a.failFrom(ctx, addrs, owner, err)
 		return
 	}
 	errs := a.take(ctx, addrs)
@@ -56,7 +57,7 @@ func (a *assignment) move(ctx context.Context, owner string, addrs []netip.Addr)
 func (a *assignment) rejudge(ctx context.Context, addrs []netip.Addr, refusal error) {
 	owners, err := a.lookUp(ctx, addrs)
 	if err != nil {
-		a.fail(addrs, err)
+		a.fail(ctx, addrs, err)
 		return
 	}
 	var available []netip.Addr
@@ -125,9 +126,11 @@ func (a *assignment) lost(addr netip.Addr, owner string, err, back error) error 
 }
 
 // failFrom is of a call about the owner's ENI, which the fault names.
-func (a *assignment) failFrom(addrs []netip.Addr, owner string, err error) {
+func (a *assignment) failFrom(ctx context.Context, addrs []netip.Addr, owner string, err error) {
+	advice := a.cloud.adviceFor(ctx, err)
 	for _, addr := range addrs {
 		told := faultOf(err, addr, a.step.ENI.ID)
+		told.Advice = cmp.Or(advice, told.Advice)
 		told.Err = fmt.Errorf("taking it from ENI %s: %w", owner, told.Err)
 		a.failed[addr] = told
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
@@ -12,9 +14,26 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 )
 
-// owners finds the ENIs that hold addrs, all of one family, in one call. An
-// address that nobody holds is missing. An empty vpc looks in all VPCs.
+// maxFilterValues is how many values a filter may have: EC2 takes 200 in all
+// filters of a call together.
+const maxFilterValues = 190
+
+// owners finds the ENIs that hold addrs, all of one family, in one call for
+// every maxFilterValues of them. An address that nobody holds is missing. An
+// empty vpc looks in all VPCs.
 func (c *Cloud) owners(ctx context.Context, vpc string, addrs []netip.Addr) (map[netip.Addr]nic, error) {
+	owners := map[netip.Addr]nic{}
+	for some := range slices.Chunk(addrs, maxFilterValues) {
+		found, err := c.ownersOfSome(ctx, vpc, some)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(owners, found)
+	}
+	return owners, nil
+}
+
+func (c *Cloud) ownersOfSome(ctx context.Context, vpc string, addrs []netip.Addr) (map[netip.Addr]nic, error) {
 	filters := []types.Filter{holding(addrs)}
 	if vpc != "" {
 		filters = append(filters, filter("vpc-id", vpc))

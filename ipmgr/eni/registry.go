@@ -22,12 +22,13 @@ type registry struct {
 	vpcs      map[string]string         // VPC by ENI id
 	reported  []plan.ENI                // of the last successful Attached
 	fellBack  bool
+	tags      map[string]tagLook // by ENI id
 
 	belief
 }
 
 func newRegistry() *registry {
-	return &registry{nics: map[string]nic{}, subnets: map[string][]netip.Prefix{}, vpcs: map[string]string{}, belief: newBelief()}
+	return &registry{nics: map[string]nic{}, subnets: map[string][]netip.Prefix{}, vpcs: map[string]string{}, belief: newBelief(), tags: map[string]tagLook{}}
 }
 
 // firstFallback is true once.
