@@ -115,15 +115,19 @@ func (h *nadHandler) check(ctx context.Context, d nad.Definition) (nad.Report, e
 func judge(d nad.Definition, report nad.Report, how inject.Validation) (response, verdict) {
 	r, v := response{Allowed: true}, admitted
 	var causes []cause
-	var rules []string
+	var rules, grave, mild []string
 	for _, f := range report.Findings {
 		rules = append(rules, string(f.Rule))
-		if f.Severity == nad.Error && how == inject.Enforce {
+		switch {
+		case f.Severity == nad.Error && how == inject.Enforce:
 			causes = append(causes, cause{Reason: "FieldValueInvalid", Message: f.Message, Field: f.Field})
-			continue
+		case f.Severity == nad.Error:
+			grave = append(grave, f.String())
+		default:
+			mild = append(mild, f.String())
 		}
-		r.Warnings = append(r.Warnings, f.String())
 	}
+	r.Warnings = inject.Bounded(append(grave, mild...), "warnings", inject.MaxWarnings)
 	if len(rules) > 0 {
 		v = warned
 		r.AuditAnnotations = map[string]string{"rules": strings.Join(rules, ",")}
@@ -143,8 +147,12 @@ func judge(d nad.Definition, report nad.Report, how inject.Validation) (response
 func refusal(d nad.Definition, causes []cause) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "the addresses of NetworkAttachmentDefinition %s cannot work", d.Object())
-	for _, c := range causes {
-		fmt.Fprintf(&text, "\n- %s: %s", c.Field, c.Message)
+	lines := make([]string, len(causes))
+	for i, c := range causes {
+		lines[i] = c.Field + ": " + c.Message
+	}
+	for _, line := range inject.Bounded(lines, "errors", inject.MaxDetail) {
+		text.WriteString("\n- " + line)
 	}
 	fmt.Fprintf(&text, "\nTo admit it all the same, label its namespace %s=%s.", inject.ValidateLabel, inject.WarnOnly)
 	return text.String()

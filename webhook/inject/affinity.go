@@ -80,6 +80,9 @@ func keepInZone(pod Pod, l location) ([]Operation, string) {
 		}
 		return nil, fmt.Sprintf("nodeSelector asks for zone %s, and the addresses of the pod's networks are in %s: they will not route", zone, strings.Join(l.zones, ", "))
 	}
+	if n := pod.Spec.Affinity.terms(); n > maxTerms {
+		return nil, fmt.Sprintf("node affinity has %d terms, and no zone is added to more than %d: keep the pod in %s by a term or a nodeSelector of its own", n, maxTerms, strings.Join(l.zones, ", "))
+	}
 	warning := ""
 	if pod.Spec.Affinity.elsewhere(l.zones) {
 		warning = fmt.Sprintf("node affinity asks for other zones than %s, where the addresses of the pod's networks are: the pod will not be scheduled", strings.Join(l.zones, ", "))
@@ -87,9 +90,17 @@ func keepInZone(pod Pod, l location) ([]Operation, string) {
 	return requireZone(pod.Spec.Affinity, NodeRequirement{Key: zoneLabel, Operator: "In", Values: l.zones}), warning
 }
 
+// terms counts the required terms.
+func (a *Affinity) terms() int {
+	if a == nil || a.Node == nil || a.Node.Required == nil {
+		return 0
+	}
+	return len(a.Node.Required.Terms)
+}
+
 // elsewhere reports whether no required term leaves any of the zones.
 func (a *Affinity) elsewhere(zones []string) bool {
-	if a == nil || a.Node == nil || a.Node.Required == nil || len(a.Node.Required.Terms) == 0 {
+	if a.terms() == 0 {
 		return false
 	}
 	among := func(zone string) bool { return slices.Contains(zones, zone) }

@@ -72,6 +72,13 @@ func Decide(ctx context.Context, pod Pod, ns Namespace, view View, policy Policy
 	if pod.Spec == nil {
 		pod.Spec, pod.bare = new(PodSpec), true
 	}
+	d, err := decide(ctx, pod, ns, view, policy)
+	d.Warnings = Bounded(d.Warnings, "warnings", MaxWarnings)
+	d.Detail = strings.Join(Bounded(strings.Split(d.Detail, "\n"), "errors", MaxDetail), "\n")
+	return d, err
+}
+
+func decide(ctx context.Context, pod Pod, ns Namespace, view View, policy Policy) (Decision, error) {
 	if reason, skip := unconcerned(pod, ns, policy); skip {
 		return Decision{Reason: reason, Warnings: skippedWarnings(reason, pod, ns)}, nil
 	}
@@ -110,13 +117,15 @@ func decideOn(ctx context.Context, selections []nad.Selection, mode spec.Mode, p
 	case found:
 		return Decision{Reason: NameTaken, Detail: fmt.Sprintf("%s[%d]; give it another name, or label the pod %s=%s", present.list, present.index, InjectLabel, Disabled)}, nil
 	}
-	warnings, errors, err := checkAddresses(ctx, selections, view, policy.ValidationIn(ns))
+	how := policy.ValidationIn(ns)
+	errors, mild, err := checkAddresses(ctx, selections, view, how)
 	if err != nil {
 		return Decision{}, err
 	}
-	if warnings = append(networks.warnings, warnings...); len(errors) > 0 {
-		return denyAddresses(errors, warnings), nil
+	if how == Enforce && len(errors) > 0 {
+		return denyAddresses(errors, slices.Concat(networks.warnings, mild)), nil
 	}
+	warnings := slices.Concat(errors, networks.warnings, mild)
 	where := locate(networks.uses, view.Reservations)
 	if networks.missing && len(view.Reservations) > 0 {
 		warnings = append(warnings, lacking)

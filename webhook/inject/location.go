@@ -52,7 +52,10 @@ func (l location) narrow(zones []string) location {
 		l.zones = zones
 		return l
 	}
-	l.zones = slices.DeleteFunc(l.zones, func(zone string) bool { return !slices.Contains(zones, zone) })
+	l.zones = slices.DeleteFunc(l.zones, func(zone string) bool {
+		_, there := slices.BinarySearch(zones, zone) // which is sorted
+		return !there
+	})
 	l.apart = len(l.zones) == 0
 	return l
 }

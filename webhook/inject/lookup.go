@@ -2,11 +2,6 @@ package inject
 
 import "github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 
-// MaxLiveReads bounds how many networks one admission reads from the API
-// server. A pod may name many that no cache knows; those beyond the bound count
-// as not confirmed.
-const MaxLiveReads = 4
-
 // FindNAD looks up what a NAD means. It reports false when there is none.
 type FindNAD func(namespace, name string) (nad.Network, bool)
 

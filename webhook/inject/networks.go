@@ -16,7 +16,8 @@ type networks struct {
 	foreign  []string // not managed: to be left alone
 	uses     []use    // those of managed, with their networks
 	missing  bool     // a network does not exist
-	warnings []string
+	warnings []string // each once
+	warned   map[string]bool
 }
 
 // classify looks up each selected network. The error is that of ctx, which
@@ -88,7 +89,12 @@ func (n *networks) look(s nad.Selection, lookup *Lookup) nad.Network {
 }
 
 func (n *networks) warn(format string, args ...any) {
-	if text := fmt.Sprintf(format, args...); !slices.Contains(n.warnings, text) {
+	text := fmt.Sprintf(format, args...)
+	if n.warned == nil {
+		n.warned = map[string]bool{}
+	}
+	if !n.warned[text] {
+		n.warned[text] = true
 		n.warnings = append(n.warnings, text)
 	}
 }

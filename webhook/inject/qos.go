@@ -37,6 +37,9 @@ func settled(r Resources, name string) bool {
 	if limit == "" || request == "" || limit == request {
 		return limit != ""
 	}
+	if max(len(limit), len(request)) > longestQuantity {
+		return false // the API server writes none like it
+	}
 	l, errLimit := resource.ParseQuantity(string(limit))
 	q, errRequest := resource.ParseQuantity(string(request))
 	return errLimit == nil && errRequest == nil && l.Cmp(q) == 0

@@ -34,9 +34,9 @@ func (p Policy) ValidationIn(ns Namespace) Validation {
 }
 
 // checkAddresses checks what a pod asks of its networks. It returns what the
-// user is to be warned of, and what the pod must not have. The error is that of
+// pod must not have, and what the user is to be warned of. The error is that of
 // ctx, which ended first.
-func checkAddresses(ctx context.Context, selections []nad.Selection, v View, how Validation) (warnings, errors []string, err error) {
+func checkAddresses(ctx context.Context, selections []nad.Selection, v View, how Validation) (errors, warnings []string, err error) {
 	if how == Off {
 		return nil, nil, nil
 	}
@@ -45,13 +45,13 @@ func checkAddresses(ctx context.Context, selections []nad.Selection, v View, how
 		return nil, nil, err
 	}
 	for _, f := range found {
-		if f.Severity == nad.Error && how == Enforce {
+		if f.Severity == nad.Error {
 			errors = append(errors, f.String())
 			continue
 		}
 		warnings = append(warnings, f.String())
 	}
-	return warnings, errors, nil
+	return errors, warnings, nil
 }
 
 // denyAddresses is the decision on a pod that asks for what it must not have.

@@ -60,6 +60,9 @@ func (a *answer) plugin(object string, p PluginConfig, field string, s Selection
 		a.add(IPsIgnored, field+".ips", "Multus does not pass this on, because %s does not have \"capabilities\": {\"ips\": true} next to its plugin's type", object)
 		s.IPs, s.Texts = nil, nil
 	}
+	if p.IPAM.unread { // so it is not known what it makes of this
+		p.IPAM.Type = ""
+	}
 	switch p.IPAM.Type {
 	case "whereabouts":
 		a.ignored(field, s)
@@ -182,7 +185,7 @@ func (l *findings) place(pools []Pool, asked []wish) (given []wish, ranges []Ran
 
 // holds reports whether the pool hands the address out.
 func (p Pool) holds(addr netip.Addr) bool {
-	return slices.ContainsFunc(p.Ranges, func(r Range) bool { return r.Contains(addr) })
+	return Range{addr, addr}.among(p.Ranges)
 }
 
 // take adds what the pod asks for and gets.

@@ -63,7 +63,7 @@ func (c Checker) NAD(ctx context.Context, d Definition) (Report, error) {
 // Network checks a NAD that has been read. The error is that of ctx, which
 // ended first.
 func (c Checker) Network(ctx context.Context, network Network) (Report, error) {
-	found := append(findings(nil), network.Findings...)
+	found := findings{list: slices.Clone(network.Findings)}
 	var report Report
 	left := budget(maxSteps)
 	for _, plugin := range network.Plugins {
@@ -109,7 +109,7 @@ func (c Checker) Pod(ctx context.Context, object string, selections []Selection,
 			continue
 		}
 		answer := network.answer(fmt.Sprintf("%s[%d]", networksField, i), s)
-		found = append(found, answer.findings...)
+		found.merge(answer.findings)
 		seen := make(map[wish]bool, len(answer.given)) // several plugins may give the same
 		for _, w := range answer.given {
 			if seen[w] {

@@ -151,7 +151,10 @@ func newest(keys map[string]json.RawMessage) (string, error) {
 }
 
 func parseDocument(text string) (document, error) {
-	if text == "" { // of blanks, Multus says that they are not JSON
+	switch {
+	case len(text) > MaxConfig:
+		return document{}, fmt.Errorf("spec.config %w: it has %d bytes, and at most %d are read", ErrTooLarge, len(text), MaxConfig)
+	case text == "": // of blanks, Multus says that they are not JSON
 		return document{}, ErrNoConfig
 	}
 	var file document
@@ -167,6 +170,9 @@ func parseDocument(text string) (document, error) {
 	}
 	if len(file.sections) == 0 {
 		return document{}, errors.New("spec.config: plugins is empty; want at least one plugin")
+	}
+	if len(file.sections) > MaxPlugins {
+		return document{}, fmt.Errorf("spec.config %w: it lists %d plugins, and at most %d are read", ErrTooLarge, len(file.sections), MaxPlugins)
 	}
 	if file.list {
 		var keys map[string]json.RawMessage

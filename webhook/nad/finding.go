@@ -38,20 +38,80 @@ func (r Report) Failed() bool {
 	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Severity == Error })
 }
 
-// findings collects findings, each once.
-type findings []Finding
+// findings collects findings, each once. Of one rule it keeps maxOfRule and
+// counts the others, whose messages are not even written.
+type findings struct {
+	list []Finding
+	seen map[Finding]bool
+	kept map[Rule]int
+	more map[Rule]rest
+}
+
+// rest is the findings of one rule that are not kept.
+type rest struct {
+	count int
+	field string // of the first of them
+}
 
 func (l *findings) add(rule Rule, field, format string, args ...any) {
-	f := Finding{Severity: rule.Severity(), Rule: rule, Field: field, Message: fmt.Sprintf(format, args...)}
-	if !slices.Contains(*l, f) {
-		*l = append(*l, f)
+	if l.kept[rule] == maxOfRule {
+		l.drop(rule, rest{1, field})
+		return
+	}
+	for i, arg := range args {
+		switch arg := arg.(type) {
+		case string:
+			args[i] = shorten(arg, maxQuote)
+		case error:
+			args[i] = shorten(arg.Error(), maxQuote)
+		}
+	}
+	l.keep(Finding{Severity: rule.Severity(), Rule: rule, Field: field, Message: shorten(fmt.Sprintf(format, args...), maxMessage)})
+}
+
+func (l *findings) keep(f Finding) {
+	if l.seen == nil {
+		l.seen, l.kept, l.more = map[Finding]bool{}, map[Rule]int{}, map[Rule]rest{}
+	}
+	if l.seen[f] {
+		return
+	}
+	if l.kept[f.Rule] == maxOfRule {
+		l.drop(f.Rule, rest{1, f.Field})
+		return
+	}
+	l.seen[f] = true
+	l.kept[f.Rule]++
+	l.list = append(l.list, f)
+}
+
+func (l *findings) drop(rule Rule, r rest) {
+	if before, any := l.more[rule]; any {
+		r = rest{before.count + r.count, before.field}
+	}
+	l.more[rule] = r
+}
+
+// merge adds what another collector has.
+func (l *findings) merge(other findings) {
+	for _, f := range other.list {
+		l.keep(f)
+	}
+	for rule, r := range other.more {
+		l.drop(rule, r)
 	}
 }
 
-// of says whose findings they are.
+// of returns all findings, and says whose they are.
 func (l *findings) of(object string) []Finding {
-	for i := range *l {
-		(*l)[i].Object = object
+	all := l.list
+	for _, rule := range Rules() {
+		if r, any := l.more[rule]; any {
+			all = append(all, Finding{Severity: rule.Severity(), Rule: rule, Field: r.field, Message: fmt.Sprintf("and %d more of the same kind, this the first of them", r.count)})
+		}
 	}
-	return *l
+	for i := range all {
+		all[i].Object = object
+	}
+	return all
 }

@@ -55,6 +55,11 @@ func (r *reader) hostLocal() {
 	if !r.decode(&section) {
 		return
 	}
+	asked := len(section.Args.CNI.IPs) + len(section.RuntimeConfig.IPs)
+	if !r.fits(r.ipam.Field+".ranges", "ranges", &r.sums.ranges, size(section.RuntimeConfig.IPRanges)+size(section.IPAM.Ranges), MaxRanges) ||
+		!r.fits(r.plugin+".args.cni.ips", "addresses", &r.sums.addresses, asked, MaxAddresses) {
+		return
+	}
 	r.routes(section.IPAM.Routes)
 	sets := r.placed(r.plugin+".runtimeConfig.ipRanges", section.RuntimeConfig.IPRanges) // they are handed out first
 	if top := section.IPAM.hostLocalRange; top.Subnet.given {
@@ -69,6 +74,15 @@ func (r *reader) hostLocal() {
 	r.ipam.args = wishes(r.plugin+".args.cni.ips", section.Args.CNI.IPs)
 	r.ipam.runtime = wishes(r.plugin+".runtimeConfig.ips", section.RuntimeConfig.IPs)
 	r.place(r.ipam.Pools, slices.Concat(r.ipam.args, r.ipam.runtime))
+}
+
+// size counts the ranges of a list of sets, the empty sets too.
+func size(sets [][]hostLocalRange) int {
+	n := 0
+	for _, set := range sets {
+		n += max(1, len(set))
+	}
+	return n
 }
 
 // placed says where each range of a list of sets is written.
@@ -86,11 +100,7 @@ func (r *reader) placed(field string, sets [][]hostLocalRange) [][]hostLocalRang
 
 // sets reads all sets, and compares each range with those before it.
 func (r *reader) sets(sets [][]hostLocalRange) {
-	type placed struct {
-		all   Range
-		field string
-	}
-	var before []placed
+	var before series
 	var firsts []netip.Addr
 	for i, set := range sets {
 		for j, h := range set {
@@ -104,15 +114,30 @@ func (r *reader) sets(sets [][]hostLocalRange) {
 			} else if len(firsts) > 0 && all.First.BitLen() != firsts[len(firsts)-1].BitLen() {
 				r.add(IPAMMalformed, h.field, "host-local refuses IPv4 and IPv6 in one set; give each family a set of its own: [[...], [...]]")
 			}
-			for _, b := range before {
-				if b.all.Overlaps(all) {
-					r.add(IPAMMalformed, h.field, "host-local refuses this: it overlaps %s (%s)", b.field, b.all)
-				}
+			if other, field, overlaps := before.put(all, h.field); overlaps {
+				r.add(IPAMMalformed, h.field, "host-local refuses this: it overlaps %s (%s)", field, other)
 			}
-			before = append(before, placed{all, h.field})
 		}
 	}
 	r.single(r.ipam.version, r.ipam.Field+".ranges", firsts)
+}
+
+// series is ranges without overlaps, in order, and where each is written.
+type series []placedRange
+
+type placedRange struct {
+	all   Range
+	field string
+}
+
+// put adds a range, unless it overlaps one that is there, which it returns.
+func (s *series) put(r Range, field string) (other Range, at string, overlaps bool) {
+	i, _ := slices.BinarySearchFunc(*s, r.First, func(p placedRange, first netip.Addr) int { return p.all.Last.Compare(first) })
+	if i < len(*s) && (*s)[i].all.Overlaps(r) {
+		return (*s)[i].all, (*s)[i].field, true
+	}
+	*s = slices.Insert(*s, i, placedRange{r, field})
+	return Range{}, "", false
 }
 
 // hostLocalRange adds a range's pool, and returns it with its gateway, which

@@ -35,6 +35,7 @@ type IPAM struct {
 	// out by two ranges of the same NetworkName.
 	Apart bool
 
+	unread        bool   // it has more than is read, so Pools are not all or none
 	version       string // of the CNI specification
 	fixed         bool   // static takes its addresses from runtimeConfig, before cni-args
 	args, runtime []wish // what host-local is asked for by the NAD itself
@@ -46,6 +47,7 @@ type reader struct {
 	plugin string          // "spec.config" or "spec.config.plugins[0]"
 	raw    json.RawMessage // the plugin's whole section: IPAM plugins see all of it
 	ipam   IPAM
+	sums   *tally // of all plugins of the NAD
 	findings
 }
 

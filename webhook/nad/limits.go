@@ -1,17 +1,58 @@
 package nad
 
+import (
+	"errors"
+	"strings"
+)
+
 // Bounds of the work that one object or one pod may cause. Whoever may create
 // objects chooses their sizes, so each bound is far above real use, and what is
 // beyond it is said and not read. docs/rules.md lists them.
 
-// Bounds of one check.
+// Bounds of a pod's networks annotation. A real one selects fewer than twenty
+// networks, and asks for one or two addresses of each.
+const (
+	// MaxAnnotation is how many bytes it may have: the API server's own bound of
+	// all annotations, which it applies after the webhooks.
+	MaxAnnotation = 256 << 10
+	// MaxNetworks is how many networks it may select.
+	MaxNetworks = 100
+	// MaxIPs is how many addresses it may ask for in "ips" of one network, and
+	// as many in its "cni-args".
+	MaxIPs = 32
+)
+
+// Bounds of a NAD. A real one has less than 10 KB and a few ranges.
+const (
+	// MaxConfig is how many bytes spec.config may have.
+	MaxConfig = 128 << 10
+	// MaxPlugins is how many plugins it may list.
+	MaxPlugins = 32
+	// MaxRanges, MaxExclusions and MaxAddresses are how many ranges, exclusions
+	// and static addresses all its plugins together may have.
+	MaxRanges     = 128
+	MaxExclusions = 1000
+	MaxAddresses  = 256
+)
+
+// Bounds of one check, and of what it says.
 const (
 	// maxOverlaps is with how many networks the overlaps of one pool, or of one
 	// address of a pod, are told. Copies of a network count once.
 	maxOverlaps = 64
 	// maxSteps bounds how many ranges of other networks one check looks at.
 	maxSteps = 200_000
+	// maxOfRule is how many findings of one rule are told of one object. The
+	// others are counted. As each rule has its own, no warning hides an error.
+	maxOfRule = 10
+	// maxMessage is how many bytes one of them may have, maxQuote how many of
+	// what it repeats of the object.
+	maxMessage = 4 << 10
+	maxQuote   = 512
 )
+
+// ErrTooLarge says that there is more than is read.
+var ErrTooLarge = errors.New("is too large to be checked")
 
 // budget is what is left of the steps of one check.
 type budget int
@@ -24,4 +65,31 @@ func (b *budget) spend(steps int) bool {
 	}
 	*b -= budget(steps)
 	return true
+}
+
+// tally counts what the plugins of one NAD have.
+type tally struct{ ranges, exclusions, addresses int }
+
+// fits adds to a count of the tally, and reports whether it is within its
+// bound. If not, nothing of this IPAM is read.
+func (r *reader) fits(field, what string, count *int, more, most int) bool {
+	*count += more
+	if *count <= most {
+		return true
+	}
+	r.ipam.unread = true
+	r.add(TooLarge, field, "this makes %d %s; at most %d of one NAD are checked, so none of this IPAM is; write fewer, or split the NAD", *count, what, most)
+	return false
+}
+
+// shorten keeps the beginning and the end of a text that is too long: what it
+// quotes begins there, and why it is wrong stands at its end.
+func shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	const gap = " ... "
+	tail := most / 3
+	head := most - tail - len(gap)
+	return strings.ToValidUTF8(text[:head], "") + gap + strings.ToValidUTF8(text[len(text)-tail:], "")
 }

@@ -38,7 +38,7 @@ func (n Network) Ranges() []Range {
 // out. Addresses that pods ask for are beside them.
 func (n Network) Readable() bool {
 	return len(n.Plugins) > 0 && !slices.ContainsFunc(n.Plugins, func(p PluginConfig) bool {
-		return p.IPAM.Type != "" && p.IPAM.Type != "static" && len(p.IPAM.Pools) == 0
+		return p.IPAM.unread || p.IPAM.Type != "" && p.IPAM.Type != "static" && len(p.IPAM.Pools) == 0
 	})
 }
 
@@ -84,6 +84,9 @@ func readPlugins(d Definition, found *findings) []PluginConfig {
 	case errors.Is(err, ErrNoConfig):
 		found.add(ConfigOnDisk, "spec.config", "the configuration is in a file on each worker, which cannot be checked; write it into the NAD, or label the NAD %s=false if its addresses do not belong to ENIs", ManagedLabel)
 		return nil
+	case errors.Is(err, ErrTooLarge):
+		found.add(TooLarge, "spec.config", "%v; make it smaller, or label the NAD %s=false if its addresses do not belong to ENIs", err, ManagedLabel)
+		return nil
 	case err != nil:
 		found.add(ConfigMalformed, "spec.config", "Multus refuses this: %v", err)
 		return nil
@@ -94,8 +97,9 @@ func readPlugins(d Definition, found *findings) []PluginConfig {
 	}
 	var plugins []PluginConfig
 	made := ""
+	var sums tally
 	for i, raw := range file.sections {
-		p := readPlugin(file, i, raw, d.Annotations[ResourceAnnotation] != "", found)
+		p := readPlugin(file, i, raw, d.Annotations[ResourceAnnotation] != "", &sums, found)
 		if plugins = append(plugins, p); !makesInterface(p.Type) {
 			continue
 		}
@@ -107,7 +111,7 @@ func readPlugins(d Definition, found *findings) []PluginConfig {
 	return plugins
 }
 
-func readPlugin(file document, i int, raw json.RawMessage, resource bool, found *findings) PluginConfig {
+func readPlugin(file document, i int, raw json.RawMessage, resource bool, sums *tally, found *findings) PluginConfig {
 	var section struct {
 		Type         string          `json:"type"`
 		Mode         string          `json:"mode"`
@@ -125,13 +129,13 @@ func readPlugin(file document, i int, raw json.RawMessage, resource bool, found 
 	found.kind(p.Field, p.Type)
 	found.section(p.Type, p.Field, raw)
 	pluginReader{field: p.Field, raw: raw, first: i == 0, resource: resource, findings: found}.read(p.Type)
-	r := reader{plugin: p.Field, raw: raw, ipam: IPAM{Type: section.IPAM.Type, Field: p.Field + ".ipam", version: file.CNIVersion}}
+	r := reader{plugin: p.Field, raw: raw, sums: sums, ipam: IPAM{Type: section.IPAM.Type, Field: p.Field + ".ipam", version: file.CNIVersion}}
 	var fields map[string]any
 	if err := json.Unmarshal(member(raw, "ipam"), &fields); err == nil && section.IPAM.Type == "" && len(fields) > 0 {
 		r.add(IPAMMalformed, r.ipam.Field+".type", "no IPAM plugin is named; add one such as \"type\": \"whereabouts\"")
 	}
 	r.read()
 	p.IPAM = r.ipam
-	*found = append(*found, r.findings...)
+	found.merge(r.findings)
 	return p
 }

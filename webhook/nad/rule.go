@@ -6,6 +6,8 @@ type Rule string
 
 // Rules whose breach keeps pods from starting or their addresses from routing.
 const (
+	// TooLarge: there is more of it than is read.
+	TooLarge Rule = "too-large"
 	// ConfigMalformed: Multus cannot read spec.config.
 	ConfigMalformed Rule = "config-malformed"
 	// AnnotationMalformed: Multus cannot read a pod's networks annotation.
@@ -77,7 +79,7 @@ const (
 // first.
 func Rules() []Rule {
 	return []Rule{
-		ConfigMalformed, AnnotationMalformed, PluginMalformed, IPAMMalformed, RangeEmpty, NotReserved, AWSReserved, PrefixReservation,
+		TooLarge, ConfigMalformed, AnnotationMalformed, PluginMalformed, IPAMMalformed, RangeEmpty, NotReserved, AWSReserved, PrefixReservation,
 		NoReservation, ConfigOnDisk, IPAMUnknown, PluginUnknown, LabelUnknown, SettingIgnored, MasterMissing, HostLocalShared,
 		Macvlan, PrefixLength, Gateway, RangeOverlap, TwoSubnets, IPsIgnored,
 		KeyUnknown, InterfaceTwice, DefaultNetworkManaged, AddressShared, AnnotationMisplaced, KindUnknown,
@@ -96,7 +98,7 @@ const (
 // Severity of a finding of this rule.
 func (r Rule) Severity() Severity {
 	switch r {
-	case ConfigMalformed, AnnotationMalformed, PluginMalformed, IPAMMalformed, RangeEmpty, NotReserved, AWSReserved, PrefixReservation:
+	case TooLarge, ConfigMalformed, AnnotationMalformed, PluginMalformed, IPAMMalformed, RangeEmpty, NotReserved, AWSReserved, PrefixReservation:
 		return Error
 	default:
 		return Warning

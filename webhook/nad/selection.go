@@ -46,6 +46,11 @@ func (s Selection) Asks() bool {
 	return len(s.IPs) > 0 || len(s.Args.IPs) > 0 || s.Args.Malformed != ""
 }
 
+// tooManyError says that a pod asks for more than is read.
+type tooManyError string
+
+func (e tooManyError) Error() string { return string(e) }
+
 // accepted ends the errors of Selections.
 const accepted = `want "name", "namespace/name" or "namespace/name@interface", separated by commas, or a JSON list such as [{"name": "net-a", "interface": "net1"}]`
 
@@ -60,13 +65,19 @@ func Selections(namespace, annotation string) ([]Selection, error) {
 	if annotation == "" {
 		return nil, nil
 	}
+	if len(annotation) > MaxAnnotation {
+		return nil, fmt.Errorf("it has %d bytes, and the API server takes at most %d", len(annotation), MaxAnnotation)
+	}
 	parse := parseText
 	if strings.ContainsAny(annotation, `[{"`) { // how Multus tells the forms apart
 		parse = parseList
 	}
 	selections, err := parse(annotation)
+	if many, ok := errors.AsType[tooManyError](err); ok {
+		return nil, many
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w; %s", err, accepted)
+		return nil, fmt.Errorf("%s; %s", shorten(err.Error(), maxMessage), accepted)
 	}
 	for i := range selections {
 		if selections[i].Namespace == "" {
@@ -80,6 +91,9 @@ func Selections(namespace, annotation string) ([]Selection, error) {
 }
 
 func parseText(annotation string) ([]Selection, error) {
+	if count := strings.Count(annotation, ",") + 1; count > MaxNetworks {
+		return nil, tooManyError(fmt.Sprintf("it selects %d networks, and at most %d are read", count, MaxNetworks))
+	}
 	var selections []Selection
 	for item := range strings.SplitSeq(annotation, ",") {
 		item = strings.TrimSpace(item)
@@ -145,6 +159,9 @@ type bandwidth struct {
 }
 
 func parseList(annotation string) ([]Selection, error) {
+	if err := countList(annotation); err != nil {
+		return nil, err
+	}
 	var list []*json.RawMessage
 	if err := json.Unmarshal([]byte(annotation), &list); err != nil {
 		return nil, describe(err)
@@ -157,6 +174,25 @@ func parseList(annotation string) ([]Selection, error) {
 		}
 	}
 	return selections, nil
+}
+
+// countList stops at the first element that is too many. What is not a list is
+// left to who decodes it.
+func countList(annotation string) error {
+	decoder := json.NewDecoder(strings.NewReader(annotation))
+	if begin, err := decoder.Token(); err != nil || begin != json.Delim('[') {
+		return nil
+	}
+	for count := 0; decoder.More(); count++ {
+		if count == MaxNetworks {
+			return tooManyError(fmt.Sprintf("it selects more than %d networks, and no more are read", MaxNetworks))
+		}
+		var element json.RawMessage
+		if err := decoder.Decode(&element); err != nil {
+			return nil
+		}
+	}
+	return nil
 }
 
 func parseElement(raw *json.RawMessage) (Selection, error) {
@@ -176,6 +212,9 @@ func parseElement(raw *json.RawMessage) (Selection, error) {
 		}
 	}
 	s := Selection{Namespace: e.Namespace, Name: e.Name, Interface: e.Interface, Texts: e.IPs, Args: parseArgs(e.CNIArgs)}
+	if most := max(len(e.IPs), len(s.Args.IPs)); most > MaxIPs {
+		return Selection{}, tooManyError(fmt.Sprintf("it asks for %d addresses of network %q, and at most %d are read", most, shorten(e.Name, maxQuote), MaxIPs))
+	}
 	for _, text := range e.IPs {
 		ip, err := parseIP(text)
 		if err != nil {

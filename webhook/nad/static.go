@@ -49,7 +49,9 @@ func (r *reader) static() {
 		r.add(RangeEmpty, field, "static has no address, and pods cannot ask for any; add addresses, or \"capabilities\": {\"ips\": true} next to the plugin's type")
 		return
 	}
-	r.addresses(field, addresses, parseCIDR)
+	if r.fits(field, "addresses", &r.sums.addresses, len(addresses), MaxAddresses) {
+		r.addresses(field, addresses, parseCIDR)
+	}
 }
 
 // requested are the addresses of runtimeConfig and of args.

@@ -72,6 +72,11 @@ func (r *reader) whereabouts() {
 	c := section.IPAM
 	r.routes(c.Routes)
 	r.ipam.NetworkName, r.ipam.Apart = c.NetworkName, c.OverlappingRanges == nil || *c.OverlappingRanges
+	if !r.fits(r.ipam.Field+".ipRanges", "ranges", &r.sums.ranges, len(c.IPRanges), MaxRanges) ||
+		!r.fits(r.ipam.Field+".exclude", "exclusions", &r.sums.exclusions, c.exclusions(), MaxExclusions) ||
+		!r.fits(r.ipam.Field+".addresses", "addresses", &r.sums.addresses, len(c.Addresses), MaxAddresses) {
+		return
+	}
 	gateway := r.gateway(r.ipam.Field+".gateway", c.GatewayText)
 	ranges := c.ranges(r.ipam.Field)
 	for i := range ranges {
@@ -108,6 +113,15 @@ func (r *reader) unused(c whereabouts) {
 			r.add(SettingIgnored, r.ipam.Field+"."+setting.key, "whereabouts ignores this without \"range\" next to it; write it into the elements of ipRanges")
 		}
 	}
+}
+
+// exclusions counts those of all ranges.
+func (c whereabouts) exclusions() int {
+	n := len(c.Exclude)
+	for _, w := range c.IPRanges {
+		n += len(w.Exclude)
+	}
+	return n
 }
 
 // ranges lists the ranges in whereabouts's order. Without a range at the top,
