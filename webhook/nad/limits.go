@@ -48,7 +48,7 @@ const (
 	// maxMessage is how many bytes one of them may have, maxQuote how many of
 	// what it repeats of the object.
 	maxMessage = 4 << 10
-	maxQuote   = 512
+	maxQuote   = 2 << 10
 )
 
 // ErrTooLarge says that there is more than is read.
