@@ -41,15 +41,23 @@ func TestPrefixesHoldExactlyTheRange(t *testing.T) {
 	}
 }
 
+// blocks are 256 addresses each, of both families and at the ends of both,
+// where there is no address before the first or after the last.
+var blocks = []string{"10.0.0.0", "0.0.0.0", "255.255.255.0", "::", "fd00::100", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ff00"}
+
 // FuzzRanges compares union, difference, intersection and prefixes with sets
 // of single addresses.
 func FuzzRanges(f *testing.F) {
-	f.Add([]byte{1, 3, 4, 6}, []byte{2, 2})
-	f.Add([]byte{0, 255, 7, 7}, []byte{0, 0, 255, 255})
-	f.Add([]byte{10, 20, 15, 30, 40, 50}, []byte{18, 45})
-	f.Fuzz(func(t *testing.T, a, b []byte) {
-		x, inX := spans(a)
-		y, inY := spans(b)
+	for i := range blocks {
+		f.Add(byte(i), []byte{1, 3, 4, 6}, []byte{2, 2})
+		f.Add(byte(i), []byte{0, 255, 7, 7}, []byte{0, 0, 255, 255})
+		f.Add(byte(i), []byte{10, 20, 15, 30, 40, 50}, []byte{18, 45})
+		f.Add(byte(i), []byte{0, 9, 11, 19, 21, 29, 31, 255}, []byte{5, 40, 200, 255, 0, 0})
+	}
+	f.Fuzz(func(t *testing.T, block byte, a, b []byte) {
+		base := netip.MustParseAddr(blocks[int(block)%len(blocks)])
+		x, inX := spans(base, a)
+		y, inY := spans(base, b)
 		agree(t, "union", nad.Union(x), func(i int) bool { return inX[i] })
 		agree(t, "difference", nad.Subtract(x, y), func(i int) bool { return inX[i] && !inY[i] })
 		agree(t, "intersection", nad.Intersect(x, y), func(i int) bool { return inX[i] && inY[i] })
@@ -64,10 +72,10 @@ func FuzzRanges(f *testing.F) {
 }
 
 // spans makes ranges of pairs of bytes, and the set of their addresses.
-func spans(pairs []byte) (ranges []nad.Range, in [256]bool) {
+func spans(base netip.Addr, pairs []byte) (ranges []nad.Range, in [256]bool) {
 	for len(pairs) >= 2 {
 		first, last := min(pairs[0], pairs[1]), max(pairs[0], pairs[1])
-		ranges = append(ranges, span(first, last))
+		ranges = append(ranges, nad.Range{First: at(base, first), Last: at(base, last)})
 		for i := int(first); i <= int(last); i++ {
 			in[i] = true
 		}
@@ -76,13 +84,26 @@ func spans(pairs []byte) (ranges []nad.Range, in [256]bool) {
 	return ranges, in
 }
 
+// at is the address so far into a block, offset how far into its block one is.
+func at(base netip.Addr, offset byte) netip.Addr {
+	bytes := base.AsSlice()
+	bytes[len(bytes)-1] = offset
+	addr, _ := netip.AddrFromSlice(bytes)
+	return addr
+}
+
+func offset(a netip.Addr) byte {
+	bytes := a.AsSlice()
+	return bytes[len(bytes)-1]
+}
+
 // agree fails unless the ranges are those of the set, sorted and with gaps.
 func agree(t *testing.T, what string, ranges []nad.Range, in func(int) bool) {
 	t.Helper()
 	var got [256]bool
 	for i, r := range ranges {
-		first, last := r.First.As4()[3], r.Last.As4()[3]
-		if first > last || i > 0 && int(first) <= int(ranges[i-1].Last.As4()[3])+1 {
+		first, last := offset(r.First), offset(r.Last)
+		if first > last || i > 0 && int(first) <= int(offset(ranges[i-1].Last))+1 {
 			t.Fatalf("%s is not sorted, or ranges touch: %v", what, ranges)
 		}
 		for j := int(first); j <= int(last); j++ {
