@@ -10,6 +10,7 @@
 //	DELETE /addresses?interface=net1&address=CIDR   removes an address, 204
 //	GET    /ping?to=ADDR[&from=ADDR]       204, or 504 when no answer came in time
 //	GET    /metadata?path=PATH             the instance's metadata, or 504
+//	GET    /ready                          204, or 503 and what the pod's sidecar lacks
 //	POST   /probe?to=ADDR[&from=ADDR]      asks another podbox every 10 ms until DELETE, 204
 //	GET    /probe?to=ADDR                  what was lost so far, see probe.Report
 //	DELETE /probe?to=ADDR                  the same, and ends it

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/podbox/probe"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/ready"
 )
 
 // pingTimeout is how long an echo may take. It takes 0.5 ms.
@@ -28,6 +29,7 @@ func serve(ctx context.Context, address string, s start) error {
 	mux.HandleFunc("DELETE /addresses", changeAddress)
 	mux.HandleFunc("GET /ping", pingFor)
 	mux.HandleFunc("GET /metadata", metadataFor)
+	mux.HandleFunc("GET /ready", readyFor)
 	mux.HandleFunc("POST /probe", p.start)
 	mux.HandleFunc("GET /probe", p.report)
 	mux.HandleFunc("DELETE /probe", p.stop)
@@ -38,6 +40,16 @@ func serve(ctx context.Context, address string, s start) error {
 func answer(w http.ResponseWriter, what any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(what) // the caller may be gone
+}
+
+// readyFor asks the pod's sidecar what its startup probe asks, as the
+// application may: their socket is the network namespace's.
+func readyFor(w http.ResponseWriter, r *http.Request) {
+	if err := ready.Ask(r.Context()); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // conversation reads between whom a request is about. No from leaves the choice

@@ -26,6 +26,7 @@ func TestAnswers(t *testing.T) {
 		"a ping from no address":            {pingFor, "/?to=127.0.0.1&from=upf", http.StatusBadRequest, "upf"},
 		"a ping between families":           {pingFor, "/?to=::1&from=127.0.0.1", http.StatusBadRequest, "another family"},
 		"a probe from an address of others": {p.start, "/?to=127.0.0.1&from=192.0.2.1", http.StatusConflict, "cannot assign"},
+		"a pod without a sidecar":           {readyFor, "/", http.StatusServiceUnavailable, "no ipmgr sidecar answers"},
 		"a probe that does not run":         {p.stop, "/?to=127.0.0.1", http.StatusNotFound, "nothing asks 127.0.0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -19,6 +19,10 @@ import (
 // takes it away from all others.
 var device sync.Mutex
 
+// shared is the workers' eth3, which has the subnet of eth1. A scenario that
+// wants both mutexes takes device first.
+var shared sync.Mutex
+
 // box is a pod of the test image.
 type box struct {
 	namespace string

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/testbed"
@@ -19,8 +20,10 @@ import (
 // the MAC of the pod's interface tells which of them an address belongs to.
 func TestPodsMeetByEveryENIOfTheirWorkers(t *testing.T) {
 	t.Parallel()
-	device.Lock()
-	t.Cleanup(device.Unlock)
+	for _, taken := range []*sync.Mutex{&device, &shared} {
+		taken.Lock()
+		t.Cleanup(taken.Unlock)
+	}
 	t.Cleanup(func() { restoreDevices(t) }) // after the pods are gone
 	optedOut(t, "networks-bare")
 	// The primary address of an ENI that moves into a pod is in no reservation.
