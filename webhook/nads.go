@@ -20,6 +20,7 @@ type attachment struct {
 		Name              string            `json:"name"`
 		GenerateName      string            `json:"generateName"`
 		Labels            map[string]string `json:"labels"`
+		Annotations       map[string]string `json:"annotations"`
 		DeletionTimestamp string            `json:"deletionTimestamp"`
 	} `json:"metadata"`
 	Spec struct {
@@ -76,6 +77,7 @@ func (h *nadHandler) handle(ctx context.Context, req *request[attachment]) respo
 	if err != nil {
 		return h.unchecked(ctx, req, err)
 	}
+	report.Findings = append(report.Findings, inject.KeyFindings(inject.KindNAD, definition.Object(), "", definition.Labels, req.Object.Metadata.Annotations)...)
 	r, v := judge(definition, report, how)
 	r.UID = req.UID
 	h.metrics.judged(v, report.Findings)

@@ -68,6 +68,10 @@ func TestReviewsOfNADsAreAnswered(t *testing.T) {
 		rules      string
 	}{
 		{name: "reserved", body: nadReview("apps", named, ranged("10.10.1.70-10.10.1.79/24")), allowed: true},
+		{
+			name: "keys that are nearly ours", body: nadReview("apps", `{"name":"net-a","labels":{"multus-ipmgr.io/manged":"true"},"annotations":{"multus-ipmgr.io/managed":"true"}}`, ranged("10.10.1.70-10.10.1.79/24")), allowed: true,
+			warnings: []string{"metadata.labels[multus-ipmgr.io/manged]: label multus-ipmgr.io/manged has no meaning; multus-ipmgr.io/managed is probably meant", "metadata.annotations[multus-ipmgr.io/managed]: annotation multus-ipmgr.io/managed has no meaning; it is read as a label"}, rules: "key-unknown,key-unknown",
+		},
 		{name: "reserved a moment ago", body: nadReview("apps", named, ranged("10.10.1.193-10.10.1.199/24")), allowed: true},
 		{
 			name: "not reserved", body: nadReview("apps", named, ranged("10.10.1.130-10.10.1.131/24")),
@@ -122,7 +126,7 @@ func TestReviewsOfNADsAreAnswered(t *testing.T) {
 	}
 	_, metrics := s.get(t, "/metrics")
 	for _, want := range []string{
-		`multus_ipmgr_nad_admissions_total{decision="admitted"} 5`, `multus_ipmgr_nad_admissions_total{decision="warned"} 2`,
+		`multus_ipmgr_nad_admissions_total{decision="admitted"} 5`, `multus_ipmgr_nad_admissions_total{decision="warned"} 3`,
 		`multus_ipmgr_nad_admissions_total{decision="denied"} 3`, `multus_ipmgr_nad_admissions_total{decision="skipped"} 2`,
 		`multus_ipmgr_nad_findings_total{rule="not-reserved",severity="error"} 3`, `multus_ipmgr_nad_findings_total{rule="gateway",severity="warning"} 0`,
 	} {

@@ -23,8 +23,12 @@ const (
 // prefix begins all keys of ours.
 const prefix = "multus-ipmgr.io/"
 
-// mostKeys is how many keys of an object that resemble ours are judged.
-const mostKeys = 256
+// mostKeys is how many keys of an object that resemble ours are judged, and
+// mostMistakes how many of them are told of.
+const (
+	mostKeys     = 256
+	mostMistakes = 16
+)
 
 // key is a label or an annotation that means something.
 type key struct {
@@ -80,10 +84,20 @@ func KeyMistakes(kind Kind, labels, annotations map[string]string) []KeyMistake 
 		similar := slices.DeleteFunc(slices.Collect(maps.Keys(place.all)), func(name string) bool { return !resembles(name) })
 		slices.Sort(similar)
 		for _, name := range similar[:min(len(similar), mostKeys)] {
-			if message := judgeKey(kind, name, place.all[name], place.label); message != "" {
+			if message := judgeKey(kind, name, place.all[name], place.label); message != "" && len(found) < mostMistakes {
 				found = append(found, KeyMistake{fmt.Sprintf("metadata.%ss[%s]", noun(place.label), name), message})
 			}
 		}
+	}
+	return found
+}
+
+// KeyFindings are KeyMistakes as findings in the object. field is where its
+// metadata are, and empty or ends in a dot.
+func KeyFindings(kind Kind, object, field string, labels, annotations map[string]string) []nad.Finding {
+	var found []nad.Finding
+	for _, m := range KeyMistakes(kind, labels, annotations) {
+		found = append(found, nad.Finding{Object: object, Severity: nad.KeyUnknown.Severity(), Rule: nad.KeyUnknown, Field: field + m.Field, Message: m.Message})
 	}
 	return found
 }
@@ -104,8 +118,12 @@ func resembles(name string) bool {
 	return nearDomain(domain) != ""
 }
 
-// nearDomain returns the domain of known keys that was probably meant.
+// nearDomain returns the domain of known keys that was probably meant. Most keys
+// are of Kubernetes's own domains, which are nobody's mistake.
 func nearDomain(domain string) string {
+	if strings.HasSuffix(domain, "kubernetes.io") || strings.HasSuffix(domain, "k8s.io") {
+		return ""
+	}
 	ours, multus, multusDefault := domainOf(prefix), domainOf(nad.NetworksAnnotation), domainOf(nad.DefaultNetworkAnnotation)
 	if strings.Contains(domain, "ipmgr") {
 		return ours

@@ -139,7 +139,7 @@ func (b *bundle) checkPods(ctx context.Context, checker nad.Checker, shared shar
 		}
 		if o.Kind != "Pod" {
 			found = append(found, misplacedKeys(o, template, pod)...)
-			found = append(found, keyFindings(o, inject.KindPod, template.Field, metadata{pod.Metadata.Labels, pod.Metadata.Annotations})...)
+			found = append(found, inject.KeyFindings(inject.KindPod, o.id(), template.Field, pod.Metadata.Labels, pod.Metadata.Annotations)...)
 		}
 		one, err := b.checkPod(ctx, checker, shared, o, template, pod)
 		if err != nil {

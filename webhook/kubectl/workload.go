@@ -77,21 +77,13 @@ func checkKeys(o object) []nad.Finding {
 	}
 	switch {
 	case o.is("", "Namespace"):
-		return keyFindings(o, inject.KindNamespace, "", m)
+		return inject.KeyFindings(inject.KindNamespace, o.id(), "", m.Labels, m.Annotations)
 	case o.is("", "Pod"):
-		return keyFindings(o, inject.KindPod, "", m)
+		return inject.KeyFindings(inject.KindPod, o.id(), "", m.Labels, m.Annotations)
 	case o.is(groupNAD, "NetworkAttachmentDefinition"):
-		return keyFindings(o, inject.KindNAD, "", m)
+		return inject.KeyFindings(inject.KindNAD, o.id(), "", m.Labels, m.Annotations)
 	}
 	return nil
-}
-
-func keyFindings(o object, kind inject.Kind, field string, m metadata) []nad.Finding {
-	var found []nad.Finding
-	for _, mistake := range inject.KeyMistakes(kind, m.Labels, m.Annotations) {
-		found = append(found, o.find(nad.KeyUnknown, field+mistake.Field, mistake.Message))
-	}
-	return found
 }
 
 // misplacedKeys finds what is meant for pods on the object that makes them.

@@ -2,7 +2,7 @@ package nad
 
 import (
 	"slices"
-	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -19,8 +19,12 @@ func Nearest(word string, known []string) string {
 		return ""
 	}
 	best, least := "", min(max(utf8.RuneCountInString(word)/3, 1), 3)+1
+	letters := fold(word)
 	for _, candidate := range known {
-		if d := distance(fold(word), fold(candidate)); d < least {
+		if d := len(letters) - len(candidate); d > least || -d > least+2 {
+			continue // the candidate's own separators are two at most
+		}
+		if d := distance(letters, fold(candidate)); d < least {
 			best, least = candidate, d
 		}
 	}
@@ -29,7 +33,13 @@ func Nearest(word string, known []string) string {
 
 // fold takes away what people forget: case, and what separates words.
 func fold(word string) []rune {
-	return []rune(strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(word)))
+	folded := make([]rune, 0, len(word))
+	for _, r := range word {
+		if r != '-' && r != '_' {
+			folded = append(folded, unicode.ToLower(r))
+		}
+	}
+	return folded
 }
 
 // distance is the number of letters that are inserted, deleted, replaced or
