@@ -2,6 +2,7 @@ package capacity_test
 
 import (
 	"math"
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 
@@ -96,4 +97,43 @@ func FuzzOf(f *testing.F) {
 			t.Errorf("free %d, want %d", got.Free, want)
 		}
 	})
+}
+
+// TestHeldCountsAsOf compares the count by order with the one that looks at all.
+func TestHeldCountsAsOf(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	subnet := netip.MustParsePrefix("10.0.0.0/22")
+	for round := range 200 {
+		var held []netip.Prefix
+		taken := map[netip.Addr]bool{}
+		for range random.IntN(60) {
+			bits := []int{32, 32, 32, 28, 26}[random.IntN(5)]
+			p, err := netip.AddrFrom4([4]byte{10, 0, byte(random.IntN(4)), byte(random.IntN(256))}).Prefix(bits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			free := true
+			for a := p.Addr(); p.Contains(a); a = a.Next() {
+				free = free && !taken[a]
+			}
+			for a := p.Addr(); free && p.Contains(a); a = a.Next() {
+				taken[a] = true
+			}
+			if free {
+				held = append(held, p)
+			}
+		}
+		sorted := capacity.NewHeld(append(held, held...)) // what comes twice counts once
+		for bits := 22; bits <= 32; bits++ {
+			for range 20 {
+				cidr, err := netip.AddrFrom4([4]byte{10, 0, byte(random.IntN(4)), byte(random.IntN(256))}).Prefix(bits)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, want := sorted.Of(cidr, subnet), capacity.Of(cidr, subnet, held); got != want {
+					t.Fatalf("round %d: %s of %v: got %+v, want %+v", round, cidr, held, got, want)
+				}
+			}
+		}
+	}
 }

@@ -79,7 +79,7 @@ func (r *Reconciler) make(ctx context.Context, view *snapshot, o *v1alpha1.Reser
 	if err != nil {
 		return r.afterFailure(ctx, view, o, err)
 	}
-	view.reservations = append(view.reservations, made)
+	view.add([]vpc.Reservation{made})
 	r.Log.LogAttrs(ctx, slog.LevelInfo, "range reserved", slog.String(keyName, o.Name), slog.String(keyCIDR, o.Spec.CIDR),
 		slog.String(keySubnet, view.subnet.ID), slog.String(keyReservation, made.ID))
 	return made, refusal{}, nil

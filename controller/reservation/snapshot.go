@@ -20,18 +20,40 @@ type snapshot struct {
 	enis         []vpc.ENI
 	enisErr      error // why they are not known
 	at           time.Time
+
+	found *lookup       // of reservations; nil after a change of them
+	held  capacity.Held // what the ENIs hold; nil until it is counted
+}
+
+// lookup finds reservations: with hundreds of them and as many objects, looking
+// through all for each would be quadratic.
+type lookup struct {
+	ids  map[string]bool
+	made map[madeFor]vpc.Reservation
+}
+
+// madeFor is what a reservation of the controller's is recognised by.
+type madeFor struct{ uid, cidr string }
+
+func (s *snapshot) lookup() *lookup {
+	if s.found != nil {
+		return s.found
+	}
+	s.found = &lookup{ids: make(map[string]bool, len(s.reservations)), made: map[madeFor]vpc.Reservation{}}
+	for _, r := range s.reservations {
+		s.found.ids[r.ID] = true
+		if uid := r.Tags[TagUID]; uid != "" {
+			s.found.made[madeFor{uid, r.CIDR.String()}] = r
+		}
+	}
+	return s.found
 }
 
 // madeFor returns the reservation that the controller made for o, if there is
 // one.
 func (s *snapshot) madeFor(o *v1alpha1.ReservedCIDR) (vpc.Reservation, bool) {
-	i := slices.IndexFunc(s.reservations, func(r vpc.Reservation) bool {
-		return r.Tags[TagUID] == string(o.UID) && r.CIDR.String() == o.Spec.CIDR
-	})
-	if i < 0 {
-		return vpc.Reservation{}, false
-	}
-	return s.reservations[i], true
+	made, found := s.lookup().made[madeFor{string(o.UID), o.Spec.CIDR}]
+	return made, found
 }
 
 // lacks reports whether the reservation that o shows, or holds by its
@@ -41,7 +63,7 @@ func (s *snapshot) lacks(o *v1alpha1.ReservedCIDR) bool {
 		_, found := s.madeFor(o)
 		return !found
 	}
-	return isMirror(o) && !slices.ContainsFunc(s.reservations, func(r vpc.Reservation) bool { return r.ID == o.Name })
+	return isMirror(o) && !s.lookup().ids[o.Name]
 }
 
 // count counts the addresses of a range, or returns nil if nobody can say who
@@ -50,21 +72,22 @@ func (s *snapshot) count(cidr netip.Prefix) *capacity.Count {
 	if s.enisErr != nil {
 		return nil
 	}
-	block, _ := s.subnet.Around(cidr)
-	var held []netip.Prefix
-	for i := range s.enis {
-		held = slices.Concat(held, s.enis[i].Addresses, s.enis[i].Prefixes)
+	if s.held == nil {
+		held := []netip.Prefix{}
+		for i := range s.enis {
+			held = append(append(held, s.enis[i].Addresses...), s.enis[i].Prefixes...)
+		}
+		s.held = capacity.NewHeld(held)
 	}
-	return new(capacity.Of(cidr, block, held))
+	block, _ := s.subnet.Around(cidr)
+	return new(s.held.Of(cidr, block))
 }
 
 // add adds those of another list that are not in the view: what either list has
 // exists.
 func (s *snapshot) add(listed []vpc.Reservation) {
-	known := make(map[string]bool, len(s.reservations))
-	for _, reservation := range s.reservations {
-		known[reservation.ID] = true
-	}
+	known := s.lookup().ids
+	s.found = nil
 	for _, reservation := range listed {
 		if !known[reservation.ID] {
 			s.reservations = append(s.reservations, reservation)
@@ -74,6 +97,7 @@ func (s *snapshot) add(listed []vpc.Reservation) {
 
 // forget drops a reservation that was deleted.
 func (s *snapshot) forget(id string) {
+	s.found = nil
 	s.reservations = slices.DeleteFunc(s.reservations, func(r vpc.Reservation) bool { return r.ID == id })
 }
 

@@ -23,7 +23,11 @@ func (c Checker) addresses(found *findings, kind string, p Pool) {
 // notReserved finds addresses that EC2 may give to any other interface.
 // Those in elsewhere have a finding of their own.
 func (c Checker) notReserved(found *findings, p Pool, elsewhere []Range) {
-	missing := Subtract(p.Ranges, slices.Concat(c.explicit, elsewhere))
+	covered := slices.Clone(elsewhere)
+	for _, r := range Union(p.Ranges) { // not all reservations, for each pool of each NAD
+		covered = append(covered, r.of(c.explicit)...)
+	}
+	missing := Subtract(p.Ranges, covered)
 	if len(missing) == 0 {
 		return
 	}
