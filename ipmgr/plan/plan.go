@@ -185,8 +185,8 @@ func unplaced(a Address, eni ENI, err error) error {
 		text := fmt.Errorf("%w: interface %s has the MAC %s, which no ENI of the worker has", err, a.Interface, a.MAC)
 		return refuse(a, eni, fault.CodeNoENI, text, "attach the ENI with this MAC again, or delete the pod so that it gets an interface on an ENI that the worker has")
 	case errors.Is(err, errOutside):
-		text := fmt.Errorf("the ENI's subnet is %v, and EC2 would answer InvalidParameterValue", eni.Subnets)
-		return refuse(a, eni, fault.CodeOutsideSubnet, text, "give the pod an address of the subnet that its Multus ENI is in, or exclude the address with IPMGR_EXCLUDE_ADDRESSES or the interface with IPMGR_EXCLUDE_INTERFACES")
+		text := fmt.Errorf("interface %s is on this ENI (device index %d), whose subnet is %v, and EC2 would answer InvalidParameterValue", a.Interface, eni.DeviceIndex, eni.Subnets)
+		return refuse(a, eni, fault.CodeOutsideSubnet, text, "check `master` in the NetworkAttachmentDefinition of "+a.Interface+": it names another ENI's interface if this is not the subnet that you meant; or give the pod an address of this subnet, or exclude the address with IPMGR_EXCLUDE_ADDRESSES or the interface with IPMGR_EXCLUDE_INTERFACES")
 	}
 	return refuse(a, eni, fault.CodeNoENI, err, "give the pod an address of a subnet that the worker has a Multus ENI in, or exclude the address with IPMGR_EXCLUDE_ADDRESSES or the interface with IPMGR_EXCLUDE_INTERFACES")
 }
