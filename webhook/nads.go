@@ -98,7 +98,7 @@ func definitionOf(req *request[attachment]) nad.Definition {
 	if m.Name == "" {
 		m.Name = m.GenerateName + "*"
 	}
-	return nad.Definition{Namespace: req.Namespace, Name: m.Name, Labels: m.Labels, Config: req.Object.Spec.Config}
+	return nad.Definition{Namespace: req.Namespace, Name: m.Name, Labels: m.Labels, Annotations: m.Annotations, Config: req.Object.Spec.Config}
 }
 
 // check checks by the caches, and against fresh reservations before an error

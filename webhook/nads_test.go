@@ -213,8 +213,8 @@ func TestPodsAskForAddressesThatAreReserved(t *testing.T) {
 }
 
 func TestFlagsOfValidationAreRead(t *testing.T) {
-	options, err := ParseOptions([]string{"--image=ipmgr", "--validate=off", "--zone-affinity=false"}, "v0", "", io.Discard)
-	if err != nil || options.Policy.Validation != inject.Off || !options.Policy.FreeZones {
+	options, err := ParseOptions([]string{"--image=ipmgr", "--validate=off", "--zone-affinity=false", "--foreign-addresses=warn"}, "v0", "", io.Discard)
+	if err != nil || options.Policy.Validation != inject.Off || !options.Policy.FreeZones || !options.Policy.AllowForeign {
 		t.Errorf("policy %+v, error %v", options.Policy, err)
 	}
 	if _, err = ParseOptions([]string{"--image=ipmgr", "--validate=strictly"}, "v0", "", io.Discard); err == nil || !strings.Contains(err.Error(), `--validate="strictly": want one of ["enforce" "warn" "off"]`) {

@@ -150,6 +150,10 @@ func (p *optionParser) injection() {
 		policy.Validation = inject.Validation(text)
 		return oneOf(policy.Validation, inject.Validations()...)
 	})
+	p.value("foreign-addresses", "what becomes of pods that ask for an address in the range of a network of another namespace: `deny`, as --validate says, or warn (default deny)", func(text string) error {
+		policy.AllowForeign = text == "warn"
+		return oneOf(text, "deny", "warn")
+	})
 	p.flags.BoolFunc("zone-affinity", "whether pods are kept in the zone of their networks' reservations (default true)", func(text string) error {
 		keep, err := strconv.ParseBool(text)
 		policy.FreeZones = !keep

@@ -3,6 +3,7 @@ package finding
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
@@ -16,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
 // everything is the one unit of work: all NADs.
@@ -85,7 +87,8 @@ func soon[T client.Object]() handler.TypedEventHandler[T, string] {
 // Strip leaves of a NAD in the cache what is read of it.
 func Strip(object any) (any, error) {
 	if o, ok := object.(*nadv1.NetworkAttachmentDefinition); ok {
-		o.ManagedFields, o.Annotations = nil, nil
+		o.ManagedFields = nil
+		maps.DeleteFunc(o.Annotations, func(key, _ string) bool { return key != nad.ResourceAnnotation })
 	}
 	return object, nil
 }

@@ -72,7 +72,7 @@ func (w *Watcher) Reconcile(ctx context.Context, _ string) (reconcile.Result, er
 	for i := range nads.Items {
 		o := &nads.Items[i]
 		objects[client.ObjectKeyFromObject(o)] = o
-		definitions = append(definitions, nad.Definition{Namespace: o.Namespace, Name: o.Name, Labels: o.Labels, Config: o.Spec.Config})
+		definitions = append(definitions, nad.Definition{Namespace: o.Namespace, Name: o.Name, Labels: o.Labels, Annotations: o.Annotations, Config: o.Spec.Config})
 	}
 	w.known = w.known || len(reserved.Items) > 0
 	now, err := judge(ctx, reserved.Items, w.known, definitions)

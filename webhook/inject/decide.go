@@ -118,7 +118,7 @@ func decideOn(ctx context.Context, selections []nad.Selection, mode spec.Mode, p
 		return Decision{Reason: NameTaken, Detail: fmt.Sprintf("%s[%d]; give it another name, or label the pod %s=%s", present.list, present.index, InjectLabel, Disabled)}, nil
 	}
 	how := policy.ValidationIn(ns)
-	errors, mild, err := checkAddresses(ctx, selections, view, how)
+	errors, mild, err := checkAddresses(ctx, selections, view, policy, how)
 	if err != nil {
 		return Decision{}, err
 	}

@@ -46,6 +46,9 @@ type Policy struct {
 	// Validation is what becomes of objects with errors, where a namespace's
 	// label does not say so.
 	Validation Validation
+	// AllowForeign lets pods ask for addresses in ranges of networks of other
+	// namespaces, with a warning.
+	AllowForeign bool
 	// FreeZones leaves it to pods in which zone they run.
 	FreeZones bool
 	// Protected namespaces are left alone whatever their labels say.

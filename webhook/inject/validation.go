@@ -36,11 +36,15 @@ func (p Policy) ValidationIn(ns Namespace) Validation {
 // checkAddresses checks what a pod asks of its networks. It returns what the
 // pod must not have, and what the user is to be warned of. The error is that of
 // ctx, which ended first.
-func checkAddresses(ctx context.Context, selections []nad.Selection, v View, how Validation) (errors, warnings []string, err error) {
+func checkAddresses(ctx context.Context, selections []nad.Selection, v View, policy Policy, how Validation) (errors, warnings []string, err error) {
 	if how == Off {
 		return nil, nil, nil
 	}
-	found, err := nad.NewChecker(v.Reservations, v.Others).Pod(ctx, "", selections, v.Networks.nad)
+	checker := nad.NewChecker(v.Reservations, v.Others)
+	if policy.AllowForeign {
+		checker = checker.AllowForeign()
+	}
+	found, err := checker.Pod(ctx, "", selections, v.Networks.nad)
 	if err != nil {
 		return nil, nil, err
 	}

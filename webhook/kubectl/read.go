@@ -39,7 +39,7 @@ func parseNAD(namespace, name string, raw json.RawMessage) (nad.Network, error) 
 	if err := manifest.Decode(raw, &fields); err != nil {
 		return nad.Read(d), fmt.Errorf("cannot be read: %w", err)
 	}
-	d.Labels = fields.Metadata.Labels
+	d.Labels, d.Annotations = fields.Metadata.Labels, fields.Metadata.Annotations
 	config, isText := fields.Spec.Config.(string)
 	if !isText && fields.Spec.Config != nil {
 		return nad.Network{Object: d.Object()}, errConfigType

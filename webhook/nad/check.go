@@ -21,6 +21,14 @@ type Checker struct {
 	home      *bart.Table[subnet]
 	subnets   []subnet
 	others    *Index
+	abroad    bool // pods may ask for addresses of networks of other namespaces
+}
+
+// AllowForeign returns a checker that only warns of pods that ask for addresses
+// in ranges of networks of other namespaces.
+func (c Checker) AllowForeign() Checker {
+	c.abroad = true
+	return c
 }
 
 // NewChecker returns a checker that knows the reservations, and the networks
@@ -141,15 +149,33 @@ func (c Checker) static(found *findings, field string, ip netip.Prefix, of Selec
 	own := of.Namespace + "/" + of.Name
 	gives := func(o overlap) bool { return o.ipam.Type != "static" && o.besides(own) > 0 }
 	overlaps, complete := c.others.overlaps(one, left, gives)
-	var givers names
+	var home, abroad names
 	for _, o := range overlaps {
-		givers.add(o, own)
+		from, to := o.within(of.Namespace)
+		home.add(overlap{objects: o.objects[from:to]}, own)
+		abroad.add(overlap{objects: o.objects[:from]}, own)
+		abroad.add(overlap{objects: o.objects[to:]}, own)
 	}
-	if givers.total > 0 {
-		found.add(RangeOverlap, field, "%s is in a range of %s, which may give it to another pod; exclude it there, or ask for one outside of the range", ip.Addr(), givers)
-	} else if !complete {
+	rule := ForeignRange
+	if c.abroad {
+		rule = RangeOverlap
+	}
+	if abroad.total > 0 {
+		found.add(rule, field, "%s is in a range of %s, a network of another namespace, which may give it to another pod; ask for an address outside of the range", ip.Addr(), abroad)
+	}
+	if home.total > 0 {
+		found.add(RangeOverlap, field, "%s is in a range of %s, which may give it to another pod; exclude it there, or ask for one outside of the range", ip.Addr(), home)
+	}
+	if home.total+abroad.total == 0 && !complete {
 		found.add(RangeOverlap, field, tooManyOthers, ip.Addr())
 	}
+}
+
+// within returns where the NADs of a namespace are among the sorted objects.
+func (o overlap) within(namespace string) (from, to int) {
+	from, _ = slices.BinarySearch(o.objects, namespace+"/")
+	to, _ = slices.BinarySearch(o.objects, namespace+"0") // what follows a slash
+	return from, to
 }
 
 // pool checks all that one pool hands out. kind is the IPAM's type, or "ips"

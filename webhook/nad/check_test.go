@@ -82,6 +82,10 @@ func TestNADsAreCheckedAgainstReservations(t *testing.T) {
 		{"two subnets in one range", with(`"range":"10.10.1.240-10.10.2.100/16"`), vpc, []string{"aws-reserved spec.config.ipam.range", "aws-reserved spec.config.ipam.range", "not-reserved spec.config.ipam.range", "prefix-length spec.config.ipam.range", "two-subnets spec.config.ipam.range"}, ""},
 		{"two subnets in two ranges", with(`"ipRanges":[{"range":"10.10.1.70-10.10.1.79/24"},{"range":"10.10.2.70-10.10.2.79/24"}]`), vpc, []string{"two-subnets spec.config.ipam.ipRanges[1].range"}, "the addresses are in two subnets, subnet-a (10.10.1.0/24) and subnet-b (10.10.2.0/24)"},
 		{"both families of one subnet", with(`"ipRanges":[{"range":"10.10.1.70-10.10.1.79/24"},{"range":"2600:1f13:0:1:8000::10-2600:1f13:0:1:8000::20/64"}]`), vpc, nil, ""},
+		{"slices with the first addresses of the subnet", sliced("10.10.1.0/28", "/30", `,"network_name":"n"`), vpc, []string{"aws-reserved spec.config.ipam.range", "prefix-length spec.config.ipam.range"},
+			"choose a range without it: with node_slice_size whereabouts ignores exclude and bounds"},
+		{"slices with another prefix length", sliced("10.10.1.64/26", "/28", `,"network_name":"n"`), vpc, []string{"prefix-length spec.config.ipam.range"},
+			`do without node_slice_size and write "range": "10.10.1.65-10.10.1.126/24"`},
 		{"macvlan", `{"type":"macvlan","master":"eth1","mode":"bridge","ipam":{"type":"whereabouts","range":"10.10.1.70-10.10.1.79/24"}}`, vpc, []string{"macvlan spec.config.type"}, ""},
 		{"macvlan that keeps the ENI's MAC", `{"type":"macvlan","master":"eth1","mode":"passthru","ipam":{"type":"whereabouts","range":"10.10.1.70-10.10.1.79/24"}}`, vpc, nil, ""},
 		{"macvlan in a list", `{"plugins":[{"type":"macvlan","master":"eth1"}]}`, vpc, []string{"macvlan spec.config.plugins[0].type"}, ""},
@@ -269,6 +273,49 @@ func TestAddressesOfPodsAreChecked(t *testing.T) {
 			}
 			if diff := cmp.Diff(c.findings, places(got)); diff != "" {
 				t.Errorf("findings (-want +got):\n%s\n%v", diff, got)
+			}
+		})
+	}
+}
+
+func TestAddressesOfOtherNamespacesAreRefused(t *testing.T) {
+	fixed := nad.Read(nad.Definition{Namespace: "b", Name: "fixed", Config: `{"cniVersion":"0.3.1","type":"ipvlan","master":"eth1","capabilities":{"ips":true},"ipam":{"type":"static"}}`})
+	ranged := func(namespace string) nad.Network {
+		return nad.Read(nad.Definition{Namespace: namespace, Name: "dynamic", Config: with(`"range":"10.10.1.70-10.10.1.79/24"`)})
+	}
+	static := nad.Read(nad.Definition{Namespace: "a", Name: "static", Config: ipvlan(`{"type":"static","addresses":[{"address":"10.10.1.75/24"}]}`)})
+	for _, c := range []struct {
+		name   string
+		others []nad.Network
+		allow  bool
+		want   []nad.Rule
+	}{
+		{"in its own namespace", []nad.Network{fixed, ranged("b")}, false, []nad.Rule{nad.RangeOverlap}},
+		{"in another namespace", []nad.Network{fixed, ranged("a")}, false, []nad.Rule{nad.ForeignRange}},
+		{"in namespaces whose names begin alike", []nad.Network{fixed, ranged("b-2"), ranged("b0")}, false, []nad.Rule{nad.ForeignRange}},
+		{"in a namespace before and one behind", []nad.Network{ranged("a"), ranged("b"), ranged("c"), fixed}, false, []nad.Rule{nad.ForeignRange, nad.RangeOverlap}},
+		{"where the installation lets them", []nad.Network{fixed, ranged("a")}, true, []nad.Rule{nad.RangeOverlap}},
+		{"a static address elsewhere is floating", []nad.Network{fixed, static}, false, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			checker := nad.NewChecker(vpc, nad.NewIndex(c.others...))
+			if c.allow {
+				checker = checker.AllowForeign()
+			}
+			selections, err := nad.Selections("b", `[{"name":"fixed","ips":["10.10.1.75/24"]}]`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found, err := checker.Pod(t.Context(), "b/pod", selections, func(string, string) (nad.Network, bool) { return fixed, true })
+			if err != nil {
+				t.Fatal(err)
+			}
+			var rules []nad.Rule
+			for _, f := range found {
+				rules = append(rules, f.Rule)
+			}
+			if diff := cmp.Diff(c.want, rules); diff != "" {
+				t.Errorf("rules (-want +got):\n%s\n%v", diff, found)
 			}
 		})
 	}

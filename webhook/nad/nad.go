@@ -39,9 +39,6 @@ type Definition struct {
 	Config    string // spec.config: CNI configuration as JSON, or empty
 	// Annotations of which ResourceAnnotation is read.
 	Annotations map[string]string
-	// Outside is where a configuration stands that is not in spec.config, such as
-	// "config", and empty if there is none.
-	Outside string
 }
 
 // Network is what a NAD means to the pods that select it, and to who plans

@@ -78,9 +78,6 @@ func readPlugins(d Definition, found *findings) []PluginConfig {
 		_, err = Parse(d.Config)
 	}
 	switch {
-	case d.Outside != "" && errors.Is(err, ErrNoConfig):
-		found.add(ConfigMalformed, d.Outside, "the configuration belongs into spec.config; nobody reads it here, and without spec.config Multus looks for a file on the worker")
-		return nil
 	case errors.Is(err, ErrNoConfig):
 		found.add(ConfigOnDisk, "spec.config", "the configuration is in a file on each worker, which cannot be checked; write it into the NAD, or label the NAD %s=false if its addresses do not belong to ENIs", ManagedLabel)
 		return nil

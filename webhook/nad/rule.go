@@ -24,6 +24,9 @@ const (
 	AWSReserved Rule = "aws-reserved"
 	// PrefixReservation: addresses are in a reservation of type prefix.
 	PrefixReservation Rule = "prefix-reservation"
+	// ForeignRange: a pod asks for an address that a network of another namespace
+	// hands out.
+	ForeignRange Rule = "foreign-range"
 )
 
 // Rules whose breach is legal and probably a mistake, or cannot be judged.
@@ -79,7 +82,7 @@ const (
 // first.
 func Rules() []Rule {
 	return []Rule{
-		TooLarge, ConfigMalformed, AnnotationMalformed, PluginMalformed, IPAMMalformed, RangeEmpty, NotReserved, AWSReserved, PrefixReservation,
+		TooLarge, ConfigMalformed, AnnotationMalformed, PluginMalformed, IPAMMalformed, RangeEmpty, NotReserved, AWSReserved, PrefixReservation, ForeignRange,
 		NoReservation, ConfigOnDisk, IPAMUnknown, PluginUnknown, LabelUnknown, SettingIgnored, MasterMissing, HostLocalShared,
 		Macvlan, PrefixLength, Gateway, RangeOverlap, TwoSubnets, IPsIgnored,
 		KeyUnknown, InterfaceTwice, DefaultNetworkManaged, AddressShared, AnnotationMisplaced, KindUnknown,
@@ -98,7 +101,7 @@ const (
 // Severity of a finding of this rule.
 func (r Rule) Severity() Severity {
 	switch r {
-	case TooLarge, ConfigMalformed, AnnotationMalformed, PluginMalformed, IPAMMalformed, RangeEmpty, NotReserved, AWSReserved, PrefixReservation:
+	case TooLarge, ConfigMalformed, AnnotationMalformed, PluginMalformed, IPAMMalformed, RangeEmpty, NotReserved, AWSReserved, PrefixReservation, ForeignRange:
 		return Error
 	default:
 		return Warning

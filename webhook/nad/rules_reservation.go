@@ -113,7 +113,7 @@ func (c Checker) awsReserved(found *findings, kind string, p Pool) []Range {
 		if kept = Union(kept); len(kept) == 0 {
 			continue
 		}
-		found.add(AWSReserved, p.Field, "%s is reserved by AWS, like the first four addresses and the last one of every subnet (%s), and EC2 refuses to assign it; %s", joined(kept), s, avoid(kind, kept))
+		found.add(AWSReserved, p.Field, "%s is reserved by AWS, like the first four addresses and the last one of every subnet (%s), and EC2 refuses to assign it; %s", joined(kept), s, avoid(kind, p, kept))
 		all = append(all, kept...)
 	}
 	return all
@@ -144,15 +144,17 @@ func (c Checker) nothingKnown(found *findings, field string) {
 }
 
 // avoid says how to leave addresses out.
-func avoid(kind string, unwanted []Range) string {
-	switch kind {
-	case "whereabouts":
+func avoid(kind string, p Pool, unwanted []Range) string {
+	switch {
+	case p.sliced:
+		return "choose a range without it: with node_slice_size whereabouts ignores exclude and bounds"
+	case kind == "whereabouts":
 		var quoted []string
 		for _, p := range prefixes(unwanted) {
 			quoted = append(quoted, fmt.Sprintf("%q", p))
 		}
 		return "leave it out: \"exclude\": [" + strings.Join(quoted, ", ") + "]"
-	case "host-local":
+	case kind == "host-local":
 		return "leave it out by rangeStart and rangeEnd"
 	default:
 		return "choose another address"
@@ -162,10 +164,12 @@ func avoid(kind string, unwanted []Range) string {
 // lengthRemedy says how to give addresses the subnet's prefix length.
 func lengthRemedy(kind string, p Pool, s subnet) string {
 	first, last := p.Ranges[0].First, p.Ranges[len(p.Ranges)-1].Last
-	switch kind {
-	case "whereabouts":
+	switch {
+	case p.sliced:
+		return "node slices always have the range's length, and take all of it: do without node_slice_size and write \"range\": " + fmt.Sprintf("\"%s-%s/%d\"", first, last, s.cidr.Bits())
+	case kind == "whereabouts":
 		return fmt.Sprintf("write \"range\": \"%s-%s/%d\"", first, last, s.cidr.Bits())
-	case "host-local":
+	case kind == "host-local":
 		return fmt.Sprintf("write \"subnet\": %q, \"rangeStart\": %q, \"rangeEnd\": %q", s.cidr, first, last)
 	default:
 		return fmt.Sprintf("write \"%s/%d\"", first, s.cidr.Bits())

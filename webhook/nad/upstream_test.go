@@ -155,13 +155,6 @@ func TestADeviceOfAResourceNeedsNoName(t *testing.T) {
 	}
 }
 
-func TestAConfigurationOutsideOfTheSpecIsSaid(t *testing.T) {
-	got := nad.Read(nad.Definition{Outside: "config"}).Findings
-	if diff := cmp.Diff([]string{"config-malformed config"}, places(got)); diff != "" {
-		t.Errorf("findings (-want +got):\n%s", diff)
-	}
-}
-
 func TestHintsNameWhatWasMeant(t *testing.T) {
 	for _, c := range []struct{ name, config, want string }{
 		{"a plugin", `{"type":"ipvaln"}`, `did you mean "ipvlan"?`},
