@@ -34,6 +34,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/controller/finding"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/reservation"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+	"github.com/multus-ipmgr/multus-ipmgr/feed"
 	"github.com/multus-ipmgr/multus-ipmgr/process"
 )
 
@@ -95,7 +96,12 @@ func New(ctx context.Context, options Options, config *rest.Config, log *slog.Lo
 	if err != nil {
 		return nil, err
 	}
-	manager, err := newManager(options, config, log)
+	sources, err := newFeeds(config)
+	if err != nil {
+		return nil, err
+	}
+	counters.registry.MustRegister(feed.Collector(sources.ages))
+	manager, err := newManager(options, config, sources, log)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +126,7 @@ func New(ctx context.Context, options Options, config *rest.Config, log *slog.Lo
 	return c, manager.Add(&ops{listener: listener, metrics: counters, ready: ready, log: log})
 }
 
-func newManager(options Options, config *rest.Config, log *slog.Logger) (ctrl.Manager, error) {
+func newManager(options Options, config *rest.Config, sources *feeds, log *slog.Logger) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(v1alpha1.AddToScheme(scheme), nadv1.AddToScheme(scheme)); err != nil {
 		return nil, err
@@ -133,7 +139,7 @@ func newManager(options Options, config *rest.Config, log *slog.Logger) (ctrl.Ma
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.ReservedCIDR{}:             {Transform: cache.TransformStripManagedFields()},
 			&nadv1.NetworkAttachmentDefinition{}: {Transform: finding.Strip},
-		}},
+		}, NewInformer: sources.informer},
 		LeaderElection: true, LeaderElectionID: LeaseName, LeaderElectionNamespace: options.Namespace,
 		LeaderElectionReleaseOnCancel: true,                                    // the next one need not wait for its end
 		Metrics:                       metricsserver.Options{BindAddress: "0"}, // ops serves them

@@ -25,7 +25,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	crwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
@@ -117,11 +116,11 @@ func benchPolicy() inject.Policy {
 
 // filledCaches is the real cluster with caches that hold what the review needs.
 func filledCaches() (*mirrored, error) {
-	client, err := dynamic.NewForConfig(&rest.Config{Host: "http://127.0.0.1:1"})
+	up, err := newUpstream(&rest.Config{Host: "http://127.0.0.1:1"})
 	if err != nil {
 		return nil, err
 	}
-	cluster, err := newMirrored(client, discard())
+	cluster, err := newMirrored(up, discard())
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
@@ -43,16 +42,16 @@ type mirrored struct {
 	log          *slog.Logger
 }
 
-func newMirrored(client dynamic.Interface, log *slog.Logger) (*mirrored, error) {
-	namespaces, errNamespaces := newMirror(client, schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}, log, reduceNamespace)
-	nads, errNADs := newMirror(client, schema.GroupVersionResource{Group: "k8s.cni.cncf.io", Version: "v1", Resource: "network-attachment-definitions"}, log, reduceNAD)
-	reservations, errReservations := newMirror(client, schema.GroupVersionResource{Group: "multus-ipmgr.io", Version: "v1alpha1", Resource: "reservedcidrs"}, log, reduceReservation)
+func newMirrored(up upstream, log *slog.Logger) (*mirrored, error) {
+	namespaces, errNamespaces := newMirror(up, schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}, log, reduceNamespace)
+	nads, errNADs := newMirror(up, schema.GroupVersionResource{Group: "k8s.cni.cncf.io", Version: "v1", Resource: "network-attachment-definitions"}, log, reduceNAD)
+	reservations, errReservations := newMirror(up, schema.GroupVersionResource{Group: "multus-ipmgr.io", Version: "v1alpha1", Resource: "reservedcidrs"}, log, reduceReservation)
 	if err := errors.Join(errNamespaces, errNADs, errReservations); err != nil {
 		return nil, err
 	}
 	reservations.optional = true // pods are injected without any
 	ranges := nad.NewIndex()
-	if _, err := nads.informer.AddEventHandler(indexed(ranges)); err != nil {
+	if err := nads.handle(indexed(ranges)); err != nil {
 		return nil, err
 	}
 	return &mirrored{namespaces: namespaces, nads: nads, reservations: reservations, ranges: ranges, log: log}, nil
@@ -135,6 +134,20 @@ func (c *mirrored) run(ctx context.Context) {
 // ready says which cache is not complete yet.
 func (c *mirrored) ready() error {
 	return errors.Join(c.namespaces.ready(), c.nads.ready(), c.reservations.ready())
+}
+
+// ages says how old each cache may be, by resource.
+func (c *mirrored) ages() map[string]time.Duration {
+	ages := map[string]time.Duration{}
+	for _, m := range []interface {
+		age() (time.Duration, bool)
+		name() string
+	}{c.namespaces, c.nads, c.reservations} {
+		if age, served := m.age(); served {
+			ages[m.name()] = age
+		}
+	}
+	return ages
 }
 
 // Namespace implements Cluster.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
@@ -32,11 +31,11 @@ func (stalled) RoundTrip(r *http.Request) (*http.Response, error) {
 // else, and can read nothing.
 func stalledCluster(t *testing.T) *mirrored {
 	t.Helper()
-	client, err := dynamic.NewForConfig(&rest.Config{Host: "http://stalled.invalid", Transport: stalled{}})
+	up, err := newUpstream(&rest.Config{Host: "http://stalled.invalid", Transport: stalled{}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cluster, err := newMirrored(client, discard())
+	cluster, err := newMirrored(up, discard())
 	if err != nil {
 		t.Fatal(err)
 	}

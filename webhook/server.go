@@ -23,9 +23,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
+	"github.com/multus-ipmgr/multus-ipmgr/feed"
 	"github.com/multus-ipmgr/multus-ipmgr/process"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/certificate"
 )
@@ -41,6 +41,8 @@ type source interface {
 	run(ctx context.Context)
 	// ready says why it cannot be relied upon yet.
 	ready() error
+	// ages says how long ago the API server last said something, by resource.
+	ages() map[string]time.Duration
 }
 
 // identity is the certificate that the server shows.
@@ -69,17 +71,17 @@ type Server struct {
 // New builds a server that asks the API server at config. It fails when an
 // address cannot be listened on.
 func New(ctx context.Context, options Options, config *rest.Config, log *slog.Logger) (*Server, error) {
-	client, err := dynamic.NewForConfig(config)
+	up, err := newUpstream(config)
 	if err != nil {
 		return nil, fmt.Errorf("building the Kubernetes client: %w", err)
 	}
-	cluster, err := newMirrored(client, log)
+	cluster, err := newMirrored(up, log)
 	if err != nil {
 		return nil, fmt.Errorf("building the caches: %w", err)
 	}
 	server, err := newServer(ctx, options, cluster, log)
 	if err == nil && options.Certificate.Secret != "" {
-		server.cert = certificate.NewManaged(options.Certificate, client, time.Now, log, server.metrics.serves)
+		server.cert = certificate.NewManaged(options.Certificate, up.caches, time.Now, log, server.metrics.serves)
 	}
 	return server, err
 }
@@ -98,6 +100,7 @@ func newServer(ctx context.Context, options Options, cluster source, log *slog.L
 	}
 	metrics, entrance := newMetrics(), newEntrance()
 	metrics.watchDoor(entrance.gate)
+	metrics.registry.MustRegister(feed.Collector(cluster.ages))
 	return &Server{
 		options: options, log: log, cluster: cluster, metrics: metrics, entrance: entrance,
 		cert:      certificate.NewDirectory(options.CertDir, log, metrics.serves),
@@ -116,7 +119,7 @@ func (s *Server) OpsAddress() string { return s.ops.Addr().String() }
 func (s *Server) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var group sync.WaitGroup
-	defer group.Wait()
+	defer s.await(&group)
 	defer stop()
 	group.Go(func() { s.cluster.run(background) })
 	group.Go(func() { s.cert.Run(background) })
@@ -137,6 +140,23 @@ func (s *Server) Run(ctx context.Context) error {
 	timeout, cancel := context.WithTimeout(background, stopTimeout)
 	defer cancel()
 	return errors.Join(err, admission.Shutdown(timeout), ops.Shutdown(timeout))
+}
+
+// await waits for what runs in the background, and no longer than for requests:
+// nothing of it is worth keeping the process.
+func (s *Server) await(group *sync.WaitGroup) {
+	done := make(chan struct{})
+	go func() {
+		group.Wait()
+		close(done)
+	}()
+	timer := time.NewTimer(stopTimeout)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+		s.log.Warn("stopped before the caches did")
+	}
 }
 
 // admissionServer returns the server of reviews and its way to a listener.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 
@@ -35,6 +36,10 @@ type memory struct {
 
 func (m *memory) run(ctx context.Context) { <-ctx.Done() }
 func (m *memory) ready() error            { return m.notReady }
+
+func (m *memory) ages() map[string]time.Duration {
+	return map[string]time.Duration{"namespaces": time.Second}
+}
 
 func (m *memory) Namespace(_ context.Context, name string, fresh bool) (inject.Namespace, error) {
 	if m.gate != nil {

@@ -94,6 +94,8 @@ topologySpreadConstraints:
 - maxSkew: 1
   topologyKey: {{ . }}
   whenUnsatisfiable: ScheduleAnyway
+  # Pods of the revision that is being replaced do not count: they go.
+  matchLabelKeys: [pod-template-hash]
   labelSelector:
     matchLabels: {{- include "ipmgr.selector" $context | nindent 6 }}
 {{- end }}
@@ -142,6 +144,8 @@ metadata:
   labels: {{- include "ipmgr.labels" . | nindent 4 }}
 spec:
   minAvailable: 1
+  # One that is not ready protects nothing, and must not keep a node from being drained.
+  unhealthyPodEvictionPolicy: AlwaysAllow
   selector:
     matchLabels: {{- include "ipmgr.selector" . | nindent 6 }}
 {{- end }}
