@@ -40,14 +40,15 @@ type entry struct {
 	// shared: its ENI held it before the claim, for a pod on the same worker
 	// maybe, whose sidecar may still release it. One look more shows that.
 	shared  bool
-	again   bool  // it was claimed before
-	delayed bool  // it is claimed too often
-	asked   bool  // suspect: the question for the owner is in flight
-	fixed   bool  // there without an assignment of ours: never released
-	tries   int   // failures in a row
-	losses  int   // times it was lost, forgotten after a long hold
-	taken   int   // of the losses, those to another ENI
-	err     error // the last failure
+	again   bool        // it was claimed before
+	delayed bool        // it is claimed too often
+	asked   bool        // suspect: the question for the owner is in flight
+	fixed   bool        // there without an assignment of ours: never released
+	tries   int         // failures in a row
+	losses  int         // times it was lost, forgotten after a long hold
+	taker   plan.Holder // who had it when it was lost last
+	taken   int         // of the losses, those to another ENI
+	err     error       // the last failure
 }
 
 // enter moves the address to another phase.
@@ -67,6 +68,7 @@ func (l *loop) list(ctx context.Context) {
 		return
 	}
 	l.listErr = nil
+	l.doubtNames(ctx)
 	now := map[netip.Addr]bool{}
 	left := map[netip.Addr]bool{}
 	for _, addr := range l.left {
@@ -99,6 +101,7 @@ func (l *loop) list(ctx context.Context) {
 		}
 	}
 	l.releaseGone(ctx, gone)
+	l.missInterfaces(ctx)
 }
 
 // departure is the level at which it is logged that the address left: one that
@@ -117,7 +120,7 @@ func (e *entry) at(a plan.Address) bool {
 
 // excluded: the settings say that the address is not ours to touch.
 func (l *loop) excluded(a plan.Address) bool {
-	return slices.Contains(l.Settings.Exclude, a.Interface) ||
+	return slices.Contains(l.names.Excluded, a.Interface) ||
 		slices.ContainsFunc(l.Settings.ExcludeAddresses, func(p netip.Prefix) bool { return p.Contains(a.Addr) })
 }
 

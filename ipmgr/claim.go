@@ -43,7 +43,7 @@ func (l *loop) replan() {
 // known now. It is not while an assignment of its ENI and family is under way:
 // the addresses that come meanwhile go with the next one.
 func (l *loop) startable(e *entry, now time.Time) (at time.Time, ok bool) {
-	if e.phase != wanted || l.releasing[e.address.Addr] != nil || !l.placeable(e) {
+	if l.unsettled || e.phase != wanted || l.releasing[e.address.Addr] != nil || !l.placeable(e) {
 		return at, false
 	}
 	p := l.placed[e.address.Addr]
@@ -209,6 +209,7 @@ func (l *loop) assign(ctx context.Context, step plan.Step) {
 			budget.busy = false
 			for _, e := range entries {
 				if holder, taken := from[e.address.Addr]; taken {
+					l.counters.TakeOvers++
 					l.Log.Warn("address was taken over", "address", e.address.Addr, "interface", e.address.Interface, "eni", e.eni.ID, "former_eni", holder.ENI, "former_instance", holder.Instance)
 				}
 				l.answered(ctx, e, errs[e.address.Addr])
@@ -270,6 +271,18 @@ func (l *loop) investigate(ctx context.Context) {
 	}
 }
 
+// takenOver says which ENI has the address now.
+func takenOver(e *entry) error {
+	text := "ENI " + e.taker.ENI
+	if e.taker.Instance != "" {
+		text += " of instance " + e.taker.Instance
+	}
+	return &fault.Error{
+		Addr: e.address.Addr, ENI: e.eni.ID, Code: fault.CodeTakenOver, Err: errors.New(text + " took it"),
+		Advice: "find the pod there that has the address too, and remove it from one of the two",
+	}
+}
+
 // lost wants the address back: at once the first time, which mends a floating
 // address that a standby took for a moment, and then ever more slowly, because
 // two pods that both have the address on a link would take it from each other
@@ -284,8 +297,11 @@ func (l *loop) lost(e *entry, owner plan.Holder, err error) {
 	}
 	e.losses++
 	l.counters.Losses++
+	e.err = nil
 	if owner.ENI != "" {
 		e.taken++
+		e.taker = owner
+		e.err = takenOver(e)
 	}
 	e.enter(wanted)
 	e.due, e.again = e.since, true

@@ -85,7 +85,13 @@ func (m *Manager) Once(ctx context.Context) error {
 func (m *Manager) Follow(ctx context.Context) error {
 	l := newLoop(m, spec.Sidecar)
 	err := l.run(ctx, func() bool { return false })
-	if m.Settings.Release {
+	switch {
+	case !m.Settings.Release:
+	case !l.wasReady:
+		// The kubelet ends a container that does not become ready, and starts it
+		// again. The application may run on: it may have been there before us.
+		m.Log.Info("addresses are kept, the sidecar was never ready and may be started again")
+	default:
 		l.list(ctx) // what left since is given back like any address that leaves
 		l.releaseAll(context.WithoutCancel(ctx))
 	}

@@ -128,6 +128,7 @@ func (l *loop) looked(enis []plan.ENI, entries []*entry, started time.Time) {
 		e.sought = true
 		l.viewedOf[e.address.MAC] = true
 	}
+	l.settleNames(enis)
 	for _, p := range plan.Diff(l.addresses(), enis, l.policy) {
 		e := l.book[p.Address.Addr]
 		if p.ENI.ID != "" && p.ENI.MAC == e.address.MAC {

@@ -45,15 +45,21 @@ type loop struct {
 	// eniOf names the ENIs that were seen under the pod's links, by MAC. Once
 	// it was, the link's MAC is known to be an ENI's.
 	eniOf map[string]string
+	// names are the interfaces that are meant. They are unsettled while they may
+	// lie and the worker was not looked at; nothing is claimed until then.
+	names     plan.Names
+	unsettled bool
+	present   []string // all interfaces, as far as they had to be asked for
 	// placed is where each address of the book belongs by the view.
 	placed map[netip.Addr]plan.Placement
 	pace   *pace
 	// quietUntil holds back what is not urgent after EC2 throttled a call,
 	// whichever address that was for.
 	quietUntil time.Time
-	throttles  int  // throttled calls in a row
-	questions  int  // for owners, under way
-	listed     bool // the addresses were listed once
+	throttles  int       // throttled calls in a row
+	questions  int       // for owners, under way
+	remindAt   time.Time // init: when it is logged next what is waited for
+	listed     bool      // the addresses were listed once
 	// releasing holds the addresses that are being unassigned.
 	releasing map[netip.Addr]*release
 
@@ -66,6 +72,7 @@ func newLoop(m *Manager, mode spec.Mode) *loop {
 		Manager: m,
 		mode:    mode,
 		policy:  plan.Policy{Pools: m.Settings.Pools, Required: m.Settings.Interfaces},
+		names:   plan.Names{Required: m.Settings.Interfaces, Excluded: m.Settings.Exclude},
 		book:    map[netip.Addr]*entry{},
 		settled: make(chan func()),
 
@@ -104,6 +111,7 @@ func (l *loop) turn(ctx context.Context) {
 	l.claim(ctx)
 	l.look(ctx)
 	l.publish()
+	l.remind()
 }
 
 // subscribe keeps the subscription that there is, or makes a new one. Without
@@ -162,6 +170,9 @@ func (l *loop) untilNext(unsubscribed bool) time.Duration {
 	}
 	if at, wanted := l.nextLook(); wanted && !l.looking {
 		sooner(at)
+	}
+	if l.mode == spec.Init {
+		sooner(l.remindAt)
 	}
 	return max(time.Until(next), 0)
 }

@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
 
@@ -21,6 +23,7 @@ type Status struct {
 	Claims    int             // assignments that EC2 accepted
 	Failures  int             // assignments that failed, each try counted
 	Losses    int             // times an address of the pod was found to be gone from its ENI
+	TakeOvers int             // addresses that were taken from another ENI, as far as that is known
 	Releases  int             // addresses given back
 }
 
@@ -28,9 +31,10 @@ type Status struct {
 type AddressStatus struct {
 	Addr      netip.Addr
 	Interface string
-	ENI       string // empty until it is known
-	State     string // wanted, claiming, claimed, held, suspect, refused or foreign
-	Contests  int    // times another ENI was found to hold it
+	ENI       string      // empty until it is known
+	State     string      // wanted, claiming, claimed, held, suspect, refused or foreign
+	Contests  int         // times another ENI was found to hold it
+	Taker     plan.Holder // the last of these ENIs
 }
 
 // Status returns the latest status. Before the first look it is an error.
@@ -47,7 +51,7 @@ func (l *loop) publish() {
 	s := l.counters
 	s.Err = fault.NewList(l.missing())
 	for _, e := range l.book {
-		s.Addresses = append(s.Addresses, AddressStatus{Addr: e.address.Addr, Interface: e.address.Interface, ENI: e.eni.ID, State: string(e.phase), Contests: e.taken})
+		s.Addresses = append(s.Addresses, AddressStatus{Addr: e.address.Addr, Interface: e.address.Interface, ENI: e.eni.ID, State: string(e.phase), Contests: e.taken, Taker: e.taker})
 	}
 	slices.SortFunc(s.Addresses, func(a, b AddressStatus) int { return a.Addr.Compare(b.Addr) })
 	l.status.Store(&s)
@@ -71,6 +75,24 @@ func (l *loop) reportReadiness(s Status) {
 		l.Log.Log(context.Background(), level, "not all addresses are assigned", "error", s.Err)
 	case !l.Settings.DryRun:
 		l.Log.Log(context.Background(), level, "all addresses are assigned", "addresses", len(s.Addresses))
+	}
+}
+
+// remindEvery is how often init mode logs what it waits for. An init container
+// has no probe and no event, and its termination message is read at its end: the
+// log is the one place where a user sees why the pod does not start.
+const remindEvery = 15 * time.Second
+
+func (l *loop) remind() {
+	now := time.Now()
+	if l.mode != spec.Init || now.Before(l.remindAt) {
+		return
+	}
+	first := l.remindAt.IsZero()
+	l.remindAt = now.Add(remindEvery)
+	if missing := l.missing(); !first && len(missing) > 0 {
+		err := fault.NewList(missing)
+		l.Log.Warn("still waiting", "code", fault.CodeOf(err), "error", err)
 	}
 }
 
@@ -141,16 +163,28 @@ func (l *loop) blocks(e *entry) bool {
 // interface must, a pod without any is a mistake in init mode, which would have
 // nothing to do; a sidecar may wait for floating addresses.
 func (l *loop) bare(carried map[string]bool) []error {
-	if l.mode == spec.Init && len(l.Settings.Interfaces) == 0 && len(carried) == 0 {
+	if l.mode == spec.Init && len(l.policy.Required) == 0 && len(carried) == 0 {
 		return []error{noAddress(errors.New("no interface of the pod carries an address to manage"))}
 	}
 	var errs []error
-	for _, name := range l.Settings.Interfaces {
-		if !carried[name] {
+	for _, name := range l.policy.Required {
+		switch {
+		case carried[name]:
+		case l.absent(name):
+			errs = append(errs, noInterface(name))
+		default:
 			errs = append(errs, noAddress(errors.New("interface "+name+" carries no address")))
 		}
 	}
 	return errs
+}
+
+// noInterface: an interface is made when the pod starts, or never.
+func noInterface(name string) error {
+	return &fault.Error{
+		Code: fault.CodeNoInterface, Err: errors.New("interface " + name + " is missing: Multus did not attach it when the pod started"),
+		Advice: "delete the pod, its interfaces are made when it is created again; check first that Multus is ready on the worker and that the pod's k8s.v1.cni.cncf.io/networks annotation names the network",
+	}
 }
 
 func noAddress(err error) error {

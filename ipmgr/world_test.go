@@ -202,7 +202,7 @@ type pod struct {
 }
 
 func newPod(ips ...string) *pod {
-	p := &pod{wake: make(chan struct{}, 1), neighbours: map[string]bool{}}
+	p := &pod{wake: make(chan struct{}, 1), neighbours: map[string]bool{}, links: []string{"net1"}}
 	for _, ip := range ips {
 		p.add(ip, "net1", "02:00:00:00:00:01")
 	}

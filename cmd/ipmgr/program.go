@@ -14,6 +14,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/link"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/metrics"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/ready"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 	"github.com/multus-ipmgr/multus-ipmgr/version"
@@ -93,7 +94,7 @@ func (p program) manage(ctx context.Context, mode spec.Mode) int {
 
 // assemble joins the loop to the kernel and the cloud.
 func (p program) assemble(settings spec.Settings, log *slog.Logger) (*ipmgr.Manager, *metrics.Metrics, error) {
-	links := link.New(settings.Exclude)
+	links := link.New(plan.Names{Excluded: settings.Exclude}.Certain())
 	manager := &ipmgr.Manager{Settings: settings, Links: links, Log: log, Random: rand.Float64}
 	counters := metrics.New(manager.Status)
 	cloud, err := eni.New(eni.Options{

@@ -55,10 +55,14 @@ func (m *Metrics) Write(w io.Writer) {
 		labels := fmt.Sprintf("{address=%q,interface=%q,eni=%q", a.Addr, a.Interface, a.ENI)
 		metrics.WriteGaugeUint64(w, fmt.Sprintf("multus_ipmgr_address%s,state=%q}", labels, a.State), 1)
 		metrics.WriteGaugeUint64(w, "multus_ipmgr_address_contested"+labels+"}", uint64(max(a.Contests, 0)))
+		if a.Taker.ENI != "" {
+			metrics.WriteGaugeUint64(w, fmt.Sprintf("multus_ipmgr_address_taken_by%s,taker=%q,taker_instance=%q}", labels, a.Taker.ENI, a.Taker.Instance), 1)
+		}
 	}
 	metrics.WriteCounterUint64(w, "multus_ipmgr_assigned_total", uint64(max(s.Claims, 0)))
 	metrics.WriteCounterUint64(w, "multus_ipmgr_assign_failures_total", uint64(max(s.Failures, 0)))
 	metrics.WriteCounterUint64(w, "multus_ipmgr_lost_total", uint64(max(s.Losses, 0)))
+	metrics.WriteCounterUint64(w, "multus_ipmgr_taken_over_total", uint64(max(s.TakeOvers, 0)))
 	metrics.WriteCounterUint64(w, "multus_ipmgr_released_total", uint64(max(s.Releases, 0)))
 	m.calls.WritePrometheus(w)
 }

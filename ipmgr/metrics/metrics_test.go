@@ -17,6 +17,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/metricsdoc"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/metrics"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -37,20 +38,22 @@ func rendered(m *metrics.Metrics) []string {
 func TestWriteShowsTheStatus(t *testing.T) {
 	status := ipmgr.Status{
 		Addresses: []ipmgr.AddressStatus{
-			{Addr: netip.MustParseAddr("10.10.1.81"), Interface: "net1", ENI: "eni-1", State: "held", Contests: 2},
+			{Addr: netip.MustParseAddr("10.10.1.81"), Interface: "net1", ENI: "eni-1", State: "held", Contests: 2, Taker: plan.Holder{ENI: "eni-2", Instance: "i-2"}},
 			{Addr: netip.MustParseAddr("2600:1f13::81"), Interface: "net1", State: "wanted"},
 		},
-		Claims: 3, Failures: 4, Losses: 5, Releases: 6,
+		Claims: 3, Failures: 4, Losses: 5, TakeOvers: 7, Releases: 6,
 	}
 	want := []string{
 		`multus_ipmgr_ready 1`,
 		`multus_ipmgr_address{address="10.10.1.81",interface="net1",eni="eni-1",state="held"} 1`,
 		`multus_ipmgr_address_contested{address="10.10.1.81",interface="net1",eni="eni-1"} 2`,
+		`multus_ipmgr_address_taken_by{address="10.10.1.81",interface="net1",eni="eni-1",taker="eni-2",taker_instance="i-2"} 1`,
 		`multus_ipmgr_address{address="2600:1f13::81",interface="net1",eni="",state="wanted"} 1`,
 		`multus_ipmgr_address_contested{address="2600:1f13::81",interface="net1",eni=""} 0`,
 		`multus_ipmgr_assigned_total 3`,
 		`multus_ipmgr_assign_failures_total 4`,
 		`multus_ipmgr_lost_total 5`,
+		`multus_ipmgr_taken_over_total 7`,
 		`multus_ipmgr_released_total 6`,
 	}
 	m := metrics.New(func() ipmgr.Status { return status })
@@ -60,7 +63,9 @@ func TestWriteShowsTheStatus(t *testing.T) {
 }
 
 func TestMetricsAreAsDocumented(t *testing.T) {
-	m := metrics.New(func() ipmgr.Status { return ipmgr.Status{Addresses: []ipmgr.AddressStatus{{Interface: "net1"}}} })
+	m := metrics.New(func() ipmgr.Status {
+		return ipmgr.Status{Addresses: []ipmgr.AddressStatus{{Interface: "net1", Taker: plan.Holder{ENI: "eni-2"}}}}
+	})
 	m.Observe("AssignPrivateIpAddresses", "ok", false, time.Second)
 	var text strings.Builder
 	m.Write(&text)

@@ -1,0 +1,65 @@
+package ipmgr
+
+import (
+	"context"
+	"slices"
+
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
+)
+
+// doubtNames finds out, once at the start, whether the settings may name other
+// interfaces than they mean (see plan.Names). Then all of them are looked at
+// before any address is claimed.
+func (l *loop) doubtNames(ctx context.Context) {
+	if l.listed {
+		return
+	}
+	present, err := l.Links.Interfaces(ctx)
+	if err != nil || !l.names.MayLie(present) {
+		return
+	}
+	l.present, l.unsettled = present, true
+	l.names.Excluded = l.names.Certain()
+}
+
+// settleNames decides which interfaces are meant, with a fresh view of the
+// worker's ENIs, and drops the addresses of the excluded ones. None of them was
+// claimed.
+func (l *loop) settleNames(enis []plan.ENI) {
+	if !l.unsettled {
+		return
+	}
+	named := plan.Names{Required: l.Settings.Interfaces, Excluded: l.Settings.Exclude}
+	l.names = named.Resolve(l.present, plan.Diff(l.addresses(), enis, plan.Policy{}))
+	l.policy.Required, l.unsettled = l.names.Required, false
+	if !slices.Equal(named.Required, l.names.Required) || !slices.Equal(named.Excluded, l.names.Excluded) {
+		l.Log.Warn("Multus gave the pod default networks first, the names of its interfaces are moved", "required", l.names.Required, "excluded", l.names.Excluded)
+	}
+	for addr, e := range l.book {
+		if l.excluded(e.address) {
+			delete(l.book, addr)
+		}
+	}
+}
+
+// missInterfaces asks for the pod's interfaces when a required one carries no
+// address: whether it is there at all makes a difference to the user.
+func (l *loop) missInterfaces(ctx context.Context) {
+	carried := map[string]bool{}
+	for _, e := range l.book {
+		carried[e.address.Interface] = true
+	}
+	for _, name := range l.policy.Required {
+		if !carried[name] {
+			if present, err := l.Links.Interfaces(ctx); err == nil {
+				l.present = present
+			}
+			return
+		}
+	}
+}
+
+// absent reports whether an interface is known not to be there.
+func (l *loop) absent(name string) bool {
+	return l.present != nil && !slices.Contains(l.present, name)
+}
