@@ -104,7 +104,7 @@ func clockText(skew time.Duration) string {
 	if skew < 0 {
 		direction = "behind"
 	}
-	return fmt.Sprintf("the worker's clock is %d minutes %s EC2's: set it, such as by chronyd with 169.254.169.123",
+	return fmt.Sprintf("the worker's clock is %d minutes %s AWS's: set it, such as by chronyd with 169.254.169.123",
 		int(skew.Abs().Round(time.Minute)/time.Minute), direction)
 }
 

@@ -182,6 +182,40 @@ func TestAllPagesOfReservationsAreRead(t *testing.T) {
 	}
 }
 
+func TestEmptyPagesAndAnyOrderChangeNothing(t *testing.T) {
+	var text strings.Builder
+	text.WriteString(worker + "reservations:\n")
+	for i := range 300 {
+		fmt.Fprintf(&text, "- {id: scr-%03d, subnet: subnet-a, cidr: \"2600:1f13:0:1:%x::/80\", type: prefix}\n", i, i+1)
+	}
+	r := newRig(t, text.String())
+	look := func() (ids []string) {
+		t.Helper()
+		subnets, err1 := r.client.Subnets(t.Context(), vpc.Selection{TagKey: "multus", TagValue: "yes"})
+		reservations, err2 := r.client.Reservations(t.Context(), "subnet-a")
+		enis, err3 := r.client.ENIs(t.Context(), "subnet-a")
+		if err := errors.Join(err1, err2, err3); err != nil {
+			t.Fatal(err)
+		}
+		ids = slices.Collect(maps.Keys(subnets))
+		for _, reservation := range reservations {
+			ids = append(ids, reservation.ID)
+		}
+		for _, eni := range enis {
+			ids = append(ids, eni.ID)
+		}
+		slices.Sort(ids)
+		return ids
+	}
+	want := look()
+	if err := r.sim.Set(`{"emptyPages":true,"order":"random"}`); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, look()); diff != "" || len(want) != 303 {
+		t.Errorf("%d items (-want +got):\n%s", len(want), diff)
+	}
+}
+
 func TestAddressesAreAllThatENIsOfTheSubnetHold(t *testing.T) {
 	r := newRig(t, worker)
 	enis, err := r.client.ENIs(t.Context(), "subnet-a")
@@ -371,10 +405,10 @@ func TestAWorkersClockThatIsOff(t *testing.T) {
 			calls: map[string]int{"DescribeSubnets AuthFailure false": 1, "DescribeSubnets ok false": 2}},
 		{name: "if EC2 refuses all the same, the clock is named", offset: "20m", code: "AuthFailure",
 			fault: &vpcsim.Fault{Action: "DescribeSubnets", Code: "AuthFailure", Status: 401, Count: vpcsim.Forever},
-			says:  "the worker's clock is 20 minutes behind EC2's", calls: map[string]int{"DescribeSubnets AuthFailure false": 3}},
+			says:  "the worker's clock is 20 minutes behind AWS's", calls: map[string]int{"DescribeSubnets AuthFailure false": 3}},
 		{name: "in the other direction too", offset: "-45m", code: "AuthFailure",
 			fault: &vpcsim.Fault{Action: "DescribeSubnets", Code: "AuthFailure", Status: 401, Count: vpcsim.Forever},
-			says:  "the worker's clock is 45 minutes ahead of EC2's", calls: map[string]int{"DescribeSubnets AuthFailure false": 3}},
+			says:  "the worker's clock is 45 minutes ahead of AWS's", calls: map[string]int{"DescribeSubnets AuthFailure false": 3}},
 		{name: "with a right clock AuthFailure is about the credentials, and not tried again", offset: "0s", code: "AuthFailure",
 			fault: &vpcsim.Fault{Action: "DescribeSubnets", Code: "AuthFailure", Status: 401, Count: vpcsim.Forever},
 			calls: map[string]int{"DescribeSubnets AuthFailure false": 2}},

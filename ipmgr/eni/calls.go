@@ -103,11 +103,6 @@ func (a api) byID(ctx context.Context, ids ...string) ([]nic, error) {
 	return a.describe(ctx, &ec2.DescribeNetworkInterfacesInput{NetworkInterfaceIds: ids})
 }
 
-// where describes the ENIs that pass all filters.
-func (a api) where(ctx context.Context, filters ...types.Filter) ([]nic, error) {
-	return a.describe(ctx, &ec2.DescribeNetworkInterfacesInput{Filters: filters})
-}
-
 // describe reads all pages: only a missing token ends them, not a short page.
 func (a api) describe(ctx context.Context, in *ec2.DescribeNetworkInterfacesInput) ([]nic, error) {
 	var nics []nic
