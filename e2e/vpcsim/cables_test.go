@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -229,9 +230,9 @@ func TestSocketsFollowTheENIs(t *testing.T) {
 	}
 	eni, mac := *created.NetworkInterface.NetworkInterfaceId, *created.NetworkInterface.MacAddress
 	socket := filepath.Join(dir, eni+".sock")
-	await(t, "the new ENI has a socket", func() bool {
-		_, err := os.Stat(socket)
-		return err == nil
+	await(t, "the new ENI has a socket on which the simulator listens", func() bool { // the file is there a moment before
+		conn, err := new(net.Dialer).DialContext(t.Context(), "unixpacket", socket)
+		return err == nil && conn.Close() == nil
 	})
 	attached, err := r.ec2.AttachNetworkInterface(t.Context(), &ec2.AttachNetworkInterfaceInput{
 		NetworkInterfaceId: &eni, InstanceId: aws.String("i-worker1"), DeviceIndex: aws.Int32(2),
