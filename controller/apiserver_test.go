@@ -104,11 +104,11 @@ func mirrors(t *testing.T, c *cluster) {
 		t.Errorf("IPv6 spec (-want +got):\n%s", diff)
 	}
 	wantRows := map[string]string{
-		id4: id4 + " 10.1.0.64/26 explicit subnet-a us-west-2a aws 2 62",
-		id6: id6 + " 2600:1f13:0:1:1::/80 explicit subnet-a us-west-2a aws 1 281474976710655",
+		id4: id4 + " 10.1.0.64/26 explicit subnet-a us-west-2a aws 2 62 <nil>", // not stale
+		id6: id6 + " 2600:1f13:0:1:1::/80 explicit subnet-a us-west-2a aws 1 281474976710655 <nil>",
 	}
 	heads, rows := w.table()
-	if diff := cmp.Diff([]string{"Name", "CIDR", "Type", "Subnet", "Zone", "Source", "Used", "Free", "Age"}, heads); diff != "" {
+	if diff := cmp.Diff([]string{"Name", "CIDR", "Type", "Subnet", "Zone", "Source", "Used", "Free", "Stale", "Age"}, heads); diff != "" {
 		t.Errorf("columns that kubectl get shows (-want +got):\n%s", diff)
 	}
 	for name, row := range rows {
@@ -273,6 +273,13 @@ func survivesOutage(t *testing.T, c *cluster) {
 	}
 	if text := message(old, synced); !strings.HasPrefix(text, "not read from EC2 since 20") || !strings.Contains(text, "last known state") {
 		t.Errorf("message %q, want it to say of when the state is", text)
+	}
+	_, rows := w.table()
+	cells, _ := cutLast(rows[id], " ")
+	if _, stale := cutLast(cells, " "); old.Status.StaleSince == nil || stale == "<nil>" {
+		t.Errorf("kubectl get shows %q, want it to say since when the figures are old", rows[id])
+	} else if _, err := time.ParseDuration(stale); err != nil {
+		t.Errorf("the figures are stale since %q: %v", stale, err)
 	}
 	if age := r.metric("multus_ipmgr_reservation_age_seconds"); age == "" || strings.HasSuffix(strings.TrimSpace(age), " 0") {
 		t.Errorf("metric %q, want the age", age)
