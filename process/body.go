@@ -88,7 +88,8 @@ func (b *Bodies) join(source netip.Addr) *share {
 func (b *Bodies) leave(source netip.Addr, s *share) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if s.users--; s.users == 0 {
+	s.users--
+	if s.users == 0 {
 		delete(b.sources, source)
 	}
 }

@@ -192,7 +192,7 @@ func TestWhoGoesWhenThereAreTooMany(t *testing.T) {
 		}
 		for i, step := range steps {
 			late := h.dial(fmt.Sprintf("10.0.1.%d", i))
-			defer late.Close()
+			t.Cleanup(func() { late.Close() })
 			synctest.Wait()
 			if !gone(step.closed) {
 				t.Errorf("%s: it stays", step.name)
@@ -275,8 +275,6 @@ func TestBodiesInFlightAreBounded(t *testing.T) {
 		}
 		bad, cancel := from(stranger)
 		defer cancel()
-		good, cancelGood := from(honest)
-		defer cancelGood()
 		first := try(bad, 50)
 		if first == nil || try(bad, 20) == nil {
 			t.Fatal("half of the room, and the connection's own, are refused")
@@ -284,6 +282,8 @@ func TestBodiesInFlightAreBounded(t *testing.T) {
 		if second := try(bad, 20); second != nil {
 			t.Error("one address holds more than half of the room")
 		}
+		good, cancelGood := from(honest) // its second begins when the stranger's is over
+		defer cancelGood()
 		if release := try(good, 50); release == nil {
 			t.Error("another address gets nothing")
 		} else {

@@ -99,7 +99,11 @@ func TestABodyIsRefusedByItsLengthBeforeItIsRead(t *testing.T) {
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Expect", "100-continue")
 	client := s.client(t, 0)
-	client.Transport.(*http.Transport).ExpectContinueTimeout = 1 << 40
+	transport, ok := client.Transport.(*http.Transport)
+	if !ok {
+		t.Fatalf("the client's transport is a %T", client.Transport)
+	}
+	transport.ExpectContinueTimeout = 1 << 40
 	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)

@@ -119,7 +119,8 @@ func decoding(body []byte) jsonv2.Options {
 	}
 	values := 0
 	count := jsonv2.UnmarshalFromFunc(func(*jsontext.Decoder, any) error {
-		if values++; values > maxValues {
+		values++
+		if values > maxValues {
 			return fmt.Errorf("it has more than %d values", maxValues)
 		}
 		return errors.ErrUnsupported // decode it as ever

@@ -83,7 +83,7 @@ func makeRules(makefile string) map[string][]string {
 	var target string
 	for line := range strings.Lines(makefile) {
 		line = strings.TrimSuffix(line, "\n")
-		if rule := ruleLine.FindStringSubmatch(line); rule != nil && !variable.MatchString(rule[2]) {
+		if rule := ruleLine.FindStringSubmatch(line); len(rule) > 2 && !variable.MatchString(rule[2]) {
 			target = rule[1]
 			rules[target] = append(rules[target], strings.Fields(rule[2])...)
 			continue

@@ -88,16 +88,21 @@ func decide(ctx context.Context, pod Pod, ns Namespace, view View, policy Policy
 	}
 	mode, err := modeOf(pod, ns)
 	if err != nil {
-		return Decision{Reason: InvalidMode, Detail: err.Error()}, nil
+		return refusal(InvalidMode, err), nil
 	}
 	if policy, err = policy.chosen(pod, ns, mode); err != nil {
-		return Decision{Reason: InvalidSetting, Detail: err.Error()}, nil
+		return refusal(InvalidSetting, err), nil
 	}
 	selections, err := nad.Selections(ns.Name, pod.Metadata.Annotations[nad.NetworksAnnotation])
 	if err != nil {
-		return Decision{Reason: InvalidAnnotation, Detail: err.Error()}, nil
+		return refusal(InvalidAnnotation, err), nil
 	}
 	return decideOn(ctx, selections, mode, pod, ns, view, policy)
+}
+
+// refusal is the decision about a pod whose author has to correct it.
+func refusal(reason Reason, err error) Decision {
+	return Decision{Reason: reason, Detail: err.Error()}
 }
 
 // decideOn decides by the networks that the pod selects.

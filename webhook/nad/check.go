@@ -161,10 +161,10 @@ func (c Checker) static(found *findings, field string, ip netip.Prefix, of Selec
 		rule = RangeOverlap
 	}
 	if abroad.total > 0 {
-		found.add(rule, field, "%s is in a range of %s, a network of another namespace, which may give it to another pod; ask for an address outside of the range", ip.Addr(), abroad)
+		found.add(rule, field, "%s is in a range of %s, a network of another namespace, which may give it to another pod; ask for an address outside of the range", ip.Addr(), &abroad)
 	}
 	if home.total > 0 {
-		found.add(RangeOverlap, field, "%s is in a range of %s, which may give it to another pod; exclude it there, or ask for one outside of the range", ip.Addr(), home)
+		found.add(RangeOverlap, field, "%s is in a range of %s, which may give it to another pod; exclude it there, or ask for one outside of the range", ip.Addr(), &home)
 	}
 	if home.total+abroad.total == 0 && !complete {
 		found.add(RangeOverlap, field, tooManyOthers, ip.Addr())

@@ -68,7 +68,7 @@ type document struct {
 }
 
 // field is where the section of a plugin is.
-func (d document) field(i int) string {
+func (d *document) field(i int) string {
 	if d.list {
 		return fmt.Sprintf("spec.config.plugins[%d]", i)
 	}

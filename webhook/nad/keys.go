@@ -169,7 +169,8 @@ func (l *findings) keys(kind, field string, raw json.RawMessage, own, legal, for
 		if among(key, own) || among(key, legal) {
 			continue
 		}
-		if looked++; looked > maxStrangeKeys {
+		looked++
+		if looked > maxStrangeKeys {
 			return
 		}
 		near := Nearest(key, own)

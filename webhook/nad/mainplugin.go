@@ -2,6 +2,7 @@ package nad
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 
@@ -103,8 +104,7 @@ func (r pluginReader) decode(kind string, into any) bool {
 // refused says which part of a section a plugin cannot decode.
 func (l *findings) refused(rule Rule, kind, field string, err error) {
 	where := field
-	m, ok := err.(mistake)
-	if ok {
+	if m, ok := errors.AsType[mistake](err); ok {
 		where += m.path
 	}
 	l.add(rule, where, "%s refuses this: %s %v", kind, where, err)

@@ -51,7 +51,7 @@ func (n *names) add(o overlap, own string) {
 }
 
 // String is "a/net, b/net, 3 more".
-func (n names) String() string {
+func (n *names) String() string {
 	if n.total <= mostItems {
 		return strings.Join(n.first, ", ")
 	}
@@ -86,7 +86,7 @@ func (c Checker) overlap(found *findings, network Network, ipam IPAM, p Pool, le
 	}
 	for _, remedy := range slices.Sorted(maps.Keys(groups)) {
 		g := groups[remedy]
-		found.add(RangeOverlap, p.Field, "%s is handed out by %s too; %s", joined(Union(g.shared)), g.others, remedy)
+		found.add(RangeOverlap, p.Field, "%s is handed out by %s too; %s", joined(Union(g.shared)), &g.others, remedy)
 	}
 	if !complete {
 		found.add(RangeOverlap, p.Field, tooManyOthers, joined(p.Ranges))
