@@ -257,7 +257,7 @@ func (w *world) satisfiesRestricted(t *testing.T) {
 	w.namespace(t, "strict", map[string]string{inject.InjectLabel: inject.Enabled, "pod-security.kubernetes.io/enforce": "restricted"})
 	w.nad(t, "strict", "net-a", `{"type": "ipvlan"}`)
 	for _, mode := range []string{"init", "sidecar"} {
-		p := pod(mode, `[{"name": "net-a", "ips": ["10.10.1.81/24"]}]`)
+		p := pod(mode, `[{"name": "net-a", "ips": ["10.10.1.200/24"]}]`)
 		p.Annotations[inject.ModeAnnotation] = mode
 		p.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{
 			AllowPrivilegeEscalation: new(false), RunAsNonRoot: new(true),

@@ -143,7 +143,7 @@ func decideOn(ctx context.Context, selections []nad.Selection, mode spec.Mode, p
 		Reason:     Injected,
 		Mode:       mode,
 		Interfaces: networks.required,
-		Warnings:   slices.Concat(warnings, defaultNetworkWarnings(pod, view.Networks.nad), exposure(pod, mode), keyWarnings(pod, ns)),
+		Warnings:   slices.Concat(warnings, everywhere(pod, networks.uses), defaultNetworkWarnings(pod, view.Networks.nad), exposure(pod, mode), keyWarnings(pod, ns)),
 		Patch:      append(patch(pod, mode, networks, where.settings(policy)), affinity...),
 	}, nil
 }

@@ -99,6 +99,21 @@ func (n *networks) warn(format string, args ...any) {
 	}
 }
 
+// everywhere warns of a fixed address in the pod of a DaemonSet, which has one
+// on every worker. How many pods other owners have, a pod does not say.
+func everywhere(pod Pod, used []use) []string {
+	if !slices.ContainsFunc(pod.Metadata.Owners, func(o Owner) bool { return o.Kind == "DaemonSet" }) {
+		return nil
+	}
+	var texts []string
+	for _, u := range used {
+		if addrs := u.network.Fixed(u.selection); len(addrs) > 0 {
+			texts = append(texts, fmt.Sprintf("every pod of the DaemonSet gets %s of network %s/%s, and each takes it from the one before; use IPAM whereabouts", addrs[0], u.selection.Namespace, u.selection.Name))
+		}
+	}
+	return texts[:min(len(texts), mostNames)]
+}
+
 // defaultNetworkWarnings warns of a pod whose eth0 is a managed network.
 func defaultNetworkWarnings(pod Pod, find FindNAD) []string {
 	value := pod.Metadata.Annotations[nad.DefaultNetworkAnnotation]

@@ -19,6 +19,12 @@ type Metadata struct {
 	GenerateName string            `json:"generateName"`
 	Labels       map[string]string `json:"labels"`
 	Annotations  map[string]string `json:"annotations"`
+	Owners       []Owner           `json:"ownerReferences"`
+}
+
+// Owner is what made the pod.
+type Owner struct {
+	Kind string `json:"kind"`
 }
 
 // PodSpec is the part of the pod's specification that is read.
