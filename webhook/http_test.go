@@ -165,6 +165,9 @@ func FuzzReview(f *testing.F) {
 	f.Add(`{"metadata":{"annotations":{"k8s.v1.cni.cncf.io/networks":"a","multus-ipmgr.io/injected":"x"}},"spec":{"initContainers":[{},{"name":"multus-ipmgr"}]}}`)
 	f.Add(`{"metadata":{"annotations":{"k8s.v1.cni.cncf.io/networks":"[{\"name\":\"a\"}]","multus-ipmgr.io/mode":"sidecar"}},"spec":{"volumes":[],"containers":[{"resources":{"limits":{"cpu":1,"memory":"x"}}}]}}`)
 	f.Add(`null`)
+	f.Add(`{"metadata":{"annotations":{"k8s.v1.cni.cncf.io/networks":"0"}}}`)
+	f.Add(`{"metadata":{"annotations":{"k8s.v1.cni.cncf.io/networks":"0"}},"spec":null}`)
+	f.Add(`{"metadata":{"annotations":{"k8s.v1.cni.cncf.io/networks":"0"}},"spec":{"initContainers":null,"volumes":null,"affinity":null,"imagePullSecrets":null,"containers":null}}`)
 	policy := inject.DefaultPolicy()
 	policy.WebIdentity.RoleARN = "arn"
 	h := &podHandler{cluster: &memory{}, policy: policy, metrics: newMetrics(), log: discard()}

@@ -54,6 +54,7 @@ func measurements() []measurement {
 		{"rest", "a sidecar at rest", rest},
 		{"size", "what is injected into every pod", size},
 		{"admission", "CPU of one admission, against a plain controller-runtime handler", admission},
+		{"bounds", "CPU of admissions, by the number of NADs and at the caps", bounds},
 		{"webhook", "the webhook at rest, connected to a real API server", webhookAtRest},
 		{"burst", "1,000 pods start at once under EC2's token buckets, in real time (about 3 minutes)", thousandPods},
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"github.com/gaissmai/bart"
 )
@@ -12,16 +13,10 @@ import (
 // Checker checks objects against what is known of the VPC and of other NADs.
 // It may be used by several goroutines.
 type Checker struct {
-	known    bool // something is known of reservations
-	explicit []Range
-	// taken is what is reserved for whatever purpose, or AWS's own.
-	taken []Range
-	// delegated are the reservations of type prefix, home the known subnets.
-	delegated *bart.Table[Reservation]
-	home      *bart.Table[subnet]
-	subnets   []subnet
-	others    *Index
-	abroad    bool // pods may ask for addresses of networks of other namespaces
+	known  bool // something is known of reservations
+	ground func() ground
+	others *Index
+	abroad bool // pods may ask for addresses of networks of other namespaces
 }
 
 // AllowForeign returns a checker that only warns of pods that ask for addresses
@@ -31,35 +26,49 @@ func (c Checker) AllowForeign() Checker {
 	return c
 }
 
+// ground is what the reservations say of the VPC.
+type ground struct {
+	explicit []Range
+	// taken is what is reserved for whatever purpose, or AWS's own.
+	taken []Range
+	// delegated are the reservations of type prefix, home the known subnets.
+	delegated *bart.Table[Reservation]
+	home      *bart.Table[subnet]
+	subnets   []subnet
+}
+
 // NewChecker returns a checker that knows the reservations, and the networks
 // that may overlap; no Index is an empty one. The object that is checked may be
 // among them. The zero Reservation stands for one that covers nothing.
 func NewChecker(reservations []Reservation, others *Index) Checker {
-	known := len(reservations) > 0
+	// Most pods ask for no address, and then nothing has to be known.
+	lazily := sync.OnceValue(func() ground { return newGround(reservations) })
+	return Checker{known: len(reservations) > 0, ground: lazily, others: others}
+}
+
+func newGround(reservations []Reservation) ground {
 	void := func(r Reservation) bool { return !r.CIDR.IsValid() }
 	if slices.ContainsFunc(reservations, void) { // which are the caller's
 		reservations = slices.DeleteFunc(slices.Clone(reservations), void)
 	}
-	c := Checker{
-		known:     known,
+	g := ground{
 		explicit:  ofType(reservations, Explicit),
 		delegated: new(bart.Table[Reservation]),
 		home:      new(bart.Table[subnet]),
 		subnets:   subnets(reservations),
-		others:    others,
 	}
-	c.taken = slices.Concat(c.explicit, ofType(reservations, Prefix))
-	for _, s := range c.subnets {
-		c.home.Insert(s.cidr, s)
-		c.taken = append(c.taken, s.reserved()...)
+	g.taken = slices.Concat(g.explicit, ofType(reservations, Prefix))
+	for _, s := range g.subnets {
+		g.home.Insert(s.cidr, s)
+		g.taken = append(g.taken, s.reserved()...)
 	}
-	c.taken = Union(c.taken)
+	g.taken = Union(g.taken)
 	for _, r := range slices.Backward(reservations) { // of two with one CIDR, the first stays
 		if r.Type == Prefix {
-			c.delegated.Insert(r.CIDR, r)
+			g.delegated.Insert(r.CIDR, r)
 		}
 	}
-	return c
+	return g
 }
 
 // NAD checks a NAD. Nothing is found in one whose addresses do not belong to
@@ -203,7 +212,7 @@ func (c Checker) subnetOf(ranges []Range) (subnet, bool) {
 	if len(ranges) == 0 {
 		return subnet{}, false
 	}
-	return c.home.Lookup(ranges[0].First)
+	return c.ground().home.Lookup(ranges[0].First)
 }
 
 // touching returns the values of a table's prefixes that have an address in

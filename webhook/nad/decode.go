@@ -1,6 +1,7 @@
 package nad
 
 import (
+	"bytes"
 	"encoding"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,10 @@ import (
 // deepestField is how deep in a section locate looks for what cannot be decoded.
 // No plugin has fields further down.
 const deepestField = 8
+
+// mostParts is how many commas a part may have in which locate looks further. In
+// a longer one it is not said where the mistake is.
+const mostParts = 2000
 
 // mistake is a part of a JSON document that its plugin cannot decode.
 type mistake struct {
@@ -48,7 +53,7 @@ func locate(raw json.RawMessage, fails func(json.RawMessage) error, depth int) (
 	var object map[string]json.RawMessage
 	var list []json.RawMessage
 	switch {
-	case depth == 0:
+	case depth == 0 || bytes.Count(raw, []byte(",")) > mostParts: // each part is decoded for itself
 	case json.Unmarshal(raw, &object) == nil:
 		if err := fails([]byte("{}")); err != nil { // whatever is in it
 			return "", fails(raw)

@@ -45,6 +45,8 @@ type findings struct {
 	seen map[Finding]bool
 	kept map[Rule]int
 	more map[Rule]rest
+
+	meant int // unknown keys of which it was worked out what was meant
 }
 
 // rest is the findings of one rule that are not kept.
@@ -94,6 +96,7 @@ func (l *findings) drop(rule Rule, r rest) {
 
 // merge adds what another collector has.
 func (l *findings) merge(other findings) {
+	l.meant = max(l.meant, other.meant)
 	for _, f := range other.list {
 		l.keep(f)
 	}

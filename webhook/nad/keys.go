@@ -170,9 +170,10 @@ func (l *findings) keys(kind, field string, raw json.RawMessage, own, legal, for
 			continue
 		}
 		looked++
-		if looked > maxStrangeKeys {
+		if looked > maxStrangeKeys || l.meant == maxMeant {
 			return
 		}
+		l.meant++
 		near := Nearest(key, own)
 		switch {
 		case near != "":

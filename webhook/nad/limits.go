@@ -16,10 +16,10 @@ const (
 	// all annotations, which it applies after the webhooks.
 	MaxAnnotation = 256 << 10
 	// MaxNetworks is how many networks it may select.
-	MaxNetworks = 100
+	MaxNetworks = 64
 	// MaxIPs is how many addresses it may ask for in "ips" of one network, and
 	// as many in its "cni-args".
-	MaxIPs = 32
+	MaxIPs = 16
 )
 
 // Bounds of a NAD. A real one has less than 10 KB and a few ranges.
@@ -37,6 +37,9 @@ const (
 
 // Bounds of one check, and of what it says.
 const (
+	// maxMeant is of how many unknown keys of one NAD it is worked out what was
+	// meant.
+	maxMeant = 64
 	// maxOverlaps is with how many networks the overlaps of one pool, or of one
 	// address of a pod, are told. Copies of a network count once.
 	maxOverlaps = 64

@@ -131,6 +131,7 @@ func readPlugin(file document, i int, raw json.RawMessage, resource bool, sums *
 	if err := json.Unmarshal(member(raw, "ipam"), &fields); err == nil && section.IPAM.Type == "" && len(fields) > 0 {
 		r.add(IPAMMalformed, r.ipam.Field+".type", "no IPAM plugin is named; add one such as \"type\": \"whereabouts\"")
 	}
+	r.meant = found.meant
 	r.read()
 	p.IPAM = r.ipam
 	found.merge(r.findings)

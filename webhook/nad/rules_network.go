@@ -116,7 +116,7 @@ func overlapRemedy(a, b IPAM) string {
 func (c Checker) twoSubnets(found *findings, pools []Pool) {
 	home := map[int]subnet{} // by the bits of an address
 	for _, p := range pools {
-		for _, s := range touching(c.home, p.Ranges) {
+		for _, s := range touching(c.ground().home, p.Ranges) {
 			bits := s.cidr.Addr().BitLen()
 			if first, ok := home[bits]; ok && first != s {
 				found.add(TwoSubnets, p.Field, "the addresses are in two subnets, %s and %s, and an ENI is in one: half of them will not route; write one NAD for each subnet", first, s)

@@ -25,7 +25,7 @@ func (c Checker) addresses(found *findings, kind string, p Pool) {
 func (c Checker) notReserved(found *findings, p Pool, elsewhere []Range) {
 	covered := slices.Clone(elsewhere)
 	for _, r := range Union(p.Ranges) { // not all reservations, for each pool of each NAD
-		covered = append(covered, r.of(c.explicit)...)
+		covered = append(covered, r.of(c.ground().explicit)...)
 	}
 	missing := Subtract(p.Ranges, covered)
 	if len(missing) == 0 {
@@ -56,8 +56,8 @@ func (c Checker) reserve(p Pool, missing []Range) string {
 		commands = commands[:mostCommands]
 	}
 	text := "reserve it: " + strings.Join(commands, " && ") + more
-	if strangers && len(c.subnets) > 0 {
-		text += fmt.Sprintf("; is the range right? It is not in any subnet that is known: %s", joined(c.subnets))
+	if strangers && len(c.ground().subnets) > 0 {
+		text += fmt.Sprintf("; is the range right? It is not in any subnet that is known: %s", joined(c.ground().subnets))
 	}
 	return text
 }
@@ -70,7 +70,7 @@ func (c Checker) reservable(p Pool, missing []Range) []netip.Prefix {
 	wider := slices.Clone(missing)
 	for _, end := range []netip.Addr{network.First, network.Last} {
 		alone := Range{end, end}
-		if p.Network.Addr().IsValid() && !alone.among(c.taken) {
+		if p.Network.Addr().IsValid() && !alone.among(c.ground().taken) {
 			wider = append(wider, alone)
 		}
 	}
@@ -105,7 +105,7 @@ func prefixes(ranges []Range) []netip.Prefix {
 // awsReserved finds addresses that AWS keeps in every subnet, and returns them.
 func (c Checker) awsReserved(found *findings, kind string, p Pool) []Range {
 	var all []Range
-	for _, s := range touching(c.home, p.Ranges) {
+	for _, s := range touching(c.ground().home, p.Ranges) {
 		var kept []Range
 		for _, r := range s.reserved() {
 			kept = append(kept, r.of(p.Ranges)...)
@@ -123,7 +123,7 @@ func (c Checker) awsReserved(found *findings, kind string, p Pool) []Range {
 // them.
 func (c Checker) prefixReserved(found *findings, p Pool) []Range {
 	var all []Range
-	for _, r := range touching(c.delegated, p.Ranges) {
+	for _, r := range touching(c.ground().delegated, p.Ranges) {
 		shared := RangeOf(r.CIDR).of(p.Ranges)
 		where := r.CIDR.String()
 		if r.SubnetID != "" {
