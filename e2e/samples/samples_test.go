@@ -81,6 +81,8 @@ func TestNothingIsFoundInTheSamples(t *testing.T) {
 
 // kustomization is the list of the samples.
 type kustomization struct {
+	APIVersion  string `json:"apiVersion"`
+	Kind        string `json:"kind"`
 	SortOptions struct {
 		Order string `json:"order"`
 	} `json:"sortOptions"`
@@ -93,7 +95,7 @@ func readKustomization(t *testing.T) (list kustomization) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := yaml.Unmarshal(data, &list); err != nil {
+	if err := yaml.UnmarshalStrict(data, &list); err != nil { // a key may not be there twice
 		t.Fatal(err)
 	}
 	return list
@@ -132,12 +134,14 @@ func inOrder(t *testing.T) (all []unstructured.Unstructured) {
 // A pod that is admitted before its network or the reservations exist lacks the
 // pools and the zone that these would give it.
 func TestNetworksAndReservationsComeBeforeTheirWorkloads(t *testing.T) {
-	there := map[string]bool{} // networks
+	there, namespaces := map[string]bool{}, map[string]bool{}
 	workloads, reservations := 0, 0
 	for _, o := range inOrder(t) {
 		switch o.GetKind() {
 		case "NetworkAttachmentDefinition":
 			there[o.GetNamespace()+"/"+o.GetName()] = true
+		case "Namespace":
+			namespaces[o.GetName()] = true
 		case "ReservedCIDR":
 			reservations++
 			if workloads > 0 {
@@ -149,75 +153,18 @@ func TestNetworksAndReservationsComeBeforeTheirWorkloads(t *testing.T) {
 			continue
 		}
 		workloads++
-		for _, network := range networks(t, pod) {
-			if !there[o.GetNamespace()+"/"+network] {
-				t.Errorf("%s comes before its network %s", o.GetName(), network)
+		selections, err := nad.Selections(o.GetNamespace(), pod.Annotations[nad.NetworksAnnotation])
+		if err != nil || len(selections) == 0 {
+			t.Fatalf("%s: selections %v, error %v", o.GetName(), selections, err)
+		}
+		for _, s := range selections {
+			if !there[s.Namespace+"/"+s.Name] || !namespaces[o.GetNamespace()] {
+				t.Errorf("%s comes before its network %s or its namespace", o.GetName(), s.Name)
 			}
 		}
 	}
 	if workloads == 0 || reservations == 0 {
 		t.Errorf("%d workloads and %d reservations", workloads, reservations)
-	}
-}
-
-// networks are the names that a pod's annotation selects, in either form.
-func networks(t *testing.T, pod corev1.PodTemplateSpec) (names []string) {
-	t.Helper()
-	text := pod.Annotations["k8s.v1.cni.cncf.io/networks"]
-	if !strings.HasPrefix(text, "[") {
-		return strings.Split(text, ",")
-	}
-	var elements []struct{ Name string }
-	if err := json.Unmarshal([]byte(text), &elements); err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range elements {
-		names = append(names, e.Name)
-	}
-	return names
-}
-
-// A pod that is created before its network has neither pools nor zone, and
-// kustomize would sort workloads before custom resources.
-func TestTheListOfSamplesPutsNetworksFirst(t *testing.T) {
-	data, err := os.ReadFile(filepath.Join(dir, "kustomization.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list struct {
-		Resources   []string `json:"resources"`
-		SortOptions struct {
-			Order string `json:"order"`
-		} `json:"sortOptions"`
-	}
-	if err := yaml.Unmarshal(data, &list); err != nil {
-		t.Fatal(err)
-	}
-	if list.SortOptions.Order != "fifo" {
-		t.Errorf("order %q, want fifo", list.SortOptions.Order)
-	}
-	there := map[string]bool{}
-	for _, name := range list.Resources {
-		text, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, o := range objects(t, string(text)) {
-			there[o.GetKind()+" "+o.GetName()] = true
-			made, is := template(t, &o)
-			if !is {
-				continue
-			}
-			selections, err := nad.Selections(o.GetNamespace(), made.Annotations[nad.NetworksAnnotation])
-			if err != nil || len(selections) == 0 {
-				t.Fatalf("%s: selections %v, error %v", o.GetName(), selections, err)
-			}
-			for _, s := range selections {
-				if !there["NetworkAttachmentDefinition "+s.Name] || !there["Namespace "+o.GetNamespace()] {
-					t.Errorf("%s %s comes before network %s or its namespace", o.GetKind(), o.GetName(), s.Name)
-				}
-			}
-		}
 	}
 }
 
