@@ -106,6 +106,9 @@ func (l *loop) giveBack(ctx, asking context.Context, r *release, pause time.Dura
 	switch {
 	case asking.Err() != nil:
 		return false, errNoAnswer
+	case err != nil && l.Settings.DryRun: // once that is known
+		l.Log.Info("would release addresses", "addresses", []netip.Addr{r.address.Addr}, "eni", r.eni.ID, "unless", err.Error())
+		return false, nil
 	case err != nil:
 		return false, errors.Join(errNoAnswer, err)
 	case taken:

@@ -70,7 +70,7 @@ func (p program) manage(ctx context.Context, mode spec.Mode) int {
 		return p.fail(exitUsage, err.Error())
 	}
 	log := p.logger(settings, mode)
-	manager, counters, err := p.assemble(settings, log)
+	manager, counters, err := p.assemble(settings, mode, log)
 	if err != nil {
 		p.terminate(err.Error())
 		return p.fail(exitUsage, err.Error())
@@ -93,17 +93,17 @@ func (p program) manage(ctx context.Context, mode spec.Mode) int {
 }
 
 // assemble joins the loop to the kernel and the cloud.
-func (p program) assemble(settings spec.Settings, log *slog.Logger) (*ipmgr.Manager, *metrics.Metrics, error) {
+func (p program) assemble(settings spec.Settings, mode spec.Mode, log *slog.Logger) (*ipmgr.Manager, *metrics.Metrics, error) {
 	links := link.New(plan.Names{Excluded: settings.Exclude}.Certain())
 	manager := &ipmgr.Manager{Settings: settings, Links: links, Log: log, Random: rand.Float64}
 	counters := metrics.New(manager.Status)
 	cloud, err := eni.New(eni.Options{
-		Discovery: settings.Discovery,
-		HostIP:    settings.HostIP,
-		Version:   version.String(),
-		Dial:      links.Dial,
-
+		Discovery:  settings.Discovery,
+		HostIP:     settings.HostIP,
+		Version:    version.String(),
+		Dial:       links.Dial,
 		DialWorker: links.DialWorker,
+		Alone:      mode == spec.Init, // the pod's applications wait until it has ended
 		Getenv:     p.getenv,
 		Logger:     log,
 		Observe:    counters.Observe,

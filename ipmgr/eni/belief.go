@@ -40,6 +40,9 @@ func newBelief() belief { return belief{ours: map[string]bool{}, others: map[str
 
 // believe drops ENIs that may not be the worker's.
 func (c *Cloud) believe(ctx context.Context, addrs []plan.Address, enis []plan.ENI) []plan.ENI {
+	if c.opts.Alone {
+		return enis
+	}
 	known, fresh := c.registry.doubtful(addrs, enis, c.opts.Now())
 	if len(fresh) > 0 {
 		c.examine(ctx, known, fresh)

@@ -240,3 +240,16 @@ func TestTheMACOfAnotherWorkersENILeadsNowhere(t *testing.T) {
 		r.attached(append(onLink(macOther, "10.10.1.71"), pod...), eth0(), eth1())
 	})
 }
+
+func TestWithoutApplicationsEveryENIIsBelieved(t *testing.T) {
+	t.Parallel()
+	inVPC(t, func(s *setup) { s.opts.Alone = true }, func(r *rig) {
+		r.set(`{"deny":["DescribeNetworkInterfaces"]}`)
+		r.attached(onLink(macEth1, "10.10.1.70"), eth1())
+		time.Sleep(time.Minute)
+		r.attach("eni-spare", 2)
+		spare := plan.ENI{ID: "eni-spare", MAC: "02:00:00:00:09:01", DeviceIndex: 2, Primary: netip.MustParseAddr("10.10.1.19"), Subnets: eth1().Subnets}
+		r.attached(onLink("02:00:00:00:09:01", "10.10.1.71"), spare)
+		r.wantCalls()
+	})
+}

@@ -57,6 +57,9 @@ type Options struct {
 	// addresses: IMDS and the agents that give credentials. It must not reach
 	// an application of the pod that plays them. Nil means Dial.
 	DialWorker DialFunc
+	// Alone: no application of the pod runs while the Cloud is used, so that
+	// nobody can play IMDS to it.
+	Alone bool
 	// Getenv reads the AWS settings; nil means os.Getenv.
 	Getenv func(name string) string
 	// Now tells the time; nil means time.Now.

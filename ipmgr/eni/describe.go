@@ -178,12 +178,12 @@ func (c *Cloud) learnSubnets(ctx context.Context, nics []nic) error {
 		return nil
 	}
 	cidrs, err := c.api.cidrs(ctx, wanted)
-	if err != nil && known {
-		c.opts.Logger.Debug("the subnets could not be read again", "error", err)
-		return nil
-	}
-	if err != nil {
+	switch {
+	case err != nil && !known:
 		return err
+	case err != nil:
+		c.opts.Logger.Debug("the subnets could not be read again", "error", err)
+		return nil //nolint:nilerr // what was read before serves
 	}
 	c.registry.mu.Lock()
 	defer c.registry.mu.Unlock()

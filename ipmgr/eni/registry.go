@@ -84,7 +84,7 @@ func (r *registry) subnetsToRead(nics []nic, now time.Time) (wanted []string, kn
 	for _, n := range nics {
 		_, ok := r.subnets[n.subnet]
 		known = known && ok
-		if !(ok && fresh) && !slices.Contains(wanted, n.subnet) {
+		if (!ok || !fresh) && !slices.Contains(wanted, n.subnet) {
 			wanted = append(wanted, n.subnet)
 		}
 	}

@@ -78,10 +78,8 @@ func (l *Links) DialWorker(ctx context.Context, network, address string) (net.Co
 // refuseOwn fails when addr is an address of this pod, on whatever link.
 func refuseOwn(addr netip.Addr) error {
 	routes, err := netlink.RouteGet(addr.WithZone("").Unmap().AsSlice())
-	if err != nil {
-		return nil // no route at all: then it is not local, and the link itself may reach it
-	}
-	if slices.ContainsFunc(routes, func(r netlink.Route) bool { return r.Type == unix.RTN_LOCAL }) {
+	// Without any route it is not local, and the link itself may reach it.
+	if err == nil && slices.ContainsFunc(routes, func(r netlink.Route) bool { return r.Type == unix.RTN_LOCAL }) {
 		return fmt.Errorf("dialling %s: %w", addr, errOwn)
 	}
 	return nil
