@@ -3,6 +3,7 @@ package ipmgr
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -110,7 +111,7 @@ func (l *loop) giveBack(ctx, asking context.Context, r *release, pause time.Dura
 		l.Log.Info("would release addresses", "addresses", []netip.Addr{r.address.Addr}, "eni", r.eni.ID, "unless", err.Error())
 		return false, nil
 	case err != nil:
-		return false, errors.Join(errNoAnswer, err)
+		return false, fmt.Errorf("%w: %w", errNoAnswer, err)
 	case taken:
 		return true, nil
 	}
