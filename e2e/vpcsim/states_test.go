@@ -338,6 +338,9 @@ func TestDocumentedFiltersAreKnown(t *testing.T) {
 			dns-name ena-support host-id hypervisor iam-instance-profile.arn image-id instance-lifecycle instance-state-code
 			instance.group-id ip-address ipv6-address key-name launch-time metadata-options.http-tokens monitoring-state
 			network-interface.addresses.primary network-interface.attachment.instance-id network-interface.requester-id
+			network-interface.tag-key network-interface.tag-value network-interface.public-dns-name network-interface.outpost-arn
+			network-interface.ipv4-prefixes.ipv4-prefix network-interface.ipv6-addresses.is-primary-ipv6
+			network-interface.addresses.association.public-ip network-interface.addresses.association.ip-owner-id
 			operator.managed outpost-arn platform private-dns-name-options.hostname-type reservation-id root-device-type
 			source-dest-check spot-instance-request-id state-reason-code tenancy usage-operation virtualization-type vpc-id`,
 	} {

@@ -1,8 +1,12 @@
 package ec2api
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/world"
 )
 
 // instanceFields are the filters of DescribeInstances; those of ENIs appear as
@@ -31,7 +35,9 @@ func (a *API) instanceFields() fields[worker] {
 			return all
 		}
 	}
-	for name, values := range a.eniFields() {
+	enis := a.eniFields()
+	maps.Copy(enis, a.nestedFields())
+	for name, values := range enis {
 		out["network-interface."+name] = func(w worker) []string {
 			var all []string
 			for _, e := range w.enis {
@@ -42,6 +48,33 @@ func (a *API) instanceFields() fields[worker] {
 	}
 	for name := range strings.FieldsSeq(neverPassed) {
 		out[name] = none[worker]
+	}
+	return out
+}
+
+// nestedFields are the filters of an instance's ENIs that
+// DescribeNetworkInterfaces does not have.
+func (a *API) nestedFields() fields[*world.ENI] {
+	out := fields[*world.ENI]{
+		"public-dns-name":                       a.public(func(p association) string { return p.DNSName }),
+		"addresses.association.public-dns-name": a.public(func(p association) string { return p.DNSName }),
+		"addresses.association.ip-owner-id":     a.public(func(p association) string { return p.Owner }),
+		"ipv4-prefixes.ipv4-prefix":             func(e *world.ENI) []string { return texts(e.IPv4Prefixes).Items },
+		"ipv6-prefixes.ipv6-prefix":             func(e *world.ENI) []string { return texts(e.IPv6Prefixes).Items },
+		"ipv6-native":                           func(e *world.ENI) []string { return one(strconv.FormatBool(!e.Primary.IsValid())) },
+		"tag-key":                               func(e *world.ENI) []string { return slices.Collect(maps.Keys(e.Tags)) },
+		"tag-value":                             func(e *world.ENI) []string { return slices.Collect(maps.Values(e.Tags)) },
+		"ipv6-addresses.is-primary-ipv6": func(e *world.ENI) (all []string) {
+			for i := range e.IPv6 {
+				all = append(all, strconv.FormatBool(i == 0 && e.PrimaryIPv6))
+			}
+			return all
+		},
+	}
+	for name := range strings.FieldsSeq(`addresses.association.allocation-id addresses.association.association-id
+		addresses.association.carrier-ip addresses.association.customer-owned-ip association.carrier-ip
+		association.customer-owned-ip outpost-arn`) {
+		out[name] = none[*world.ENI]
 	}
 	return out
 }
