@@ -25,11 +25,16 @@ type Call struct {
 	Result string `json:"result"`
 }
 
+// MaxCalls is how many calls are remembered at most. Of more, the older half is
+// forgotten.
+const MaxCalls = 100_000
+
 // Journal lists calls in the order of their arrival.
 type Journal struct {
-	mu    sync.Mutex
-	epoch int
-	calls []Call
+	mu     sync.Mutex
+	epoch  int
+	before int // calls that were forgotten
+	calls  []Call
 }
 
 // Begin records a request that has just arrived and returns the function that
@@ -37,13 +42,17 @@ type Journal struct {
 func (j *Journal) Begin(action string, params map[string]string, at time.Time) (end func(result string)) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	epoch, i := j.epoch, len(j.calls)
+	if len(j.calls) == MaxCalls {
+		j.before += MaxCalls / 2
+		j.calls = slices.Clone(j.calls[MaxCalls/2:])
+	}
+	epoch, i := j.epoch, j.before+len(j.calls)
 	j.calls = append(j.calls, Call{Action: action, Params: params, At: at, Result: Pending})
 	return func(result string) {
 		j.mu.Lock()
 		defer j.mu.Unlock()
-		if j.epoch == epoch { // else a reset has forgotten the call
-			j.calls[i].Result = result
+		if j.epoch == epoch && i >= j.before { // else the call was forgotten
+			j.calls[i-j.before].Result = result
 		}
 	}
 }
@@ -65,5 +74,5 @@ func (j *Journal) Reset() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.epoch++
-	j.calls = nil
+	j.before, j.calls = 0, nil
 }

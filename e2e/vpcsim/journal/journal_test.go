@@ -35,3 +35,23 @@ func TestACallThatEndsAfterAResetStaysForgotten(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
+
+func TestTheJournalForgetsTheOldestCalls(t *testing.T) {
+	j := &Journal{}
+	first := j.Begin("first", nil, time.Time{})
+	for range MaxCalls - 1 {
+		j.Begin("more", nil, time.Time{})(OK)
+	}
+	last := j.Begin("last", nil, time.Time{})
+	first("late") // it is forgotten
+	last("done")
+	calls := j.Calls(true)
+	if n := len(calls); n != MaxCalls/2+1 || calls[n-1].Result != "done" || calls[0].Action != "more" {
+		t.Errorf("%d calls from %+v to %+v, want the younger half and the last", n, calls[0], calls[n-1])
+	}
+	for _, c := range calls {
+		if c.Result == "late" {
+			t.Errorf("the result of a forgotten call is %+v's", c)
+		}
+	}
+}
