@@ -69,8 +69,8 @@ func TestOnceSaysThatAnInterfaceIsMissing(t *testing.T) {
 		p := newPod()
 		p.links = nil
 		err := manager(p, newCloud(newVPC(), "eni-1"), nil).Once(t.Context())
-		if fault.CodeOf(err) != fault.CodeNoInterface || fault.IsPermanent(err) {
-			t.Errorf("error %v, want the transient %s", err, fault.CodeNoInterface)
+		if fault.CodeOf(err) != fault.CodeNoAddress || fault.IsPermanent(err) {
+			t.Errorf("error %v, want the transient %s", err, fault.CodeNoAddress)
 		}
 		for _, part := range []string{"net1 is missing", "delete the pod", "Multus"} {
 			if !strings.Contains(err.Error(), part) {

@@ -236,6 +236,12 @@ func TestAFloatingAddressDoesNotWaitForTheEndOfThrottling(t *testing.T) {
 	})
 }
 
+// dice returns numbers that differ from call to call.
+func dice() func() float64 {
+	sum := 0.0
+	return func() float64 { sum += 0.17; return sum - float64(int(sum)) }
+}
+
 func TestRefusedAddressesOfOneENIAreTriedTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVPC()
@@ -245,6 +251,7 @@ func TestRefusedAddressesOfOneENIAreTriedTogether(t *testing.T) {
 			p.add(numbered(i), "net1", mac1)
 		}
 		m := manager(p, c, nil)
+		m.Random = dice()
 		stop := follow(t, m)
 		time.Sleep(75 * time.Second)
 		if got := len(c.tries()); got > 4 {
@@ -271,8 +278,7 @@ func TestFailedAddressesOfOneENIAreTriedTogether(t *testing.T) {
 			c.refuse[numbered(i)] = &fault.Error{Code: "InternalError"}
 		}
 		m := manager(p, c, nil)
-		dice := 0.0
-		m.Random = func() float64 { dice += 0.17; return dice - float64(int(dice)) }
+		m.Random = dice()
 		stop := follow(t, m)
 		time.Sleep(time.Minute)
 		if got := len(c.tries()); got > 12 {

@@ -103,6 +103,9 @@ func (l *loop) giveBack(ctx, asking context.Context, r *release, pause time.Dura
 	if !await(asking, pause) {
 		return false, errNoAnswer
 	}
+	if l.Settings.DryRun {
+		return false, l.unassign(ctx, r.eni, []netip.Addr{r.address.Addr})
+	}
 	taken, err = l.Links.HeldByNeighbour(asking, r.address.Interface, r.address.Addr, r.asked)
 	switch {
 	case asking.Err() != nil:

@@ -182,7 +182,7 @@ func (l *loop) bare(carried map[string]bool) []error {
 // noInterface: an interface is made when the pod starts, or never.
 func noInterface(name string) error {
 	return &fault.Error{
-		Code: fault.CodeNoInterface, Err: errors.New("interface " + name + " is missing: Multus did not attach it when the pod started"),
+		Code: fault.CodeNoAddress, Err: errors.New("interface " + name + " is missing: Multus did not attach it when the pod started"),
 		Advice: "delete the pod, its interfaces are made when it is created again; check first that Multus is ready on the worker and that the pod's k8s.v1.cni.cncf.io/networks annotation names the network",
 	}
 }

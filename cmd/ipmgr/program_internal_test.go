@@ -143,7 +143,7 @@ func TestInitThatFailsLeavesATerminationMessage(t *testing.T) {
 	if o.code != 1 {
 		t.Errorf("exit code %d, want 1", o.code)
 	}
-	if !strings.HasPrefix(o.termination, "NoInterface: interface net1 is missing: Multus did not attach it when the pod started; delete the pod") {
+	if !strings.HasPrefix(o.termination, "NoAddress: interface net1 is missing: Multus did not attach it when the pod started; delete the pod") {
 		t.Errorf("termination message %q", o.termination)
 	}
 	var last struct{ Level, Msg, Mode, Pod, Code, Error string }
@@ -151,7 +151,7 @@ func TestInitThatFailsLeavesATerminationMessage(t *testing.T) {
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil {
 		t.Fatalf("the last log line is no JSON: %s", lines[len(lines)-1])
 	}
-	if last.Level != "ERROR" || last.Mode != "init" || last.Pod != "shop/web-0" || last.Code != "NoInterface" || last.Error != o.termination {
+	if last.Level != "ERROR" || last.Mode != "init" || last.Pod != "shop/web-0" || last.Code != "NoAddress" || last.Error != o.termination {
 		t.Errorf("last log line %+v", last)
 	}
 }

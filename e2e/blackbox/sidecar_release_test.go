@@ -50,9 +50,9 @@ func TestSidecarReleasesWhatItIsToldTo(t *testing.T) {
 			name: "not the primary address of host-device", nets: []netlab.Net{like(w1eth1, "net1", "10.10.1.11/24", "10.10.1.81/24")}, env: release,
 			phases: []phase{{name: "start", holds: first, ready: true}}, leaves: holdings{},
 		}, {
-			name: "not what was refused", nets: []netlab.Net{like(w1eth1, "net1", "10.10.1.81/24", "10.10.1.82/24")}, env: release, cloud: both(untagged(w2eth1), holding(w2eth1, "10.10.1.82")),
+			name: "nothing when it was never ready, and its application may run on", nets: []netlab.Net{like(w1eth1, "net1", "10.10.1.81/24", "10.10.1.82/24")}, env: release, cloud: both(untagged(w2eth1), holding(w2eth1, "10.10.1.82")),
 			phases: []phase{{name: "start", holds: holdings{w1eth1: "10.10.1.81", w2eth1: "10.10.1.82"}, missing: []string{"10.10.1.82", "ForeignOwner"}}},
-			code:   3, leaves: holdings{w2eth1: "10.10.1.82"},
+			code:   3, leaves: holdings{w1eth1: "10.10.1.81", w2eth1: "10.10.1.82"},
 		}, {
 			name: "not at the price of hanging when EC2 is away", env: release,
 			phases: []phase{

@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
@@ -32,6 +33,10 @@ const (
 	bucketRefill = 5 // a second
 )
 
+// restartPause is the kubelet's, before a container is started again. It
+// doubles with each restart.
+const restartPause = 10 * time.Second
+
 // podsPerWorker keeps below the 49 secondary addresses that one ENI of an
 // m6i.32xlarge takes.
 const podsPerWorker = 40
@@ -44,12 +49,25 @@ type Result struct {
 	Took    time.Duration // until the last pod was done
 	Allowed time.Duration // the least that the token buckets allow
 	Calls   int           // EC2 calls, those that were throttled included
-	Routed  int           // addresses that are on the right ENI at the end
+	// Restarts counts sidecars that were not ready in time and started afresh.
+	Restarts int
+	Routed   int // addresses that are on the right ENI at the end
 }
 
 // Run starts pods pods at once and waits until each has its address or gave up
 // after timeout. The pods share one account's token buckets.
 func Run(ctx context.Context, pods int, timeout time.Duration) (Result, error) {
+	return run(pods, func(v *vpc, i int) (int, error) { return 0, v.start(ctx, i, timeout) })
+}
+
+// Sidecars does the same with sidecars. One that is not ready in time ends and
+// starts afresh, as the kubelet does when a startup probe failed.
+func Sidecars(ctx context.Context, pods int, probe time.Duration) (Result, error) {
+	return run(pods, func(v *vpc, i int) (int, error) { return v.follow(ctx, i, probe) })
+}
+
+// run starts the pods, each of which tells how often it restarted.
+func run(pods int, start func(v *vpc, i int) (int, error)) (Result, error) {
 	v, err := newVPC(pods)
 	if err != nil {
 		return Result{}, err
@@ -59,11 +77,16 @@ func Run(ctx context.Context, pods int, timeout time.Duration) (Result, error) {
 	errs := make(chan error, pods)
 	began := time.Now()
 	var wg sync.WaitGroup
+	var restarts atomic.Int64
 	for i := range pods {
-		wg.Go(func() { errs <- v.start(ctx, i, timeout) })
+		wg.Go(func() {
+			n, err := start(v, i)
+			restarts.Add(int64(n))
+			errs <- err
+		})
 	}
 	wg.Wait()
-	r.Took = time.Since(began)
+	r.Took, r.Restarts = time.Since(began), int(restarts.Load())
 	close(errs)
 	for err := range errs {
 		if err != nil {
@@ -148,6 +171,58 @@ func (v *vpc) dial(ctx context.Context, _, address string) (net.Conn, error) {
 
 // start runs pod i in init mode.
 func (v *vpc) start(ctx context.Context, i int, timeout time.Duration) error {
+	m, end, err := v.manager(i, timeout)
+	if err != nil {
+		return err
+	}
+	defer end()
+	return m.Once(ctx)
+}
+
+// follow runs pod i in sidecar mode until it is ready, and counts how often it
+// had to start afresh.
+func (v *vpc) follow(ctx context.Context, i int, probe time.Duration) (restarts int, err error) {
+	for ; ; restarts++ {
+		m, end, err := v.manager(i, time.Hour)
+		if err != nil {
+			return restarts, err
+		}
+		ready := attempt(ctx, m, probe)
+		end()
+		if ready || ctx.Err() != nil {
+			return restarts, ctx.Err()
+		}
+		time.Sleep(restartPause << min(restarts, 4))
+	}
+}
+
+// attempt asks a sidecar every second whether it is ready, and ends it then or
+// when the time is over.
+func attempt(ctx context.Context, m *ipmgr.Manager, probe time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, probe)
+	done := make(chan struct{})
+	go func() {
+		_ = m.Follow(ctx)
+		close(done)
+	}()
+	defer func() {
+		cancel()
+		<-done
+	}()
+	for ctx.Err() == nil {
+		if m.Status().Err == nil {
+			return true
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
+	}
+	return false
+}
+
+// manager makes the program of pod i, and what ends it.
+func (v *vpc) manager(i int, timeout time.Duration) (*ipmgr.Manager, func(), error) {
 	worker := i / podsPerWorker
 	environ := map[string]string{
 		"AWS_REGION":                        "us-west-2",
@@ -158,19 +233,17 @@ func (v *vpc) start(ctx context.Context, i int, timeout time.Duration) error {
 	}
 	cloud, err := eni.New(eni.Options{Dial: v.dial, Getenv: func(name string) string { return environ[name] }})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer cloud.Close()
 	settings := spec.Default()
 	settings.Interfaces, settings.Timeout = []string{"net1"}, timeout
-	m := &ipmgr.Manager{
+	return &ipmgr.Manager{
 		Settings: settings,
 		Links:    kernel{{Addr: podAddr(i), Interface: "net1", MAC: mac(worker)}},
 		ENIs:     cloud,
 		Log:      slog.New(slog.DiscardHandler),
 		Random:   rand.Float64,
-	}
-	return m.Once(ctx)
+	}, cloud.Close, nil
 }
 
 // kernel plays the pod's network namespace: its addresses never change.

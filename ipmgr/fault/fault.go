@@ -24,8 +24,7 @@ const (
 	CodePrimaryAddress = "PrimaryAddress" // the address is the primary of another ENI
 	CodeForeignOwner   = "ForeignOwner"   // another ENI holds the address and may not lose it
 	CodeNotVisible     = "NotVisible"     // assigned, and the cloud does not show it yet
-	CodeNoAddress      = "NoAddress"      // a required interface carries no address
-	CodeNoInterface    = "NoInterface"    // a required interface does not exist
+	CodeNoAddress      = "NoAddress"      // a required interface carries no address, or does not exist
 	CodeTakenOver      = "TakenOver"      // another ENI took the address from the one it belongs to
 	CodeNoENI          = "NoENI"          // no ENI of the worker was found
 	CodePending        = "Pending"        // not tried yet, or under way
