@@ -216,7 +216,7 @@ func (w *world) checksAddresses(t *testing.T) {
 	if _, err := w.createNAD(t, "apps", "fixed", `{"type":"ipvlan","capabilities":{"ips":true},"ipam":{"type":"static"}}`, nil); err != nil {
 		t.Fatal(err)
 	}
-	w.create(t, "apps", pod("fixed", `[{"name":"fixed","ips":["10.10.1.126/24"]}]`))
+	w.create(t, "apps", pod("fixed", `[{"name":"fixed","ips":["10.10.1.127/24"]}]`)) // whereabouts gives no range's last address to pods
 	_, err := w.client.CoreV1().Pods("apps").Create(t.Context(), pod("wrong", `[{"name":"fixed","ips":["10.10.1.130/24"]}]`), metav1.CreateOptions{})
 	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "metadata.annotations[k8s.v1.cni.cncf.io/networks][0].ips[0]: no explicit subnet CIDR reservation covers 10.10.1.130") {
 		t.Errorf("error %v", err)
