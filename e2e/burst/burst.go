@@ -196,7 +196,7 @@ func (v *vpc) follow(ctx context.Context, i int, probe time.Duration) (restarts 
 	}
 }
 
-// attempt asks a sidecar every second whether it is ready, and ends it then or
+// attempt asks a sidecar every few seconds whether it is ready, and ends it then or
 // when the time is over.
 func attempt(ctx context.Context, m *ipmgr.Manager, probe time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, probe)
@@ -214,7 +214,7 @@ func attempt(ctx context.Context, m *ipmgr.Manager, probe time.Duration) bool {
 			return true
 		}
 		select {
-		case <-time.After(time.Second):
+		case <-time.After(5 * time.Second):
 		case <-ctx.Done():
 		}
 	}
