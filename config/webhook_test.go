@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -129,13 +130,47 @@ func TestValidatingWebhookKeepsItsPromises(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	type promise struct {
+		Path       string
+		Policy     admissionregistrationv1.FailurePolicyType
+		Resources  []string
+		Conditions int
+	}
+	pods := []string{"pods"}
+	want := map[string]promise{
+		"networks.multus-ipmgr.io":          {"/validate-nads", admissionregistrationv1.Ignore, []string{"network-attachment-definitions"}, 2},
+		"create.namespaces.multus-ipmgr.io": {"/validate-pods", admissionregistrationv1.Ignore, pods, 2},
+		"update.namespaces.multus-ipmgr.io": {"/validate-pods", admissionregistrationv1.Fail, pods, 3},
+		"create.pods.multus-ipmgr.io":       {"/validate-pods", admissionregistrationv1.Ignore, pods, 2},
+		"update.pods.multus-ipmgr.io":       {"/validate-pods", admissionregistrationv1.Fail, pods, 3},
+		"bindings.multus-ipmgr.io":          {"/validate-pods", admissionregistrationv1.Fail, []string{"pods/binding", "bindings"}, 1},
+	}
+	got := map[string]promise{}
 	for _, w := range c.Webhooks {
-		if *w.ClientConfig.URL != "https://127.0.0.1:1/validate-nads" || string(w.ClientConfig.CABundle) != "CA" || w.ClientConfig.Service != nil {
+		got[w.Name] = promise{strings.TrimPrefix(*w.ClientConfig.URL, "https://127.0.0.1:1"), *w.FailurePolicy, w.Rules[0].Resources, len(w.MatchConditions)}
+		if string(w.ClientConfig.CABundle) != "CA" || w.ClientConfig.Service != nil {
 			t.Errorf("%s: client %+v", w.Name, w.ClientConfig)
 		}
-		if *w.FailurePolicy != admissionregistrationv1.Ignore || *w.SideEffects != admissionregistrationv1.SideEffectClassNone ||
-			!slices.Equal(w.AdmissionReviewVersions, []string{"v1"}) || len(w.MatchConditions) != 2 {
+		if *w.SideEffects != admissionregistrationv1.SideEffectClassNone || !slices.Equal(w.AdmissionReviewVersions, []string{"v1"}) {
 			t.Errorf("%s: %+v", w.Name, w)
 		}
+		if *w.FailurePolicy == admissionregistrationv1.Fail && !concernsOptedIn(w) {
+			t.Errorf("%s: whom it delays did not opt in", w.Name)
+		}
 	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("webhooks (-want +got):\n%s", diff)
+	}
+}
+
+// concernsOptedIn reports whether a webhook is called for namespaces or pods only
+// that opted in, and never for those that bring a cluster up.
+func concernsOptedIn(w admissionregistrationv1.ValidatingWebhook) bool {
+	opted := w.ObjectSelector != nil && w.ObjectSelector.MatchLabels["multus-ipmgr.io/inject"] == "enabled"
+	protected := false
+	for _, r := range w.NamespaceSelector.MatchExpressions {
+		opted = opted || r.Key == "multus-ipmgr.io/inject" && r.Operator == "In" && slices.Equal(r.Values, []string{"enabled"})
+		protected = protected || r.Key == "kubernetes.io/metadata.name" && r.Operator == "NotIn" && slices.Contains(r.Values, "kube-system")
+	}
+	return opted && protected
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -399,15 +400,7 @@ func (w *world) seesNewObjects(t *testing.T) {
 // container first.
 func (w *world) staysFirst(t *testing.T) {
 	mesh := httptest.NewUnstartedServer(http.HandlerFunc(pushMesh))
-	dir := t.TempDir()
-	w.authority.issue(t, dir, 3)
-	cert, err := tls.LoadX509KeyPair(dir+"/tls.crt", dir+"/tls.key")
-	if err != nil {
-		t.Fatal(err)
-	}
-	mesh.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
-	mesh.StartTLS()
-	defer mesh.Close()
+	w.serveTLS(t, mesh)
 	configuration, err := config.MutatingWebhook(mesh.URL, w.authority.pem)
 	if err != nil {
 		t.Fatal(err)
@@ -435,6 +428,28 @@ func (w *world) staysFirst(t *testing.T) {
 	if err := w.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Delete(t.Context(), "zz-mesh", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// serveTLS starts a server that the API server trusts.
+func (w *world) serveTLS(t *testing.T, server *httptest.Server) {
+	t.Helper()
+	dir := t.TempDir()
+	w.authority.issue(t, dir, 3)
+	cert, err := tls.LoadX509KeyPair(dir+"/tls.crt", dir+"/tls.key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+}
+
+// errOf is an error for want of one.
+func errOf(err error) error {
+	if err == nil {
+		return errors.New("admitted")
+	}
+	return err
 }
 
 // pushMesh answers a review by an init container in the first place.

@@ -25,6 +25,7 @@ type metrics struct {
 	failures map[string]prometheus.Counter
 	duration prometheus.Histogram
 	nads     map[verdict]prometheus.Counter
+	late     map[verdict]prometheus.Counter
 	findings map[nad.Rule]prometheus.Counter
 	expiry   *prometheus.GaugeVec // without labels: no series while no certificate is served
 }
@@ -109,7 +110,15 @@ func (m *metrics) registerNADs() {
 	for _, rule := range nad.Rules() {
 		m.findings[rule] = found.WithLabelValues(string(rule), string(rule.Severity()))
 	}
-	m.registry.MustRegister(admissions, found)
+	late := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "multus_ipmgr_late_admissions_total",
+		Help: "Reviews of pods and bindings to which nothing can be added any more, by decision (admitted, warned, denied, failed).",
+	}, []string{"decision"})
+	m.late = map[verdict]prometheus.Counter{}
+	for _, v := range []verdict{admitted, warned, denied, failed} {
+		m.late[v] = late.WithLabelValues(string(v))
+	}
+	m.registry.MustRegister(admissions, found, late)
 }
 
 // judged counts a review of a NAD and what was found.

@@ -64,14 +64,7 @@ func (h *podHandler) handle(ctx context.Context, req *request[inject.Pod]) respo
 func (h *podHandler) decide(ctx context.Context, req *request[inject.Pod]) (inject.Decision, error) {
 	reads, cancel := context.WithTimeout(ctx, decisionTimeout)
 	defer cancel()
-	live := func(namespace, name string) (nad.Network, bool, error) {
-		return h.cluster.LiveNAD(reads, namespace, name)
-	}
-	view := inject.View{
-		Networks:     inject.NewLookup(h.cluster.CachedNAD, live),
-		Others:       h.cluster.Ranges(),
-		Reservations: h.cluster.Reservations(reads, false),
-	}
+	view := h.view(reads)
 	ns, err := h.cluster.Namespace(reads, req.Namespace, false)
 	if err != nil {
 		return inject.Decision{}, err
@@ -90,6 +83,18 @@ func (h *podHandler) decide(ctx context.Context, req *request[inject.Pod]) (inje
 		decision, err = inject.Decide(ctx, req.Object, ns, view, h.policy)
 	}
 	return decision, err
+}
+
+// view is what the caches say. reads is the context of what is asked past them.
+func (h *podHandler) view(reads context.Context) inject.View {
+	live := func(namespace, name string) (nad.Network, bool, error) {
+		return h.cluster.LiveNAD(reads, namespace, name)
+	}
+	return inject.View{
+		Networks:     inject.NewLookup(h.cluster.CachedNAD, live),
+		Others:       h.cluster.Ranges(),
+		Reservations: h.cluster.Reservations(reads, false),
+	}
 }
 
 // report logs one line for each pod that is changed or denied, and for others

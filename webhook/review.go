@@ -32,6 +32,14 @@ type request[T any] struct {
 	Operation string    `json:"operation"`
 	DryRun    bool      `json:"dryRun"`
 	Object    T         `json:"object"`
+	OldObject oldObject `json:"oldObject"`
+}
+
+// oldObject is what is read of an object before it is updated.
+type oldObject struct {
+	Metadata struct {
+		Annotations map[string]string `json:"annotations"`
+	} `json:"metadata"`
 }
 
 // groupKind is the kind of the object under review.

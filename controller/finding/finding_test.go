@@ -1,11 +1,13 @@
 package finding
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -132,5 +134,23 @@ func TestNote(t *testing.T) {
 	long.Message = "x" + strings.Repeat("ü", longestNote) // cut in the middle of one
 	if got := note([]nad.Finding{long, short}); len(got) > longestNote || !utf8.ValidString(got) || !strings.HasSuffix(got, "...") {
 		t.Errorf("a long note has %d bytes and ends with %q", len(got), got[len(got)-8:])
+	}
+}
+
+func TestTheCacheKeepsOfANetworkWhatIsRead(t *testing.T) {
+	long := &nadv1.NetworkAttachmentDefinition{}
+	long.Annotations = map[string]string{"x": "y"}
+	long.Spec.Config = strings.Repeat("x", 1_200_000)
+	short := &nadv1.NetworkAttachmentDefinition{}
+	short.Spec.Config = strings.Repeat("x", nad.MaxConfig)
+	for _, o := range []*nadv1.NetworkAttachmentDefinition{long, short} {
+		before := nad.Read(nad.Definition{Config: o.Spec.Config}).Problem
+		if _, err := Strip(o); err != nil {
+			t.Fatal(err)
+		}
+		after := nad.Read(nad.Definition{Config: o.Spec.Config}).Problem
+		if len(o.Spec.Config) > nad.MaxConfig+1 || len(o.Annotations) > 0 || errors.Is(before, nad.ErrTooLarge) != errors.Is(after, nad.ErrTooLarge) {
+			t.Errorf("%d bytes are kept; it was %v and is %v", len(o.Spec.Config), before, after)
+		}
 	}
 }

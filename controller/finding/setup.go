@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
@@ -84,11 +85,15 @@ func soon[T client.Object]() handler.TypedEventHandler[T, string] {
 	}
 }
 
-// Strip leaves of a NAD in the cache what is read of it.
+// Strip leaves of a NAD in the cache what is read of it. One that is too long to
+// be checked stays too long.
 func Strip(object any) (any, error) {
 	if o, ok := object.(*nadv1.NetworkAttachmentDefinition); ok {
 		o.ManagedFields = nil
 		maps.DeleteFunc(o.Annotations, func(key, _ string) bool { return key != nad.ResourceAnnotation })
+		if len(o.Spec.Config) > nad.MaxConfig {
+			o.Spec.Config = strings.Clone(o.Spec.Config[:nad.MaxConfig+1])
+		}
 	}
 	return object, nil
 }
