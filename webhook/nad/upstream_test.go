@@ -1,6 +1,10 @@
 package nad_test
 
 import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -175,5 +179,57 @@ func TestHintsNameWhatWasMeant(t *testing.T) {
 				t.Errorf("findings %v, want one with %q first", got, c.want)
 			}
 		})
+	}
+}
+
+// goWords are words that only who wrote this program knows.
+var goWords = regexp.MustCompile(`Go (value|struct)|json: |whereabouts(Range|Strict)|hostLocalRange|staticAddress|subnetText|\btypes\.|net\.IP|nad\.|result\.`)
+
+// FuzzMessagesNameNoGoFields gives each key of each plugin values of other types:
+// messages name the document's own keys.
+func FuzzMessagesNameNoGoFields(f *testing.F) {
+	for _, value := range []string{`7`, `1.5`, `"x"`, `true`, `[]`, `[7]`, `["x"]`, `[[7]]`, `{}`, `{"x":7}`, `[{"range":7}]`, `[{"exclude":"x"}]`, `[[{"subnet":7}]]`, `[{"address":{}}]`, `[{"dst":7}]`, `[{"gw":[]}]`, `{"nameservers":"x"}`} {
+		for _, key := range []string{
+			"type", "routes", "dns", "addresses", "ipRanges", "range", "range_start", "exclude", "gateway", "node_slice_size", "network_name", "kubernetes", "log_file",
+			"enable_overlapping_ranges", "leader_lease_duration", "ranges", "subnet", "rangeStart", "dataDir", "master", "mode", "mtu", "device", "capabilities", "runtimeConfig", "args", "plugins", "name", "cniVersion",
+		} {
+			f.Add(key, value)
+		}
+	}
+	f.Fuzz(func(t *testing.T, key, value string) {
+		if !json.Valid([]byte(value)) {
+			return
+		}
+		entry, err := json.Marshal(map[string]json.RawMessage{key: []byte(value)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rest := strings.TrimPrefix(string(entry), "{")
+		configs := []string{`{"type":"ipvlan","master":"eth1",` + rest, `{"type":"macvlan","master":"eth1",` + rest, `{"type":"host-device","device":"eth1",` + rest}
+		for _, kind := range []string{"whereabouts", "host-local", "static"} {
+			configs = append(configs, ipvlan(`{"type":"`+kind+`",`+rest))
+		}
+		for _, config := range configs {
+			for _, finding := range nad.Read(nad.Definition{Config: config}).Findings {
+				if word := goWords.FindString(finding.Field + " " + finding.Message); word != "" && !strings.Contains(config, word) {
+					t.Errorf("%s: %q in %s: %s", config, word, finding.Field, finding.Message)
+				}
+			}
+		}
+	})
+}
+
+// TestTheWorstKeysAreBounded reads a NAD full of misspelt keys and routes: what is
+// said of it is bounded, and the mistake behind them is found.
+func TestTheWorstKeysAreBounded(t *testing.T) {
+	var keys, routes []string
+	for i := range 1000 {
+		keys = append(keys, fmt.Sprintf(`"rangeStart%d":1`, i))
+		routes = append(routes, fmt.Sprintf(`{"dest%d":1,"dst":"10.20.0.0/16"}`, i))
+	}
+	config := with(`"range":"x","routes":[` + strings.Join(routes, ",") + `],` + strings.Join(keys, ","))
+	found := nad.Read(nad.Definition{Config: config}).Findings
+	if len(found) > 20 || !slices.ContainsFunc(found, func(f nad.Finding) bool { return f.Field == "spec.config.ipam.range" && f.Severity == nad.Error }) {
+		t.Errorf("%d findings: %v", len(found), found)
 	}
 }
