@@ -64,7 +64,11 @@ func TestListsAreRead(t *testing.T) {
 			}
 			var got []string
 			for _, item := range list.Items {
-				got = append(got, item.(kept).name)
+				object, ok := item.(kept)
+				if !ok {
+					t.Fatalf("an item is a %T", item)
+				}
+				got = append(got, object.name)
 			}
 			if !slices.Equal(got, c.want) || list.ResourceVersion != c.version || list.Continue != c.next {
 				t.Errorf("%q at %s, next %q", got, list.ResourceVersion, list.Continue)

@@ -33,7 +33,7 @@ func (l *loop) settleNames(enis []plan.ENI) {
 	l.names = named.Resolve(l.present, plan.Diff(l.addresses(), enis, plan.Policy{}))
 	l.policy.Required, l.unsettled = l.names.Required, false
 	if !slices.Equal(named.Required, l.names.Required) || !slices.Equal(named.Excluded, l.names.Excluded) {
-		l.Log.Warn("Multus gave the pod default networks first, the names of its interfaces are moved", "required", l.names.Required, "excluded", l.names.Excluded)
+		l.Log.Warn("default networks of Multus come first, the names of the pod's interfaces are moved", "required", l.names.Required, "excluded", l.names.Excluded)
 	}
 	for addr, e := range l.book {
 		if l.excluded(e.address) {

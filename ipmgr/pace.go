@@ -123,7 +123,8 @@ func (p *pace) spend(r route, entries []*entry, now time.Time) {
 func (p *pace) spendOn(addr netip.Addr, now time.Time) {
 	own := p.addresses[addr]
 	if own == nil {
-		if p.forget(now); len(p.addresses) >= maxRemembered {
+		p.forget(now)
+		if len(p.addresses) >= maxRemembered {
 			return
 		}
 		own = &claims{Limiter: every(addressEvery, addressBurst)}

@@ -2,9 +2,7 @@ package ipmgr
 
 import (
 	"cmp"
-	"context"
 	"errors"
-	"log/slog"
 	"net/netip"
 	"slices"
 	"time"
@@ -66,15 +64,15 @@ func (l *loop) reportReadiness(s Status) {
 		return
 	}
 	l.ready, l.wasReady = ready, l.wasReady || ready
-	level := slog.LevelDebug
+	say := l.Log.Debug
 	if l.pace.news.Allow() {
-		level = slog.LevelInfo
+		say = l.Log.Info
 	}
 	switch {
 	case !ready:
-		l.Log.Log(context.Background(), level, "not all addresses are assigned", "error", s.Err)
+		say("not all addresses are assigned", "error", s.Err)
 	case !l.Settings.DryRun:
-		l.Log.Log(context.Background(), level, "all addresses are assigned", "addresses", len(s.Addresses))
+		say("all addresses are assigned", "addresses", len(s.Addresses))
 	}
 }
 

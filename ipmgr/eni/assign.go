@@ -266,7 +266,8 @@ var errTooManyTries = errors.New("EC2 refuses many of the pod's addresses one by
 
 // assign makes one of the step's assignments.
 func (a *assignment) assign(ctx context.Context, addrs []netip.Addr, move bool) error {
-	if a.tries++; a.tries > maxTries {
+	a.tries++
+	if a.tries > maxTries {
 		return errTooManyTries
 	}
 	return a.cloud.api.assign(ctx, a.step.ENI.ID, addrs, move)

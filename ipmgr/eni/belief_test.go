@@ -17,7 +17,7 @@ import (
 // rest from the worker's own.
 func (r *rig) played(values map[string]string) {
 	r.t.Helper()
-	real, err := r.sim.IMDS("i-worker1", vpcsim.PodHops)
+	served, err := r.sim.IMDS("i-worker1", vpcsim.PodHops)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func (r *rig) played(values map[string]string) {
 		value, ok := values[strings.TrimPrefix(request.URL.Path, "/latest/meta-data/network/interfaces/macs/")]
 		switch {
 		case !ok:
-			real.ServeHTTP(w, request)
+			served.ServeHTTP(w, request)
 		case value == "":
 			http.NotFound(w, request)
 		default:
@@ -207,11 +207,11 @@ func TestServicesOfTheWorkerAreDialledAsSuch(t *testing.T) {
 				if test.host != imdsHost && !strings.HasPrefix(name, "IMDS") {
 					r.net.serve(r.t, test.host, service)
 				} else if test.host != imdsHost {
-					real, err := r.sim.IMDS("i-worker1", vpcsim.PodHops)
+					served, err := r.sim.IMDS("i-worker1", vpcsim.PodHops)
 					if err != nil {
 						r.t.Fatal(err)
 					}
-					r.net.serve(r.t, test.host, real)
+					r.net.serve(r.t, test.host, served)
 				}
 				r.assign(true, []string{"10.10.1.70"}, nil)
 				if got := len(r.services) > 0; got != test.worker {

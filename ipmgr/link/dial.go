@@ -82,7 +82,7 @@ func refuseOwn(addr netip.Addr) error {
 	if err == nil && slices.ContainsFunc(routes, func(r netlink.Route) bool { return r.Type == unix.RTN_LOCAL }) {
 		return fmt.Errorf("dialling %s: %w", addr, errOwn)
 	}
-	return nil
+	return nil //nolint:nilerr // see above
 }
 
 func (l *Links) control(_, address string, conn syscall.RawConn) error {

@@ -88,7 +88,7 @@ func (l *findings) keep(f Finding) {
 }
 
 func (l *findings) drop(rule Rule, r rest) {
-	if before, any := l.more[rule]; any {
+	if before, found := l.more[rule]; found {
 		r = rest{before.count + r.count, before.field}
 	}
 	l.more[rule] = r
@@ -109,7 +109,7 @@ func (l *findings) merge(other findings) {
 func (l *findings) of(object string) []Finding {
 	all := l.list
 	for _, rule := range Rules() {
-		if r, any := l.more[rule]; any {
+		if r, found := l.more[rule]; found {
 			all = append(all, Finding{Severity: rule.Severity(), Rule: rule, Field: r.field, Message: fmt.Sprintf("and %d more of the same kind, this the first of them", r.count)})
 		}
 	}

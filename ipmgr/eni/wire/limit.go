@@ -31,7 +31,7 @@ type bounded struct{ next *http.Transport }
 
 // RoundTrip hands out bodies that fail where the limit is.
 func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
-	response, err := b.next.RoundTrip(request) //nolint:bodyclose // the caller's
+	response, err := b.next.RoundTrip(request)
 	if err != nil {
 		return nil, err
 	}
