@@ -29,6 +29,7 @@ func (c *busy) Ranges() *nad.Index { return c.ranges }
 // newBusy makes n networks: one in ten is a copy of one NAD in another
 // namespace, and the others have ranges of their own.
 func newBusy(tb testing.TB, n int) *busy {
+	tb.Helper()
 	c := &busy{memory: &memory{}, networks: map[string]nad.Network{}, ranges: nad.NewIndex()}
 	for i := range n {
 		d := nad.Definition{Namespace: fmt.Sprintf("ns%d", i), Name: "net", Config: ranged(fmt.Sprintf("10.%d.%d.16/28", 100+i>>8, i&255))}
@@ -108,6 +109,7 @@ func used() time.Duration {
 
 // answered answers a review as the server does, but for the network.
 func answered(tb testing.TB, h *podHandler, body []byte) {
+	tb.Helper()
 	req, err := decodeReview[inject.Pod](body)
 	if err != nil {
 		tb.Fatal(err)
@@ -118,6 +120,7 @@ func answered(tb testing.TB, h *podHandler, body []byte) {
 }
 
 func checkedBy(tb testing.TB, c Cluster, d nad.Definition) {
+	tb.Helper()
 	report, err := nad.NewChecker(c.Reservations(tb.Context(), false), c.Ranges()).NAD(tb.Context(), d)
 	if err != nil {
 		tb.Fatal(err)

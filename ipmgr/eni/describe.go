@@ -183,7 +183,7 @@ func (c *Cloud) learnSubnets(ctx context.Context, nics []nic) error {
 		return err
 	case err != nil:
 		c.opts.Logger.Debug("the subnets could not be read again", "error", err)
-		return nil //nolint:nilerr // what was read before serves
+		return nil // what was read before serves
 	}
 	c.registry.mu.Lock()
 	defer c.registry.mu.Unlock()

@@ -77,12 +77,17 @@ func (l *Links) DialWorker(ctx context.Context, network, address string) (net.Co
 
 // refuseOwn fails when addr is an address of this pod, on whatever link.
 func refuseOwn(addr netip.Addr) error {
-	routes, err := netlink.RouteGet(addr.WithZone("").Unmap().AsSlice())
-	// Without any route it is not local, and the link itself may reach it.
-	if err == nil && slices.ContainsFunc(routes, func(r netlink.Route) bool { return r.Type == unix.RTN_LOCAL }) {
+	if isLocal(addr) {
 		return fmt.Errorf("dialling %s: %w", addr, errOwn)
 	}
-	return nil //nolint:nilerr // see above
+	return nil
+}
+
+// isLocal reports whether the kernel delivers addr here. Without any route it
+// does not, and the link itself may reach it.
+func isLocal(addr netip.Addr) bool {
+	routes, err := netlink.RouteGet(addr.WithZone("").Unmap().AsSlice())
+	return err == nil && slices.ContainsFunc(routes, func(r netlink.Route) bool { return r.Type == unix.RTN_LOCAL })
 }
 
 func (l *Links) control(_, address string, conn syscall.RawConn) error {
