@@ -62,7 +62,7 @@ func webhookAtRest(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer func() { _ = c.Stop() }()
-	if err := c.Install(ctx, b.bin("webhook"), "--image", "example.invalid/ipmgr:bench"); err != nil {
+	if err := c.Install(ctx, b.bin("webhook"), nil, "--image", "example.invalid/ipmgr:bench"); err != nil {
 		return err
 	}
 	time.Sleep(settleTime)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
+	"time"
 
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -22,12 +23,14 @@ type Cluster struct {
 	client  kubernetes.Interface
 	objects dynamic.Interface
 	webhook *program.Program
+
+	startTime time.Duration // of the webhook
 }
 
 // Start starts etcd and kube-apiserver and installs the resource definition of
-// Multus. Data and logs go to dir.
-func Start(ctx context.Context, dir string, progress io.Writer) (*Cluster, error) {
-	plane, err := controlplane.Start(ctx, controlplane.Options{Dir: filepath.Join(dir, "plane"), Progress: progress})
+// Multus. Data and logs go to dir. More arguments are kube-apiserver's.
+func Start(ctx context.Context, dir string, progress io.Writer, more ...string) (*Cluster, error) {
+	plane, err := controlplane.Start(ctx, controlplane.Options{Dir: filepath.Join(dir, "plane"), Progress: progress, APIServerArgs: more})
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +51,9 @@ func (c *Cluster) connect(ctx context.Context) (err error) {
 	}
 	return c.plane.InstallNADs(ctx)
 }
+
+// StartTime is how long the webhook took from its start until it was ready.
+func (c *Cluster) StartTime() time.Duration { return c.startTime }
 
 // Stop ends etcd, the API server and the webhook, in this order: the webhook
 // would wait a second for the API server to hang up.

@@ -34,8 +34,9 @@ const (
 
 // Install starts the program at path as the webhook, with the rights of the
 // manifests that users install, waits until it is ready, and registers it by
-// config/cert-manager/mutating.yaml. More arguments are passed on to it.
-func (c *Cluster) Install(ctx context.Context, path string, more ...string) error {
+// config/cert-manager/mutating.yaml. environ is added to its environment, more to
+// its arguments.
+func (c *Cluster) Install(ctx context.Context, path string, environ []string, more ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, webhookTimeout)
 	defer cancel()
 	if err := c.plane.CreateNamespace(ctx, systemNamespace, nil); err != nil {
@@ -44,18 +45,20 @@ func (c *Cluster) Install(ctx context.Context, path string, more ...string) erro
 	if err := c.Apply(ctx, config.WebhookRBAC()); err != nil {
 		return err
 	}
-	bundle, err := c.run(path, more)
+	started := time.Now()
+	bundle, err := c.run(path, environ, more)
 	if err != nil {
 		return err
 	}
 	if err := c.webhook.Until(ctx, ready); err != nil {
 		return err
 	}
+	c.startTime = time.Since(started)
 	return c.register(ctx, bundle)
 }
 
 // run starts the webhook and returns the CA bundle of its certificate.
-func (c *Cluster) run(path string, more []string) ([]byte, error) {
+func (c *Cluster) run(path string, environ, more []string) ([]byte, error) {
 	certificates := filepath.Join(c.dir, "tls")
 	if err := os.MkdirAll(certificates, 0o700); err != nil {
 		return nil, err
@@ -72,7 +75,7 @@ func (c *Cluster) run(path string, more []string) ([]byte, error) {
 		"--address=" + webhookURL[len("https://"):], "--ops-address=" + opsURL[len("http://"):],
 		"--cert-dir=" + certificates, "--kubeconfig=" + kubeconfig, "--drain=0s",
 	}, more...)
-	c.webhook, err = program.Start(c.dir, path, arguments...)
+	c.webhook, err = program.Start(c.dir, path, environ, arguments...)
 	return bundle, err
 }
 

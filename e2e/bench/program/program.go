@@ -22,8 +22,9 @@ type Program struct {
 	over chan struct{} // closed when it ended
 }
 
-// Start starts a program and writes all it says to NAME.log in dir.
-func Start(dir, path string, args ...string) (*Program, error) {
+// Start starts a program and writes all it says to NAME.log in dir. environ is
+// added to the bench's own environment.
+func Start(dir, path string, environ []string, args ...string) (*Program, error) {
 	name := filepath.Base(path)
 	p := &Program{name: name, log: filepath.Join(dir, name+".log"), cmd: exec.Command(path, args...), over: make(chan struct{})}
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -31,6 +32,7 @@ func Start(dir, path string, args ...string) (*Program, error) {
 		return nil, err
 	}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.Env = append(os.Environ(), environ...)
 	// A group of its own: a terminal's Ctrl-C must not stop it before its users.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := p.start(log); err != nil {

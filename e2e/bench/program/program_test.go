@@ -51,7 +51,7 @@ func start(t *testing.T, role string) *program.Program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := program.Start(t.TempDir(), self, role)
+	p, err := program.Start(t.TempDir(), self, nil, role)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +117,6 @@ func TestUntilTriesAgain(t *testing.T) {
 }
 
 func TestMissingProgramIsAnError(t *testing.T) {
-	_, err := program.Start(t.TempDir(), "/no/such/program")
+	_, err := program.Start(t.TempDir(), "/no/such/program", nil)
 	wants(t, err, "start program", "no such file")
 }
