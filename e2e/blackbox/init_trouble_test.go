@@ -147,8 +147,8 @@ func TestInitDoesNotReportWhatAnENITookWithIt(t *testing.T) {
 			faults: []vpcsim.Fault{{Action: describe, Delay: settings.Duration(300 * time.Millisecond)}},
 			meanwhile: func(s *scene, _ *process) {
 				called(s)
+				s.detach(w1eth1) // first: the call that was seen may not wait yet
 				s.heal()
-				s.detach(w1eth1)
 			},
 			code: 1, message: []string{"NoENI"},
 		},

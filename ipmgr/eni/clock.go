@@ -46,7 +46,7 @@ func off(ahead time.Duration) bool { return ahead.Abs() > clockTolerance }
 func clockText(ahead time.Duration) string {
 	direction := "behind"
 	if ahead < 0 {
-		direction = "ahead"
+		direction = "ahead of"
 	}
 	return fmt.Sprintf("the worker's clock is %d minutes %s AWS's", int(ahead.Abs().Round(time.Minute).Minutes()), direction)
 }

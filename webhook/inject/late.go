@@ -59,7 +59,7 @@ func judgeInjected(ctx context.Context, change LateChange, reason Reason, pod Po
 	how := policy.ValidationIn(ns)
 	selections, err := nad.Selections(ns.Name, pod.Metadata.Annotations[nad.NetworksAnnotation])
 	if err != nil {
-		return late(InvalidAnnotation, how, Decision{Reason: InvalidAnnotation, Detail: err.Error()}.Message()), nil
+		return late(InvalidAnnotation, how, Decision{Reason: InvalidAnnotation, Detail: err.Error()}.Message()), nil //nolint:nilerr // the pod is judged by it
 	}
 	errors, warnings, err := checkAddresses(ctx, selections, view, policy, how)
 	if err != nil {
