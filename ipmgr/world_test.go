@@ -216,7 +216,7 @@ func (p *pod) add(ip, link, mac string) {
 	p.poke()
 }
 
-// put gives the pod an address with all that the kernel tells of it.
+// put gives the pod an address with everything that the kernel says about it.
 func (p *pod) put(a plan.Address) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

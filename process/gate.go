@@ -20,7 +20,7 @@ const patience = time.Second
 // Gate bounds the connections of a server whose port strangers reach, and
 // decides who goes when there are too many: never one whose request is being
 // answered, first those that keep the server waiting, first of the address
-// that has most of them. So whoever opens connections and says little loses
+// that has most of them. So a client that opens connections and says little loses
 // his own, and a client that speaks is served.
 type Gate struct {
 	limit int

@@ -132,8 +132,8 @@ func newMirror[T any](up upstream, resource schema.GroupVersionResource, log *sl
 	return m, errors.Join(err, m.informer.SetTransform(m.transform), m.informer.SetWatchErrorHandlerWithContext(silent))
 }
 
-// handle has a handler told of all changes. The mirror is not complete before
-// it was told of what there was first.
+// handle adds a handler of all changes. The mirror is not complete before the
+// handler has seen the first list.
 func (m *mirror[T]) handle(handler cache.ResourceEventHandler) error {
 	registration, err := m.informer.AddEventHandler(handler)
 	m.handled = append(m.handled, registration)

@@ -108,7 +108,7 @@ func because(kept, refusal error) error {
 	return kept
 }
 
-// holder is what others are told of an owner.
+// holder is what the loop learns about an owner.
 func (n nic) holder() plan.Holder { return plan.Holder{ENI: n.ID, Instance: n.instance} }
 
 func describe(owner nic) string {

@@ -212,7 +212,7 @@ func skippedWarnings(reason Reason, pod Pod, ns Namespace) []string {
 	return keyWarnings(pod, ns)
 }
 
-// keyWarnings tells of labels and annotations that have no meaning, on the pod
+// keyWarnings warns of labels and annotations that have no meaning, on the pod
 // and on its namespace.
 func keyWarnings(pod Pod, ns Namespace) []string {
 	var texts []string

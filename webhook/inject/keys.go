@@ -24,7 +24,7 @@ const (
 const prefix = "multus-ipmgr.io/"
 
 // mostKeys is how many keys of an object that resemble ours are judged, and
-// mostMistakes how many of them are told of.
+// mostMistakes how many of them are reported.
 const (
 	mostKeys     = 256
 	mostMistakes = 16
@@ -35,7 +35,7 @@ type key struct {
 	name   string
 	label  bool
 	on     []Kind
-	values []string // accepted; empty: whoever reads the value judges it
+	values []string // accepted; empty: the reader of the value judges it
 }
 
 // keys are all that users write. Multus's own are among them: a pod whose
@@ -163,7 +163,7 @@ func unknownValue(k key, value string) string {
 }
 
 // unknownKey names the known key that is nearest. Keys under Multus's domains
-// are other programs' too, so of these only near ones are told of.
+// are other programs' too, so of these only near ones are reported.
 func unknownKey(kind Kind, name string, label bool) string {
 	domain, rest, _ := strings.Cut(name, "/")
 	meant := nearDomain(domain)

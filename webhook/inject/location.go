@@ -76,7 +76,7 @@ func zonesOf(covering, all []nad.Reservation) (zones []string, known bool) {
 	return slices.Compact(zones), len(zones) > 0
 }
 
-// zoneBeside is the zone that another reservation of the same subnet tells of:
+// zoneBeside is the zone that another reservation of the same subnet names:
 // one that a user wrote without a zone must not hide the controller's.
 func zoneBeside(r nad.Reservation, all []nad.Reservation) string {
 	same := func(o nad.Reservation) bool {

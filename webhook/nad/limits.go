@@ -45,7 +45,7 @@ const (
 	maxOverlaps = 64
 	// maxSteps bounds how many ranges of other networks one check looks at.
 	maxSteps = 200_000
-	// maxOfRule is how many findings of one rule are told of one object. The
+	// maxOfRule is how many findings of one rule are reported for one object. The
 	// others are counted. As each rule has its own, no warning hides an error.
 	maxOfRule = 10
 	// maxMessage is how many bytes one of them may have, maxQuote how many of

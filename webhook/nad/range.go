@@ -42,7 +42,7 @@ func (r Range) touches(next Range) bool { return r.Overlaps(next) || r.Last.Next
 // a union already is neither sorted nor copied again.
 func Union(ranges []Range) []Range {
 	if isUnion(ranges) {
-		return slices.Clip(ranges) // whoever appends to it gets a copy
+		return slices.Clip(ranges) // appending to it makes a copy
 	}
 	sorted := slices.SortedFunc(slices.Values(ranges), func(a, b Range) int { return a.First.Compare(b.First) })
 	union := sorted[:1]
