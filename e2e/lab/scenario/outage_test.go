@@ -26,11 +26,12 @@ func TestWhileTheWebhookIsDownOnlyPodsThatNeedItWait(t *testing.T) {
 	scale(t, "multus-ipmgr-webhook", 0)
 	t.Cleanup(func() { scale(t, "multus-ipmgr-webhook", 2) })
 
-	err := attempt(t, namespace, "static")
+	const network = `[{"name": "static", "ips": ["10.10.1.126/24"]}]`
+	err := attempt(t, namespace, network)
 	if err == nil || !strings.Contains(err.Error(), `failed calling webhook "namespaces.multus-ipmgr.io"`) {
 		t.Errorf("a pod that needs the IP manager: %v", err)
 	}
-	for namespace, network := range map[string]string{namespace: "", "elsewhere": "static", "kube-system": "static", testbed.System: "static"} {
+	for namespace, network := range map[string]string{namespace: "", "elsewhere": network, "kube-system": network, testbed.System: network} {
 		if err := attempt(t, namespace, network); err != nil {
 			t.Errorf("a pod with network %q in %s: %v", network, namespace, err)
 		}
@@ -40,13 +41,13 @@ func TestWhileTheWebhookIsDownOnlyPodsThatNeedItWait(t *testing.T) {
 		t.Errorf("%s has %v", pod.Name, pod.Networks)
 	}
 	scale(t, "multus-ipmgr-webhook", 2)
-	if err := attempt(t, namespace, "static"); err != nil {
+	if err := attempt(t, namespace, network); err != nil {
 		t.Errorf("with the webhook back: %v", err)
 	}
 }
 
-// attempt asks the API server whether it would take a pod.
-func attempt(t *testing.T, namespace, network string) error {
+// attempt asks the API server whether it would take a pod with the networks.
+func attempt(t *testing.T, namespace, networks string) error {
 	t.Helper()
 	no, yes := false, true
 	pod := &corev1.Pod{
@@ -58,8 +59,8 @@ func attempt(t *testing.T, namespace, network string) error {
 			}}},
 		},
 	}
-	if network != "" {
-		pod.Annotations = map[string]string{"k8s.v1.cni.cncf.io/networks": network}
+	if networks != "" {
+		pod.Annotations = map[string]string{"k8s.v1.cni.cncf.io/networks": networks}
 	}
 	_, err := kube(t).CoreV1().Pods(namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	return err
