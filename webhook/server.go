@@ -161,12 +161,7 @@ func (s *Server) await(group *sync.WaitGroup) {
 
 // admissionServer returns the server of reviews and its way to a listener.
 func (s *Server) admissionServer(listener net.Listener) (*http.Server, net.Listener) {
-	mux := http.NewServeMux()
-	pods := podHandler{cluster: s.cluster, policy: s.options.Policy, metrics: s.metrics, log: s.log}
-	mux.Handle(PodPath, newPodHandler(s.entrance, &pods))
-	mux.Handle(LatePath, newLateHandler(s.entrance, &lateHandler{pods}))
-	mux.Handle(NADPath, newNADHandler(s.entrance, &nadHandler{cluster: s.cluster, policy: s.options.Policy, metrics: s.metrics, log: s.log}))
-	server := process.NewServer(s.leaving(mux), s.log)
+	server := process.NewServer(s.leaving(newReviews(s.entrance, s.cluster, s.options.Policy, s.metrics, s.log)), s.log)
 	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: s.cert.Get}
 	return server, s.entrance.gate.Guard(server, listener)
 }
