@@ -6,15 +6,16 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
@@ -45,7 +46,7 @@ type mirrored struct {
 func newMirrored(up upstream, log *slog.Logger) (*mirrored, error) {
 	namespaces, errNamespaces := newMirror(up, schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}, log, reduceNamespace)
 	nads, errNADs := newMirror(up, schema.GroupVersionResource{Group: "k8s.cni.cncf.io", Version: "v1", Resource: "network-attachment-definitions"}, log, reduceNAD)
-	reservations, errReservations := newMirror(up, schema.GroupVersionResource{Group: "multus-ipmgr.io", Version: "v1alpha1", Resource: "reservedcidrs"}, log, reduceReservation)
+	reservations, errReservations := newMirror(up, v1alpha1.GroupVersionResource(), log, reduceReservation)
 	if err := errors.Join(errNamespaces, errNADs, errReservations); err != nil {
 		return nil, err
 	}
@@ -89,31 +90,15 @@ func reduceNAD(u *unstructured.Unstructured) nad.Network {
 }
 
 // reduceReservation reads a ReservedCIDR. One that the CRD's schema should have
-// refused, or that asks for a reservation that EC2 does not hold, is the zero
-// Reservation, which covers nothing.
+// refused, or that does not count, is the zero Reservation, which covers
+// nothing.
 func reduceReservation(u *unstructured.Unstructured) nad.Reservation {
-	text := func(field string) string {
-		value, _, _ := unstructured.NestedString(u.Object, "spec", field)
-		return value
-	}
-	r, err := nad.ParseReservation(text("cidr"), text("type"), text("subnetID"), text("subnetCIDR"), text("availabilityZone"))
-	if err != nil || unmade(u) {
+	var o v1alpha1.ReservedCIDR
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &o); err != nil {
 		return nad.Reservation{}
 	}
+	r, _ := o.Reservation()
 	return r
-}
-
-// unmade reports whether the controller says that EC2 does not hold the
-// reservation that a ReservedCIDR asks for. Until it says so, the object counts.
-func unmade(u *unstructured.Unstructured) bool {
-	if create, _, _ := unstructured.NestedBool(u.Object, "spec", "create"); !create {
-		return false
-	}
-	conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
-	return slices.ContainsFunc(conditions, func(condition any) bool {
-		c, _ := condition.(map[string]any)
-		return c["type"] == "Reserved" && c["status"] == "False"
-	})
 }
 
 // own keeps what is ours of labels or annotations: others may be long.

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
@@ -27,7 +26,11 @@ type verdicts map[types.NamespacedName][]nad.Finding
 // been reservations before: if there are none now, they were taken away. The
 // error is that of ctx, which ended first.
 func judge(ctx context.Context, reserved []v1alpha1.ReservedCIDR, known bool, definitions []nad.Definition) (verdicts, error) {
-	list := reservations(reserved)
+	var list []nad.Reservation
+	for i := range reserved {
+		r, _ := reserved[i].Reservation() // the API server refuses what cannot be read
+		list = append(list, r)
+	}
 	if known && len(list) == 0 {
 		// Package nad takes no reservation for "not known yet". This one covers
 		// nothing.
@@ -61,28 +64,6 @@ func reasonOf(rule nad.Rule) string {
 	default:
 		return ""
 	}
-}
-
-// reservations converts what can be read, and the API server lets nothing else
-// in, but for what is not reserved after all.
-func reservations(objects []v1alpha1.ReservedCIDR) []nad.Reservation {
-	var list []nad.Reservation
-	for i := range objects {
-		s := &objects[i].Spec
-		if unmade(&objects[i]) {
-			continue
-		}
-		if r, err := nad.ParseReservation(s.CIDR, string(s.Type), s.SubnetID, s.SubnetCIDR, s.AvailabilityZone); err == nil {
-			list = append(list, r)
-		}
-	}
-	return list
-}
-
-// unmade reports whether EC2 does not hold the reservation that an object asks
-// for. Until the controller says so, the object counts.
-func unmade(o *v1alpha1.ReservedCIDR) bool {
-	return o.Spec.Create && meta.IsStatusConditionFalse(o.Status.Conditions, v1alpha1.ConditionReserved)
 }
 
 // differences returns the NADs whose verdict is another than before, in order,

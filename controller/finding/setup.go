@@ -70,7 +70,7 @@ func (w *Watcher) await(ctx context.Context, queue workqueue.TypedInterface[stri
 func grounds() predicate.TypedPredicate[*v1alpha1.ReservedCIDR] {
 	return predicate.TypedFuncs[*v1alpha1.ReservedCIDR]{
 		UpdateFunc: func(e event.TypedUpdateEvent[*v1alpha1.ReservedCIDR]) bool {
-			return e.ObjectOld.Generation != e.ObjectNew.Generation || unmade(e.ObjectOld) != unmade(e.ObjectNew)
+			return e.ObjectOld.Generation != e.ObjectNew.Generation || e.ObjectOld.Counts() != e.ObjectNew.Counts()
 		},
 	}
 }

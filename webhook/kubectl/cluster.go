@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
@@ -48,7 +49,7 @@ func (o *clusterOptions) read(ctx context.Context) ([]nad.Reservation, []nad.Net
 	if err != nil {
 		return nil, nil, err
 	}
-	reservations, err := list(ctx, client, schema.GroupVersionResource{Group: "multus-ipmgr.io", Version: "v1alpha1", Resource: "reservedcidrs"}, reservationOf)
+	reservations, err := list(ctx, client, v1alpha1.GroupVersionResource(), reservationOf)
 	if err != nil {
 		return nil, nil, err
 	}

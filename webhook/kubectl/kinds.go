@@ -6,13 +6,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
 // API groups whose kinds are known.
 const (
 	groupNAD  = "k8s.cni.cncf.io"
-	groupOurs = "multus-ipmgr.io"
+	groupOurs = v1alpha1.Group
 )
 
 // kinds are all kinds of the API groups in which a misspelt one would be passed

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/manifest"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
@@ -77,34 +78,11 @@ func misplacedConfig(o *object, found []nad.Finding) (rest, misplaced []nad.Find
 	return found, misplaced
 }
 
-// parseReservedCIDR reads a ReservedCIDR's manifest. One that asks for a
-// reservation that EC2 does not hold is the zero Reservation, which covers
-// nothing.
+// parseReservedCIDR reads a ReservedCIDR's manifest.
 func parseReservedCIDR(raw json.RawMessage) (nad.Reservation, error) {
-	var fields struct {
-		Spec struct {
-			CIDR             string `json:"cidr"`
-			Type             string `json:"type"`
-			SubnetID         string `json:"subnetID"`
-			SubnetCIDR       string `json:"subnetCIDR"`
-			AvailabilityZone string `json:"availabilityZone"`
-			Create           bool   `json:"create"`
-		} `json:"spec"`
-		Status struct {
-			Conditions []struct {
-				Type   string `json:"type"`
-				Status string `json:"status"`
-			} `json:"conditions"`
-		} `json:"status"`
-	}
-	if err := manifest.Decode(raw, &fields); err != nil {
+	var o v1alpha1.ReservedCIDR
+	if err := manifest.Decode(raw, &o); err != nil {
 		return nad.Reservation{}, fmt.Errorf("cannot be read: %w", err)
 	}
-	s := fields.Spec
-	for _, c := range fields.Status.Conditions {
-		if s.Create && c.Type == "Reserved" && c.Status == "False" {
-			return nad.Reservation{}, nil
-		}
-	}
-	return nad.ParseReservation(s.CIDR, s.Type, s.SubnetID, s.SubnetCIDR, s.AvailabilityZone)
+	return o.Reservation()
 }
