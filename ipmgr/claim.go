@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
@@ -179,7 +179,7 @@ func notYet(e *entry, refusal error) error {
 		return refusal
 	}
 	transient := *missing
-	transient.Permanent, transient.Stale = false, true
+	transient.Meaning = fault.Missing
 	return &transient
 }
 

@@ -9,13 +9,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
 
 func permanent(ip string) error {
-	return &fault.Error{Addr: netip.MustParseAddr(ip), ENI: "eni-1", Code: "PrivateIpAddressLimitExceeded", Permanent: true}
+	return &fault.Error{Addr: netip.MustParseAddr(ip), ENI: "eni-1", Code: "PrivateIpAddressLimitExceeded", Meaning: fault.Refused}
 }
 
 func TestOnceAssignsWhatThePodHas(t *testing.T) {
@@ -226,13 +226,14 @@ func TestOnceChangesNothingInADryRun(t *testing.T) {
 func TestOnceReportsThatTheWorkerCannotBeRead(t *testing.T) {
 	tests := []struct {
 		name      string
+		meaning   fault.Meaning
 		permanent bool
-	}{{"as transient when the cloud is down", false}, {"as permanent when it is forbidden", true}}
+	}{{"as transient when the cloud is down", fault.Transient, false}, {"as permanent when it is forbidden", fault.Denied, true}}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCloud(newVPC(), "eni-1")
-				c.attached = &fault.Error{Code: "X", Permanent: tt.permanent, Err: errors.New("no")}
+				c.attached = &fault.Error{Code: "X", Meaning: tt.meaning, Err: errors.New("no")}
 				started := time.Now()
 				err := manager(newPod("10.10.1.81"), c, nil).Once(t.Context())
 				if fault.IsPermanent(err) != tt.permanent || !strings.Contains(err.Error(), "X") {
@@ -250,7 +251,7 @@ func TestOnceFindsTheENIAgainWhenItWasReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVPC()
 		c := newCloud(v, "eni-gone")
-		stale := &fault.Error{ENI: "eni-gone", Code: "InvalidNetworkInterfaceID.NotFound", Stale: true}
+		stale := &fault.Error{ENI: "eni-gone", Code: "InvalidNetworkInterfaceID.NotFound", Meaning: fault.Missing}
 		c.refuse["10.10.1.81"] = stale
 		time.AfterFunc(time.Second, func() {
 			c.change(func() { c.enis[0].ID = "eni-new"; delete(c.refuse, "10.10.1.81") })
@@ -279,7 +280,7 @@ func TestOnceWaitsForAnENIThatIsNotListedYet(t *testing.T) {
 func TestOnceReportsAnENIThatWasDetached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCloud(newVPC(), "eni-gone")
-		c.refuse["10.10.1.81"] = &fault.Error{ENI: "eni-gone", Code: "InvalidNetworkInterfaceID.NotFound", Stale: true}
+		c.refuse["10.10.1.81"] = &fault.Error{ENI: "eni-gone", Code: "InvalidNetworkInterfaceID.NotFound", Meaning: fault.Missing}
 		time.AfterFunc(time.Millisecond*100, func() { c.change(func() { c.enis = []plan.ENI{} }) })
 		err := manager(newPod("10.10.1.81"), c, nil).Once(t.Context())
 		if fault.CodeOf(err) != fault.CodeNoENI {

@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
@@ -156,7 +156,7 @@ func (c *cloud) Assign(ctx context.Context, step plan.Step) (map[netip.Addr]erro
 	c.busy--
 	if c.failures > 0 || c.throttle != nil && !c.throttle.Allow() {
 		c.failures--
-		err = &fault.Error{ENI: step.ENI.ID, Code: "RequestLimitExceeded", Throttled: true, Err: errors.New("slow down")}
+		err = &fault.Error{ENI: step.ENI.ID, Code: "RequestLimitExceeded", Meaning: fault.Throttled, Err: errors.New("slow down")}
 	}
 	for _, addr := range step.Addrs {
 		if refusal := c.refuse[addr.String()]; err != nil || refusal != nil {

@@ -9,9 +9,9 @@ import (
 	"os"
 	"strings"
 
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/link"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/metrics"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 )
 
@@ -52,20 +52,20 @@ func TestSuccessIsOnlyEC2sOwnAnswer(t *testing.T) {
 		want   outcome
 	}{
 		"EC2's own":                     {200, assigned(ofENI + ofAddr + `<return>true</return>`), outcome{}},
-		"a page in HTML":                {200, "<html><body>Please log in</body></html>", outcome{Code: eni.CodeUnknown}},
-		"a page that is no XML":         {200, "<!doctype html><br><p>hello", outcome{Code: eni.CodeUnknown}},
-		"nothing":                       {200, "", outcome{Code: eni.CodeUnknown}},
-		"return=false":                  {200, assigned(ofENI + ofAddr + `<return>false</return>`), outcome{Code: eni.CodeUnknown}},
-		"no return":                     {200, assigned(ofENI + ofAddr), outcome{Code: eni.CodeUnknown}},
-		"cut off":                       {200, strings.TrimSuffix(assigned(ofENI+ofAddr+`<return>true</return>`), "Response>"), outcome{Code: eni.CodeUnknown}},
-		"of another ENI":                {200, assigned(`<networkInterfaceId>eni-other</networkInterfaceId>` + ofAddr + `<return>true</return>`), outcome{Code: eni.CodeUnknown}},
-		"of another address":            {200, assigned(ofENI + strings.ReplaceAll(ofAddr, "1.70", "1.71") + `<return>true</return>`), outcome{Code: eni.CodeUnknown}},
-		"without the address":           {200, assigned(ofENI + `<return>true</return>`), outcome{Code: eni.CodeUnknown}},
-		"of another action":             {200, `<UnassignPrivateIpAddressesResponse><return>true</return></UnassignPrivateIpAddressesResponse>`, outcome{Code: eni.CodeUnknown}},
-		"JSON":                          {200, `{"return": true}`, outcome{Code: eni.CodeUnknown}},
-		"no content":                    {204, "", outcome{Code: eni.CodeUnknown}},
-		"a redirection":                 {302, "", outcome{Code: eni.CodeUnknown}},
-		"an error whose status is good": {200, `<Response><Errors><Error><Code>InternalError</Code><Message>oops</Message></Error></Errors></Response>`, outcome{Code: eni.CodeUnknown}},
+		"a page in HTML":                {200, "<html><body>Please log in</body></html>", outcome{Code: fault.CodeUnknown}},
+		"a page that is no XML":         {200, "<!doctype html><br><p>hello", outcome{Code: fault.CodeUnknown}},
+		"nothing":                       {200, "", outcome{Code: fault.CodeUnknown}},
+		"return=false":                  {200, assigned(ofENI + ofAddr + `<return>false</return>`), outcome{Code: fault.CodeUnknown}},
+		"no return":                     {200, assigned(ofENI + ofAddr), outcome{Code: fault.CodeUnknown}},
+		"cut off":                       {200, strings.TrimSuffix(assigned(ofENI+ofAddr+`<return>true</return>`), "Response>"), outcome{Code: fault.CodeUnknown}},
+		"of another ENI":                {200, assigned(`<networkInterfaceId>eni-other</networkInterfaceId>` + ofAddr + `<return>true</return>`), outcome{Code: fault.CodeUnknown}},
+		"of another address":            {200, assigned(ofENI + strings.ReplaceAll(ofAddr, "1.70", "1.71") + `<return>true</return>`), outcome{Code: fault.CodeUnknown}},
+		"without the address":           {200, assigned(ofENI + `<return>true</return>`), outcome{Code: fault.CodeUnknown}},
+		"of another action":             {200, `<UnassignPrivateIpAddressesResponse><return>true</return></UnassignPrivateIpAddressesResponse>`, outcome{Code: fault.CodeUnknown}},
+		"JSON":                          {200, `{"return": true}`, outcome{Code: fault.CodeUnknown}},
+		"no content":                    {204, "", outcome{Code: fault.CodeUnknown}},
+		"a redirection":                 {302, "", outcome{Code: fault.CodeUnknown}},
+		"an error whose status is good": {200, `<Response><Errors><Error><Code>InternalError</Code><Message>oops</Message></Error></Errors></Response>`, outcome{Code: fault.CodeUnknown}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -94,7 +94,7 @@ func TestIPv6SuccessIsOnlyEC2sOwnAnswer(t *testing.T) {
 			t.Parallel()
 			inVPC(t, nil, func(r *rig) {
 				r.net.serve(r.t, ec2Host, says(200, body))
-				r.assign(true, []string{"2600:1f13:0:1::70"}, map[string]outcome{"2600:1f13:0:1::70": {Code: eni.CodeUnknown}})
+				r.assign(true, []string{"2600:1f13:0:1::70"}, map[string]outcome{"2600:1f13:0:1::70": {Code: fault.CodeUnknown}})
 			})
 		})
 	}
@@ -106,7 +106,7 @@ func TestReleaseIsOnlyEC2sOwnAnswer(t *testing.T) {
 		inVPC(t, nil, func(r *rig) {
 			r.net.serve(r.t, ec2Host, says(200, body))
 			err := r.cloud.Unassign(r.t.Context(), plan.ENI{ID: "eni-w1-eth1"}, addrs("10.10.1.70"))
-			if got := outcomeOf(r.t, err); got != (outcome{Code: eni.CodeUnknown}) {
+			if got := outcomeOf(r.t, err); got != (outcome{Code: fault.CodeUnknown}) {
 				r.t.Errorf("answer %q: outcome %v", body, got)
 			}
 		})
@@ -118,7 +118,7 @@ func TestALookThatAProxyAnswersShowsNothing(t *testing.T) {
 	inVPC(t, byEC2, func(r *rig) {
 		r.net.serve(r.t, ec2Host, says(200, "<html></html>"))
 		_, err := r.cloud.Attached(r.t.Context(), onLink(macEth1, "10.10.1.70"))
-		if got := outcomeOf(r.t, err); got != (outcome{Code: eni.CodeUnknown}) {
+		if got := outcomeOf(r.t, err); got != (outcome{Code: fault.CodeUnknown}) {
 			r.t.Errorf("outcome %v", got)
 		}
 	})
@@ -165,7 +165,7 @@ func TestTokensWithoutCredentialsAreNone(t *testing.T) {
 	} {
 		inVPC(t, webIdentity(file), func(r *rig) {
 			r.net.serve(r.t, stsHost, says(200, body))
-			r.assign(true, []string{"10.10.1.70"}, map[string]outcome{"10.10.1.70": {Code: eni.CodeCredentials}})
+			r.assign(true, []string{"10.10.1.70"}, map[string]outcome{"10.10.1.70": {Code: fault.CodeCredentials}})
 		})
 	}
 }
@@ -221,7 +221,7 @@ func TestEndlessPagesEnd(t *testing.T) {
 			fmt.Fprintf(w, `<DescribeNetworkInterfacesResponse><networkInterfaceSet/><nextToken>%d</nextToken></DescribeNetworkInterfacesResponse>`, calls.Add(1))
 		}))
 		_, err := r.cloud.Attached(r.t.Context(), onLink(macEth1, "10.10.1.70"))
-		if got := outcomeOf(r.t, err); got != (outcome{Code: eni.CodeUnknown}) || calls.Load() > 100 {
+		if got := outcomeOf(r.t, err); got != (outcome{Code: fault.CodeUnknown}) || calls.Load() > 100 {
 			r.t.Errorf("outcome %v after %d calls", got, calls.Load())
 		}
 	})

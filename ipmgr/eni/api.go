@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/smithy-go/middleware"
 
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/credential"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/imds"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/wire"
@@ -65,7 +66,7 @@ func (a api) region(ctx context.Context) (string, error) {
 	}
 	region, err := c.imds.Get(ctx, "placement/region")
 	if errors.Is(err, imds.ErrUnavailable) || errors.Is(err, imds.ErrNotFound) {
-		return "", &failure{code: CodeNoRegion, text: errNoRegion.Error(), err: errors.Join(errNoRegion, err)}
+		return "", &failure{code: fault.CodeNoRegion, text: errNoRegion.Error(), err: errors.Join(errNoRegion, err)}
 	}
 	return region, err
 }
@@ -138,9 +139,9 @@ func attempt[In, Out any](ctx context.Context, a api, action, eni string, in *In
 	if !errors.As(err, &f) {
 		f = newFailure(ctx, action, eni, err)
 	}
-	if meaningOf(f.code) == expired {
+	if fault.MeaningOfCode(f.code) == fault.Expired {
 		a.credentials.Invalidate()
 	}
-	a.cloud.opts.Observe(action, f.code, meaningOf(f.code) == throttled, took)
+	a.cloud.opts.Observe(action, f.code, fault.MeaningOfCode(f.code) == fault.Throttled, took)
 	return nil, f
 }

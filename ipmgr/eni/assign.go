@@ -9,7 +9,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 )
 
@@ -69,11 +69,11 @@ func (a *assignment) run(ctx context.Context) {
 	}
 	err := a.assign(ctx, addrs, move)
 	switch m := meaningIn(err); {
-	case m == done:
+	case m == fault.Done:
 		return
-	case m == full:
+	case m == fault.Full:
 		a.split(ctx, addrs, move, err)
-	case m.aboutAddresses(), m == denied && move && addrs[0].Is4() && len(addrs) > 1: // IAM may deny the ENI that is to lose one
+	case m.AboutParts(), m == fault.Denied && move && addrs[0].Is4() && len(addrs) > 1: // IAM may deny the ENI that is to lose one
 		a.sortOut(ctx, addrs, err)
 	default:
 		a.fail(ctx, addrs, err)
@@ -116,10 +116,10 @@ func (a *assignment) takeAny(ctx context.Context, available, held []netip.Addr, 
 		err = a.assign(ctx, addrs, true)
 	}
 	switch m := meaningIn(err); {
-	case m == done:
-	case m.aboutAddresses():
+	case m == fault.Done:
+	case m.AboutParts():
 		a.split(ctx, addrs, true, err)
-	case m == denied && len(held) > 0 && len(addrs) > 1: // IAM may protect an owner
+	case m == fault.Denied && len(held) > 0 && len(addrs) > 1: // IAM may protect an owner
 		a.try(ctx, available, false)
 		a.takeOver(ctx, held, owners)
 	default:
@@ -155,9 +155,9 @@ func (a *assignment) try(ctx context.Context, addrs []netip.Addr, move bool) boo
 	}
 	err := a.assign(ctx, addrs, move)
 	switch m := meaningIn(err); {
-	case m == done:
+	case m == fault.Done:
 		return true
-	case m.aboutAddresses(), m == denied && a.blind && len(addrs) > 1:
+	case m.AboutParts(), m == fault.Denied && a.blind && len(addrs) > 1:
 		a.split(ctx, addrs, move, err)
 	default:
 		a.fail(ctx, addrs, err)
@@ -170,14 +170,14 @@ func (a *assignment) split(ctx context.Context, addrs []netip.Addr, move bool, e
 	if len(addrs) > 1 {
 		half := len(addrs) / 2
 		fits := a.try(ctx, addrs[:half], move)
-		if fits && meaningIn(err) == full {
+		if fits && meaningIn(err) == fault.Full {
 			a.split(ctx, addrs[half:], move, err) // both have no room, so the second half has none now
 			return
 		}
 		a.try(ctx, addrs[half:], move)
 		return
 	}
-	if meaningIn(err) == full {
+	if meaningIn(err) == fault.Full {
 		a.noRoom = err
 		a.untried = append(a.untried, addrs...)
 		return
@@ -233,7 +233,7 @@ func (a *assignment) unmoved(addr netip.Addr, r refusal, owner nic) error {
 // unexplained is the fault of a refused address whose owner could not be
 // looked up. If that may work later, so may the address.
 func (a *assignment) unexplained(addr netip.Addr, refusal, err error) error {
-	if meaningIn(err).permanent() {
+	if meaningIn(err).Permanent() {
 		return toFault(refusal, addr, a.step.ENI.ID)
 	}
 	return a.transient(addr, refusal)
@@ -241,7 +241,7 @@ func (a *assignment) unexplained(addr netip.Addr, refusal, err error) error {
 
 func (a *assignment) transient(addr netip.Addr, refusal error) error {
 	told := faultOf(refusal, addr, a.step.ENI.ID)
-	told.Permanent, told.Advice = false, ""
+	told.Meaning, told.Advice = fault.Transient, ""
 	return told
 }
 

@@ -8,8 +8,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 )
 
 const (
@@ -234,8 +233,8 @@ func TestAssignFailures(t *testing.T) {
 		"expired credentials":            {vpcsim.Fault{Code: "ExpiredToken", Status: 400}, outcome{"ExpiredToken", false}, "credentials"},
 		"the clock is wrong":             {vpcsim.Fault{Code: "RequestExpired", Status: 400}, outcome{"RequestExpired", false}, "clock"},
 		"the ENI is gone":                {vpcsim.Fault{Code: "InvalidNetworkInterfaceID.NotFound", Status: 400}, outcome{"InvalidNetworkInterfaceID.NotFound", false}, "attach the ENI"},
-		"the answer is lost":             {vpcsim.Fault{Lose: true}, outcome{eni.CodeUnreachable, false}, "endpoint"},
-		"EC2 does not answer":            {vpcsim.Fault{Delay: 60e9}, outcome{eni.CodeUnreachable, false}, "in time"},
+		"the answer is lost":             {vpcsim.Fault{Lose: true}, outcome{fault.CodeUnreachable, false}, "endpoint"},
+		"EC2 does not answer":            {vpcsim.Fault{Delay: 60e9}, outcome{fault.CodeUnreachable, false}, "in time"},
 		"unsupported":                    {vpcsim.Fault{Code: "UnsupportedOperation", Status: 400}, outcome{"UnsupportedOperation", true}, ""},
 	}
 	for name, test := range tests {

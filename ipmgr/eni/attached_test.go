@@ -11,8 +11,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
@@ -243,7 +242,7 @@ func TestDiscoveryByIMDSOnlySaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	inVPC(t, func(s *setup) { onlyIMDS(s); hopLimit1(s) }, func(r *rig) {
 		_, err := r.cloud.Attached(r.t.Context(), onLink(macEth1, "10.10.1.70"))
-		if diff := gocmp.Diff(outcome{Code: eni.CodeIMDS}, outcomeOf(r.t, err)); diff != "" {
+		if diff := gocmp.Diff(outcome{Code: fault.CodeIMDS}, outcomeOf(r.t, err)); diff != "" {
 			r.t.Errorf("outcome (-want +got):\n%s", diff)
 		}
 		if err != nil && !strings.Contains(err.Error(), "hop limit") {
@@ -391,7 +390,7 @@ func TestFailuresOfALook(t *testing.T) {
 		"not authorised to describe subnets": {vpcsim.Fault{Action: "DescribeSubnets", Code: "UnauthorizedOperation", Status: 403}, outcome{"UnauthorizedOperation", true}},
 		"throttled":                          {vpcsim.Fault{Action: "DescribeNetworkInterfaces", Code: "RequestLimitExceeded", Status: 503}, outcome{"RequestLimitExceeded", false}},
 		"an unknown failure of the service":  {vpcsim.Fault{Action: "DescribeNetworkInterfaces", Code: "Surprise", Status: 500}, outcome{"Surprise", false}},
-		"the answer is lost":                 {vpcsim.Fault{Action: "DescribeNetworkInterfaces", Lose: true}, outcome{eni.CodeUnreachable, false}},
+		"the answer is lost":                 {vpcsim.Fault{Action: "DescribeNetworkInterfaces", Lose: true}, outcome{fault.CodeUnreachable, false}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 )
 
 const (
@@ -29,7 +31,7 @@ func endOfPages(action string, pages int, token *string) (bool, error) {
 	if pages < maxPages {
 		return false, nil
 	}
-	return false, &failure{action: action, code: CodeUnknown, text: fmt.Sprintf("the answer has more than %d pages", maxPages)}
+	return false, &failure{action: action, code: fault.CodeUnknown, text: fmt.Sprintf("the answer has more than %d pages", maxPages)}
 }
 
 // assign makes addrs, of one family, addresses of the ENI. With move, IPv4
@@ -69,14 +71,14 @@ func names(action, eni string, answered *string, asked []netip.Addr, named []str
 	got := parseAddrs(named)
 	for _, addr := range got {
 		if !slices.Contains(asked, addr) {
-			return &failure{action: action, eni: eni, code: CodeUnknown, text: "the answer is of another assignment: it names " + addr.String()}
+			return &failure{action: action, eni: eni, code: fault.CodeUnknown, text: "the answer is of another assignment: it names " + addr.String()}
 		}
 	}
 	if i := slices.IndexFunc(asked, func(addr netip.Addr) bool { return addr.Is4() && !slices.Contains(got, addr) }); i >= 0 {
-		return &failure{action: action, eni: eni, code: CodeUnknown, text: "the answer does not name " + asked[i].String()}
+		return &failure{action: action, eni: eni, code: fault.CodeUnknown, text: "the answer does not name " + asked[i].String()}
 	}
 	if aws.ToString(answered) != eni {
-		return &failure{action: action, eni: eni, code: CodeUnknown, text: fmt.Sprintf("the answer is not of this ENI but of %q", aws.ToString(answered))}
+		return &failure{action: action, eni: eni, code: fault.CodeUnknown, text: fmt.Sprintf("the answer is not of this ENI but of %q", aws.ToString(answered))}
 	}
 	return nil
 }

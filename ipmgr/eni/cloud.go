@@ -20,10 +20,10 @@ import (
 	"os"
 	"time"
 
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/imds"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/roots"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/wire"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
@@ -180,11 +180,11 @@ func (c *Cloud) Attached(ctx context.Context, addrs []plan.Address) ([]plan.ENI,
 // answer again: a role that may assign, and not describe, needs no EC2 to look.
 func untilIMDSAnswers(refusal, failed error) error {
 	told, ok := errors.AsType[*fault.Error](refusal)
-	if !ok || !told.Permanent {
+	if !ok || !told.Meaning.Permanent() {
 		return refusal
 	}
 	transient := *told
-	transient.Permanent = false
+	transient.Meaning = fault.Transient
 	transient.Err = fmt.Errorf("%w; EC2 was asked because of: %w", told.Err, failed)
 	return &transient
 }

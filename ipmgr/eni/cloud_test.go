@@ -17,6 +17,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
@@ -51,7 +52,7 @@ func TestRegion(t *testing.T) {
 		"AWS_DEFAULT_REGION when AWS_REGION is not set": {func(s *setup) { delete(s.env, "AWS_REGION"); s.env["AWS_DEFAULT_REGION"] = "us-west-2" }, outcome{}, 0},
 		"AWS_REGION before AWS_DEFAULT_REGION":          {func(s *setup) { s.env["AWS_DEFAULT_REGION"] = "eu-west-1" }, outcome{}, 0},
 		"IMDS when nothing else names it":               {func(s *setup) { delete(s.env, "AWS_REGION") }, outcome{}, 1},
-		"nothing":                                       {func(s *setup) { delete(s.env, "AWS_REGION"); hopLimit1(s) }, outcome{eni.CodeNoRegion, true}, 0},
+		"nothing":                                       {func(s *setup) { delete(s.env, "AWS_REGION"); hopLimit1(s) }, outcome{fault.CodeNoRegion, true}, 0},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -114,12 +115,12 @@ func TestObserveIsToldOfEveryCall(t *testing.T) {
 	inVPC(t, nil, func(r *rig) {
 		r.assign(false, []string{"10.10.1.101"}, nil)
 		r.set(`{"ec2":"refused"}`)
-		r.assign(false, []string{"10.10.1.102"}, map[string]outcome{"10.10.1.102": {Code: eni.CodeUnreachable}})
+		r.assign(false, []string{"10.10.1.102"}, map[string]outcome{"10.10.1.102": {Code: fault.CodeUnreachable}})
 		r.set(`{"ec2":"up"}`)
 		r.inject(vpcsim.Fault{Action: "AssignPrivateIpAddresses", Code: "RequestLimitExceeded", Status: 503, Count: 1})
 		r.assign(false, []string{"10.10.1.103"}, map[string]outcome{"10.10.1.103": {Code: "RequestLimitExceeded"}})
 		want := []string{
-			assignNo, describeOK, assignOK, "AssignPrivateIpAddresses " + eni.CodeUnreachable,
+			assignNo, describeOK, assignOK, "AssignPrivateIpAddresses " + fault.CodeUnreachable,
 			"AssignPrivateIpAddresses RequestLimitExceeded throttled",
 		}
 		if diff := gocmp.Diff(want, r.observed); diff != "" {
@@ -130,7 +131,7 @@ func TestObserveIsToldOfEveryCall(t *testing.T) {
 
 func TestEC2IsDown(t *testing.T) {
 	t.Parallel()
-	for health, code := range map[string]string{"down": eni.CodeUnreachable, "refused": eni.CodeUnreachable, "failing": eni.CodeUnknown, "off": eni.CodeUnknown} {
+	for health, code := range map[string]string{"down": fault.CodeUnreachable, "refused": fault.CodeUnreachable, "failing": fault.CodeUnknown, "off": fault.CodeUnknown} {
 		t.Run(health, func(t *testing.T) {
 			t.Parallel()
 			inVPC(t, byEC2, func(r *rig) {
@@ -189,10 +190,10 @@ func TestNoCredentials(t *testing.T) {
 		want   outcome
 		speaks string
 	}{
-		"IMDS is out of reach":             {func(s *setup) { withoutKeys(s); hopLimit1(s) }, outcome{eni.CodeCredentials, false}, "instance role"},
-		"the secret key is missing":        {func(s *setup) { delete(s.env, "AWS_SECRET_ACCESS_KEY") }, outcome{eni.CodeNoCredentials, true}, "AWS_SECRET_ACCESS_KEY"},
-		"the role's name is missing":       {func(s *setup) { withoutKeys(s); s.env["AWS_WEB_IDENTITY_TOKEN_FILE"] = "/token" }, outcome{eni.CodeNoCredentials, true}, "AWS_ROLE_ARN"},
-		"the container endpoint is remote": {func(s *setup) { withoutKeys(s); s.env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = "http://example.com/" }, outcome{eni.CodeCredentials, false}, "loopback"},
+		"IMDS is out of reach":             {func(s *setup) { withoutKeys(s); hopLimit1(s) }, outcome{fault.CodeCredentials, false}, "instance role"},
+		"the secret key is missing":        {func(s *setup) { delete(s.env, "AWS_SECRET_ACCESS_KEY") }, outcome{fault.CodeNoCredentials, true}, "AWS_SECRET_ACCESS_KEY"},
+		"the role's name is missing":       {func(s *setup) { withoutKeys(s); s.env["AWS_WEB_IDENTITY_TOKEN_FILE"] = "/token" }, outcome{fault.CodeNoCredentials, true}, "AWS_ROLE_ARN"},
+		"the container endpoint is remote": {func(s *setup) { withoutKeys(s); s.env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = "http://example.com/" }, outcome{fault.CodeCredentials, false}, "loopback"},
 		"unknown key":                      {func(s *setup) { s.env["AWS_ACCESS_KEY_ID"] = "AKIDUNKNOWN" }, outcome{"AuthFailure", true}, "service account"},
 		"wrong secret":                     {func(s *setup) { s.env["AWS_SECRET_ACCESS_KEY"] = "wrong" }, outcome{"AuthFailure", true}, "service account"},
 	}
@@ -313,12 +314,12 @@ func TestServiceAccountsThatGetNoCredentials(t *testing.T) {
 		"IRSA: the token has ended":                  {webIdentity(file), 400, "ExpiredTokenException", outcome{"ExpiredTokenException", false}},
 		"IRSA: the issuer does not answer STS":       {webIdentity(file), 400, "IDPCommunicationError", outcome{"IDPCommunicationError", false}},
 		"IRSA: STS is throttled":                     {webIdentity(file), 400, "Throttling", outcome{"Throttling", false}},
-		"IRSA: no token is mounted":                  {webIdentity("/nonexistent/token"), 0, "", outcome{eni.CodeCredentials, false}},
-		"Pod Identity: no association":               {podIdentity(file), 404, "no association", outcome{eni.CodeCredentials, false}},
-		"Pod Identity: no token is mounted":          {podIdentity("/nonexistent/token"), 0, "", outcome{eni.CodeCredentials, false}},
-		"Pod Identity: the agent fails":              {podIdentity(file), 500, "oops", outcome{eni.CodeCredentials, false}},
-		"Pod Identity: the answer cannot be read":    {podIdentity(file), 200, "{", outcome{eni.CodeCredentials, false}},
-		"Pod Identity: the answer holds no key pair": {podIdentity(file), 200, `{"Code":"Failed"}`, outcome{eni.CodeCredentials, false}},
+		"IRSA: no token is mounted":                  {webIdentity("/nonexistent/token"), 0, "", outcome{fault.CodeCredentials, false}},
+		"Pod Identity: no association":               {podIdentity(file), 404, "no association", outcome{fault.CodeCredentials, false}},
+		"Pod Identity: no token is mounted":          {podIdentity("/nonexistent/token"), 0, "", outcome{fault.CodeCredentials, false}},
+		"Pod Identity: the agent fails":              {podIdentity(file), 500, "oops", outcome{fault.CodeCredentials, false}},
+		"Pod Identity: the answer cannot be read":    {podIdentity(file), 200, "{", outcome{fault.CodeCredentials, false}},
+		"Pod Identity: the answer holds no key pair": {podIdentity(file), 200, `{"Code":"Failed"}`, outcome{fault.CodeCredentials, false}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -362,9 +363,9 @@ func TestTheHostAddressTellsVPCsApart(t *testing.T) {
 		want outcome
 	}{
 		"one instance has both":                    {netip.MustParseAddr("10.10.12.11"), outcome{}},
-		"both instances have both":                 {netip.MustParseAddr("10.10.12.12"), outcome{eni.CodeAmbiguous, true}},
-		"the host address is not known":            {netip.Addr{}, outcome{eni.CodeAmbiguous, true}},
-		"neither instance has the host's address?": {netip.MustParseAddr("10.10.12.11").Next().Next(), outcome{eni.CodeAmbiguous, true}},
+		"both instances have both":                 {netip.MustParseAddr("10.10.12.12"), outcome{fault.CodeAmbiguous, true}},
+		"the host address is not known":            {netip.Addr{}, outcome{fault.CodeAmbiguous, true}},
+		"neither instance has the host's address?": {netip.MustParseAddr("10.10.12.11").Next().Next(), outcome{fault.CodeAmbiguous, true}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

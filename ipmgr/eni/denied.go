@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 )
 
 // tagAge is how long it is remembered whether an ENI has the tag.
@@ -41,7 +43,7 @@ func (c *Cloud) adviceDenied(ctx context.Context, action, eni string) string {
 // adviceFor is the advice about a call that needs a look, or "".
 func (c *Cloud) adviceFor(ctx context.Context, err error) string {
 	f, ok := errors.AsType[*failure](err)
-	if !ok || f.eni == "" || f.source != "" || meaningOf(f.code) != denied {
+	if !ok || f.eni == "" || f.source != "" || fault.MeaningOfCode(f.code) != fault.Denied {
 		return ""
 	}
 	return c.adviceDenied(ctx, f.action, f.eni)

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 )
 
@@ -22,7 +22,7 @@ var errStale = errors.New("an ENI that was attached is not any more")
 func (c *Cloud) attachedByEC2(ctx context.Context, addrs []plan.Address) ([]plan.ENI, error) {
 	macs, complete := macsOf(addrs)
 	nics, err := c.again(ctx, macs, complete)
-	if errors.Is(err, errStale) || meaningIn(err) == gone {
+	if errors.Is(err, errStale) || meaningIn(err) == fault.Missing {
 		c.registry.forget()
 		nics, err = c.discover(ctx, macs, complete)
 	}
@@ -119,7 +119,7 @@ func ambiguous(instances []string, host netip.Addr) error {
 	switch {
 	case len(instances) > 0:
 		return &fault.Error{
-			Code: CodeAmbiguous, Permanent: true,
+			Code: fault.CodeAmbiguous, Meaning: fault.Refused,
 			Err:    fmt.Errorf("ENIs of %s have the MAC of a pod's interface or the worker's address", strings.Join(instances, " and ")),
 			Advice: "set IPMGR_HOST_IP from status.hostIP, or raise the hop limit of the worker's instance metadata options to 2",
 		}

@@ -13,10 +13,10 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/credential"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/imds"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/wire"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
 )
 
 // failure is one call that did not succeed: what went wrong, before it is told
@@ -38,20 +38,20 @@ func (f *failure) Error() string { return strings.TrimPrefix(f.action+": "+f.tex
 func (f *failure) Unwrap() error { return f.err }
 
 // meaningIn returns what err, of one call or nil, means.
-func meaningIn(err error) meaning {
+func meaningIn(err error) fault.Meaning {
 	if err == nil {
-		return done
+		return fault.Done
 	}
 	if f, ok := errors.AsType[*failure](err); ok {
-		if m := meaningOf(f.code); m != unknown || f.status() < http.StatusInternalServerError {
+		if m := fault.MeaningOfCode(f.code); m != fault.Unknown || f.status() < http.StatusInternalServerError {
 			return m
 		}
-		return transient
+		return fault.Transient
 	}
 	if errors.Is(err, errTooManyTries) {
-		return transient
+		return fault.Transient
 	}
-	return unknown
+	return fault.Unknown
 }
 
 // status is the HTTP status of the answer, or 0 without one.
@@ -86,29 +86,29 @@ func diagnose(ctx context.Context, f *failure) (code, text string) {
 	fromSource := errors.As(f.err, &source)
 	switch {
 	case errors.Is(f.err, credential.ErrNone):
-		return CodeNoCredentials, source.Err.Error()
+		return fault.CodeNoCredentials, source.Err.Error()
 	case errors.As(f.err, &api) && api.ErrorCode() != noCode:
 		return api.ErrorCode(), apiText(api, f.err)
 	case errors.Is(f.err, wire.ErrNotAWS) && fromSource:
-		return CodeCredentials, innermost(f.err, wire.ErrNotAWS)
+		return fault.CodeCredentials, innermost(f.err, wire.ErrNotAWS)
 	case errors.Is(f.err, wire.ErrNotAWS):
-		return CodeUnknown, innermost(f.err, wire.ErrNotAWS)
+		return fault.CodeUnknown, innermost(f.err, wire.ErrNotAWS)
 	case errors.As(f.err, &tooLong) && !fromSource:
-		return CodeUnknown, tooLong.Error()
+		return fault.CodeUnknown, tooLong.Error()
 	case errors.As(f.err, &certificate):
-		return CodeCertificate, certificate.Err.Error()
+		return fault.CodeCertificate, certificate.Err.Error()
 	case errors.Is(ctx.Err(), context.Canceled):
-		return CodeCanceled, "ipmgr is ending"
+		return fault.CodeCanceled, "ipmgr is ending"
 	case fromSource && isNetwork(f.err):
-		return CodeCredentials, networkText(f.err)
+		return fault.CodeCredentials, networkText(f.err)
 	case fromSource:
-		return CodeCredentials, source.Err.Error()
+		return fault.CodeCredentials, source.Err.Error()
 	case f.status() != 0 && api != nil:
-		return CodeUnknown, fmt.Sprintf("HTTP status %d without an AWS error code", f.status())
+		return fault.CodeUnknown, fmt.Sprintf("HTTP status %d without an AWS error code", f.status())
 	case isNetwork(f.err):
-		return CodeUnreachable, networkText(f.err)
+		return fault.CodeUnreachable, networkText(f.err)
 	}
-	return CodeUnknown, f.err.Error()
+	return fault.CodeUnknown, f.err.Error()
 }
 
 // innermost is the text of the error that wraps cause directly, without the
@@ -179,35 +179,35 @@ func faultOf(err error, addr netip.Addr, eni string) *fault.Error {
 	}
 	var f *failure
 	if !errors.As(err, &f) {
-		return &fault.Error{Addr: addr, ENI: eni, Code: CodeUnknown, Err: err}
+		return &fault.Error{Addr: addr, ENI: eni, Code: fault.CodeUnknown, Err: err}
 	}
 	m := meaningIn(err)
 	return &fault.Error{
 		Addr: addr, ENI: eni, Code: f.code, Err: f, Advice: advice(f, m),
-		Permanent: m.permanent(), Stale: m == gone, Throttled: m == throttled,
+		Meaning: m,
 	}
 }
 
 // advice says what the user can do about a failed call, as an imperative clause.
-func advice(f *failure, m meaning) string {
+func advice(f *failure, m fault.Meaning) string {
 	if f.clock != "" {
 		return "set the worker's clock, by Amazon's time service at 169.254.169.123 for example: " + f.clock
 	}
-	if f.source != "" && m != throttled {
+	if f.source != "" && m != fault.Throttled {
 		return adviceByCode(f)
 	}
 	switch m {
-	case throttled:
+	case fault.Throttled:
 		return "wait: EC2 limits the rate of calls for the whole account and Region"
-	case expired:
+	case fault.Expired:
 		return "wait for new credentials, and check the worker's clock if this lasts"
-	case gone:
+	case fault.Missing:
 		return "attach the ENI to the worker again, or move the pod"
-	case refused:
+	case fault.Refused:
 		return "check that no AWS-reserved address (the first four and the last of the subnet), no other subnet's and none inside a prefix delegated to another ENI is used"
-	case full:
+	case fault.Full:
 		return "run fewer pods on this worker, remove stale secondary addresses from the ENI, or choose an instance type with more addresses per interface"
-	case denied:
+	case fault.Denied:
 		return fmt.Sprintf("allow ec2:%s%s in the IAM policy of the pod's role", f.action, on(f.eni))
 	}
 	return adviceByCode(f)
@@ -224,13 +224,13 @@ const adviceNoCredentials = "give the pod's service account a role (EKS Pod Iden
 
 func adviceByCode(f *failure) string {
 	switch f.code {
-	case CodeUnreachable, CodeUnknown:
+	case fault.CodeUnreachable, fault.CodeUnknown:
 		return "check the pod's route to the EC2 endpoint (NAT gateway or VPC endpoint), its DNS, proxies and network policies"
-	case CodeCertificate:
+	case fault.CodeCertificate:
 		return "set AWS_CA_BUNDLE or SSL_CERT_FILE to the certificate authority of the EC2 endpoint or proxy"
-	case CodeNoCredentials:
+	case fault.CodeNoCredentials:
 		return adviceNoCredentials
-	case CodeNoRegion:
+	case fault.CodeNoRegion:
 		return "set AWS_REGION"
 	case "OptInRequired", "Blocked", "PendingVerification":
 		return "check that the AWS account may use EC2 in this Region"
@@ -238,7 +238,7 @@ func adviceByCode(f *failure) string {
 	switch {
 	case f.source == credential.InstanceRole: // the last resort: nothing else was set up
 		return adviceNoCredentials
-	case f.source != "" || meaningOf(f.code) == unsigned:
+	case f.source != "" || fault.MeaningOfCode(f.code) == fault.Unsigned:
 		return "check the credentials that the pod gets (service account, role and its trust policy) and the worker's clock"
 	}
 	return ""
@@ -246,7 +246,7 @@ func adviceByCode(f *failure) string {
 
 // imdsFault tells why IMDS, which is the only source of ENIs, did not serve.
 func imdsFault(err error) error {
-	f := &fault.Error{Code: CodeIMDS, Err: err}
+	f := &fault.Error{Code: fault.CodeIMDS, Err: err}
 	if errors.Is(err, imds.ErrUnavailable) {
 		f.Advice = "raise the hop limit of the worker's instance metadata options to 2, or set IPMGR_DISCOVERY=auto or ec2"
 	}

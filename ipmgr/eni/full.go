@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
@@ -70,11 +71,11 @@ func (a *assignment) probe(ctx context.Context, addrs []netip.Addr) (left []neti
 	}
 	err := a.assign(ctx, addrs[i:i+1], a.step.TakeOver)
 	switch meaningIn(err) {
-	case done:
+	case fault.Done:
 		a.cloud.room.note(a.step, nil)
 		left = slices.Delete(slices.Clone(addrs), i, i+1)
 		return left, len(left) == 0
-	case full:
+	case fault.Full:
 		a.noRoom, a.untried = err, addrs
 		a.conclude(ctx)
 		return nil, true

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"net/netip"
 	"time"
+
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 )
 
 const (
@@ -30,8 +32,8 @@ func (a *assignment) move(ctx context.Context, owner string, addrs []netip.Addr)
 	}
 	err := a.cloud.api.unassign(ctx, owner, addrs)
 	switch m := meaningIn(err); m {
-	case done, transient: // without an answer it may have taken effect, and then nobody has them
-	case refused, gone:
+	case fault.Done, fault.Transient: // without an answer it may have taken effect, and then nobody has them
+	case fault.Refused, fault.Missing:
 		// The owner has lost some of them meanwhile. What is free now can be
 		// had, the rest is for the next try.
 		a.rejudge(ctx, addrs, err)
@@ -81,8 +83,8 @@ func (a *assignment) take(ctx context.Context, addrs []netip.Addr) map[netip.Add
 	err := a.cloud.persist(ctx, func() error { return a.cloud.api.assign(ctx, a.step.ENI.ID, addrs, false) })
 	errs := map[netip.Addr]error{}
 	switch m := meaningIn(err); {
-	case m == done:
-	case m.aboutAddresses() && len(addrs) > 1:
+	case m == fault.Done:
+	case m.AboutParts() && len(addrs) > 1:
 		for _, part := range [][]netip.Addr{addrs[:len(addrs)/2], addrs[len(addrs)/2:]} {
 			maps.Copy(errs, a.take(ctx, part))
 		}
@@ -120,7 +122,7 @@ func (a *assignment) lost(addr netip.Addr, owner string, err, back error) error 
 		told.Err = fmt.Errorf("%w; it was put back on ENI %s", told.Err, owner)
 		return told
 	}
-	told.Permanent = false
+	told.Meaning = fault.Transient
 	told.Err = fmt.Errorf("%w; it could not be put back on ENI %s: %w", told.Err, owner, back)
 	return told
 }
@@ -142,7 +144,7 @@ func (c *Cloud) persist(ctx context.Context, call func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := call()
 		m := meaningIn(err)
-		if m != transient && m != throttled && m != expired || attempt == moveAttempts {
+		if m != fault.Transient && m != fault.Throttled && m != fault.Expired || attempt == moveAttempts {
 			return err
 		}
 		timer := time.NewTimer(pause/2 + c.opts.Jitter(pause))

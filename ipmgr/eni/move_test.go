@@ -7,8 +7,7 @@ import (
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 )
 
 const (
@@ -113,7 +112,7 @@ func TestIPv6IsPutBackWhenItCannotBeTaken(t *testing.T) {
 		"unassigned, and the answer is lost":       {[]vpcsim.Fault{{Action: "UnassignIpv6Addresses", Lose: true}}, "", outcome{}, "eni-w1-eth1"},
 		"unassign is throttled":                    {[]vpcsim.Fault{{Action: "UnassignIpv6Addresses", Code: "RequestLimitExceeded", Status: 503}}, "", outcome{"RequestLimitExceeded", false}, "eni-w2-eth1"},
 		"unassign is not authorised":               {nil, "UnassignIpv6Addresses", outcome{"UnauthorizedOperation", true}, "eni-w2-eth1"},
-		"unassign has no answer and no effect":     {[]vpcsim.Fault{{Action: "UnassignIpv6Addresses", Status: 500, Code: "InternalError", Delay: 60e9}}, "", outcome{eni.CodeUnreachable, false}, "eni-w2-eth1"},
+		"unassign has no answer and no effect":     {[]vpcsim.Fault{{Action: "UnassignIpv6Addresses", Status: 500, Code: "InternalError", Delay: 60e9}}, "", outcome{fault.CodeUnreachable, false}, "eni-w2-eth1"},
 		"unassign fails before it reaches EC2":     {[]vpcsim.Fault{{Action: "UnassignIpv6Addresses", Status: 500, Code: "InternalError"}}, "", outcome{"InternalError", false}, "eni-w2-eth1"},
 		"the owner's ENI loses it at that instant": {[]vpcsim.Fault{{Action: "UnassignIpv6Addresses", Code: "InvalidParameterValue", Status: 400}}, "", outcome{"InvalidParameterValue", false}, "eni-w2-eth1"},
 	}
@@ -221,6 +220,6 @@ func TestAFaultOfIPv6IsOfThisPackage(t *testing.T) {
 	t.Parallel()
 	inVPC(t, nil, func(r *rig) {
 		r.set(`{"ec2":"refused"}`)
-		r.assign(true, []string{free70}, map[string]outcome{free70: {Code: eni.CodeUnreachable}})
+		r.assign(true, []string{free70}, map[string]outcome{free70: {Code: fault.CodeUnreachable}})
 	})
 }

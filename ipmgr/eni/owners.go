@@ -10,7 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 )
 
@@ -83,7 +83,7 @@ func judge(addr netip.Addr, owners map[netip.Addr]nic, step plan.Step) (verdict,
 		return ours, nil
 	case owner.isPrimary(addr):
 		return kept, &fault.Error{
-			Addr: addr, ENI: step.ENI.ID, Code: fault.CodePrimaryAddress, Permanent: true,
+			Addr: addr, ENI: step.ENI.ID, Code: fault.CodePrimaryAddress, Meaning: fault.Refused,
 			Err:    fmt.Errorf("it is the primary address of %s", describe(owner)),
 			Advice: "exclude the address from the pods' range, or give the worker another address: reserve the range as explicit before workers join the subnet",
 		}
@@ -91,7 +91,7 @@ func judge(addr netip.Addr, owners map[netip.Addr]nic, step plan.Step) (verdict,
 		return movable, nil
 	}
 	return kept, &fault.Error{
-		Addr: addr, ENI: step.ENI.ID, Code: fault.CodeForeignOwner, Permanent: true,
+		Addr: addr, ENI: step.ENI.ID, Code: fault.CodeForeignOwner, Meaning: fault.Refused,
 		Err:    fmt.Errorf("%s holds it", describe(owner)),
 		Advice: "choose another address, or allow the take-over: reserve the range as explicit and name it in IPMGR_POOLS, or tag that ENI " + noManageTag + "=true",
 	}

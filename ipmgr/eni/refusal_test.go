@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 )
 
 // numbered returns n addresses of the Multus subnet from 10.10.1.30 on.

@@ -25,8 +25,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 )
 
@@ -385,7 +385,7 @@ func outcomeOf(t *testing.T, err error) outcome {
 	if text := f.Error(); strings.Contains(text, "\n") || len(text) > 600 {
 		t.Errorf("the fault is no readable sentence: %q", text)
 	}
-	return outcome{Code: f.Code, Permanent: f.Permanent}
+	return outcome{Code: f.Code, Permanent: f.Meaning.Permanent()}
 }
 
 // assign is Assign on worker 1's Multus ENI; it checks the outcome of each

@@ -13,6 +13,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
@@ -38,7 +39,7 @@ func TestEC2OverTLS(t *testing.T) {
 	if err := os.WriteFile(bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	untrusted := outcome{eni.CodeCertificate, true}
+	untrusted := outcome{fault.CodeCertificate, true}
 	tests := map[string]struct {
 		env  map[string]string
 		want outcome

@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 )
 
@@ -19,7 +19,7 @@ import (
 func (c *Cloud) Unassign(ctx context.Context, eni plan.ENI, addrs []netip.Addr) error {
 	if slices.Contains(addrs, eni.Primary) {
 		return &fault.Error{
-			Addr: eni.Primary, ENI: eni.ID, Code: fault.CodePrimaryAddress, Permanent: true,
+			Addr: eni.Primary, ENI: eni.ID, Code: fault.CodePrimaryAddress, Meaning: fault.Refused,
 			Err: errors.New("a primary address cannot be unassigned"),
 		}
 	}
@@ -27,10 +27,10 @@ func (c *Cloud) Unassign(ctx context.Context, eni plan.ENI, addrs []netip.Addr) 
 		return nil
 	}
 	err := c.api.unassign(ctx, eni.ID, addrs)
-	if meaningIn(err) == refused {
+	if meaningIn(err) == fault.Refused {
 		err = c.unassignHeld(ctx, eni.ID, addrs)
 	}
-	if meaningIn(err) == gone {
+	if meaningIn(err) == fault.Missing {
 		return nil
 	}
 	return toFault(err, onlyOf(addrs), eni.ID)
@@ -39,7 +39,7 @@ func (c *Cloud) Unassign(ctx context.Context, eni plan.ENI, addrs []netip.Addr) 
 // unassignHeld unassigns those of addrs that EC2 shows on the ENI.
 func (c *Cloud) unassignHeld(ctx context.Context, eni string, addrs []netip.Addr) error {
 	nics, err := c.api.byID(ctx, eni)
-	if meaningIn(err) == denied {
+	if meaningIn(err) == fault.Denied {
 		return c.unassignEach(ctx, eni, addrs)
 	}
 	if err != nil || len(nics) == 0 {
@@ -52,7 +52,7 @@ func (c *Cloud) unassignHeld(ctx context.Context, eni string, addrs []netip.Addr
 		return nil
 	}
 	err = c.api.unassign(ctx, eni, held)
-	if meaningIn(err) != refused {
+	if meaningIn(err) != fault.Refused {
 		return err
 	}
 	return &fault.Error{Addr: onlyOf(held), ENI: eni, Code: codeIn(err), Err: err} // it changed under us: try again
@@ -65,7 +65,7 @@ func (c *Cloud) unassignEach(ctx context.Context, eni string, addrs []netip.Addr
 		return nil
 	}
 	for _, addr := range addrs {
-		if err := c.api.unassign(ctx, eni, []netip.Addr{addr}); err != nil && meaningIn(err) != refused {
+		if err := c.api.unassign(ctx, eni, []netip.Addr{addr}); err != nil && meaningIn(err) != fault.Refused {
 			return err
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 )
 
 // Names are the interfaces that the settings name.

@@ -10,7 +10,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 )
 
 // Address is an address of the pod, as the kernel shows it.
@@ -192,7 +192,7 @@ func unplaced(a Address, eni ENI, err error) error {
 }
 
 func refuse(a Address, eni ENI, code string, err error, advice string) error {
-	return &fault.Error{Addr: a.Addr, ENI: eni.ID, Code: code, Err: err, Advice: advice, Permanent: true}
+	return &fault.Error{Addr: a.Addr, ENI: eni.ID, Code: code, Err: err, Advice: advice, Meaning: fault.Refused}
 }
 
 func shows(eni ENI, addr netip.Addr) bool {

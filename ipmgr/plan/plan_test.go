@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 )
 
