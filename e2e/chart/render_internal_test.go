@@ -159,9 +159,9 @@ func TestImpossibleCombinationsFailWithASentence(t *testing.T) {
 		want      string
 	}{
 		"kube-system":              {[]string{"--namespace", "kube-system"}, "Install into a namespace of its own"},
-		"two certificates":         {[]string{"--set", "certificate.secretName=s"}, "certificate.mode=certManager makes one"},
-		"an authority too many":    {append(self, "--set", "certificate.caBundle=PEM"), "certificate.mode=selfManaged makes one"},
-		"an issuer for nothing":    {append(self, "--set", "certificate.certManager.issuerRef.name=i"), "is for certificate.mode=certManager, and the mode is selfManaged"},
+		"two certificates":         {[]string{"--set", "certificate.secretName=s"}, "certificate.mode=certManager creates one"},
+		"an authority too many":    {append(self, "--set", "certificate.caBundle=PEM"), "certificate.mode=selfManaged creates one"},
+		"an issuer for nothing":    {append(self, "--set", "certificate.certManager.issuerRef.name=i"), "needs certificate.mode=certManager, but the mode is selfManaged"},
 		"no time to renew":         {append(self, "--set", "certificate.selfManaged.renewBefore=2160h"), "duration must be longer than renewBefore"},
 		"an overlap without end":   {append(self, "--set", "certificate.selfManaged.overlap=360h"), "renewBefore longer than twice the overlap"},
 		"no overlap":               {append(self, "--set", "certificate.selfManaged.overlap=0s"), "renewBefore longer than twice the overlap"},
@@ -175,8 +175,8 @@ func TestImpossibleCombinationsFailWithASentence(t *testing.T) {
 			[]string{"--set", "controller.replicas=1,controller.podDisruptionBudget.enabled=true"},
 			"controller.podDisruptionBudget.enabled needs controller.replicas=2",
 		},
-		"a setting of each pod":      {[]string{"--set", "injection.env.IPMGR_HOST_IP=10.0.0.1"}, "injection.env.IPMGR_HOST_IP is filled in for each pod"},
-		"an alert on every renewal":  {[]string{"--set", "metrics.prometheusRule.enabled=true,metrics.prometheusRule.certificateDays=30"}, "certificateDays=30 would alert before a certificate is renewed, 720h before its end"},
+		"a setting of each pod":      {[]string{"--set", "injection.env.IPMGR_HOST_IP=10.0.0.1"}, "injection.env.IPMGR_HOST_IP is set for each pod"},
+		"an alert on every renewal":  {[]string{"--set", "metrics.prometheusRule.enabled=true,metrics.prometheusRule.certificateDays=30"}, "certificateDays=30 would alert before a certificate is renewed, 720h before expiry"},
 		"an unknown value":           {[]string{"--set", "webhok.replicas=3"}, "webhok"},
 		"a mode that is none":        {[]string{"--set", "injection.validate=maybe"}, "/injection/validate"},
 		"no replica":                 {[]string{"--set", "webhook.replicas=0"}, "/webhook/replicas"},

@@ -34,20 +34,20 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 
 {{/*
-ipmgr.ownSecret is where the webhook keeps certificates that it makes itself.
-Not the name of cert-manager's: the mode may be changed.
+ipmgr.ownSecret is the Secret of the certificates that the webhook creates itself.
+It differs from cert-manager's, because the mode may be changed.
 */}}
 {{- define "ipmgr.ownSecret" -}}
 multus-ipmgr-webhook-certificates
 {{- end }}
 
-{{/* ipmgr.seconds of a duration such as 90m. */}}
+{{/* ipmgr.seconds converts a duration such as 90m into seconds. */}}
 {{- define "ipmgr.seconds" -}}
 {{- $unit := regexFind "[smh]$" . -}}
 {{ mul (trimSuffix $unit . | int) (get (dict "s" 1 "m" 60 "h" 3600) $unit) }}
 {{- end }}
 
-{{/* ipmgr.injectCA has cert-manager fill in the authority. */}}
+{{/* ipmgr.injectCA makes cert-manager fill in the CA. */}}
 {{- define "ipmgr.injectCA" -}}
 {{- if eq .Values.certificate.mode "certManager" -}}
 annotations:
@@ -55,7 +55,7 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* ipmgr.client (root, path) says where the API server finds the webhook. */}}
+{{/* ipmgr.client (root, path) is the client configuration of a webhook. */}}
 {{- define "ipmgr.client" -}}
 service: {namespace: {{ .root.Release.Namespace }}, name: multus-ipmgr-webhook, path: {{ .path }}, port: 443}
 {{- if eq .root.Values.certificate.mode "secret" }}
@@ -63,7 +63,7 @@ caBundle: {{ .root.Values.certificate.caBundle | b64enc }}
 {{- end }}
 {{- end }}
 
-{{/* ipmgr.scheduling (root, component) is where pods of a component run. */}}
+{{/* ipmgr.scheduling (root, component) places the pods of a component. */}}
 {{- define "ipmgr.scheduling" -}}
 {{- $v := get .root.Values .component -}}
 securityContext:
@@ -94,7 +94,7 @@ topologySpreadConstraints:
 - maxSkew: 1
   topologyKey: {{ . }}
   whenUnsatisfiable: ScheduleAnyway
-  # Pods of the revision that is being replaced do not count: they go.
+  # Pods of the revision that is being replaced do not count.
   matchLabelKeys: [pod-template-hash]
   labelSelector:
     matchLabels: {{- include "ipmgr.selector" $context | nindent 6 }}
@@ -102,7 +102,7 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
-{{/* ipmgr.container is what the containers of both programs have in common. */}}
+{{/* ipmgr.container is the common part of both programs' containers. */}}
 {{- define "ipmgr.container" -}}
 {{- $v := get .root.Values .component -}}
 image: {{ include "ipmgr.image" (dict "root" .root "image" .component) }}
@@ -144,7 +144,7 @@ metadata:
   labels: {{- include "ipmgr.labels" . | nindent 4 }}
 spec:
   minAvailable: 1
-  # One that is not ready protects nothing, and must not keep a node from being drained.
+  # An unready pod protects nothing and must not block the drain of a node.
   unhealthyPodEvictionPolicy: AlwaysAllow
   selector:
     matchLabels: {{- include "ipmgr.selector" . | nindent 6 }}
