@@ -165,6 +165,11 @@ func (c Checker) static(found *findings, field string, ip netip.Prefix, of Selec
 		abroad.add(overlap{objects: o.objects[:from]}, own)
 		abroad.add(overlap{objects: o.objects[to:]}, own)
 	}
+	if abroad.total == 0 { // the list may be cut short, the answer may not
+		if other, found := c.others.abroad(ip.Addr(), of.Namespace); found {
+			abroad.add(overlap{objects: []string{other}}, own)
+		}
+	}
 	rule := ForeignRange
 	if c.abroad {
 		rule = RangeOverlap

@@ -2,6 +2,7 @@ package nad
 
 import (
 	"crypto/sha256"
+	"hash/maphash"
 	"iter"
 	"net/netip"
 	"slices"
@@ -20,6 +21,7 @@ type Index struct {
 	givers bart.Table[[]*giver]
 	keys   map[giverKey]*giver
 	placed map[string][]*giver // by the NAD's "namespace/name"
+	given  givenRanges         // of all givers but static ones, which give to whom they are asked for
 }
 
 // giver is all NADs that hand out the same addresses in the same way, such as
@@ -41,7 +43,7 @@ type giverKey struct {
 
 // NewIndex returns an index of the networks.
 func NewIndex(networks ...Network) *Index {
-	x := &Index{keys: map[giverKey]*giver{}, placed: map[string][]*giver{}}
+	x := &Index{keys: map[giverKey]*giver{}, placed: map[string][]*giver{}, given: givenRanges{seed: maphash.MakeSeed()}}
 	for _, n := range networks {
 		x.Put(n)
 	}
@@ -58,6 +60,31 @@ func (x *Index) Put(n Network) {
 			x.add(n.Object, plugin.IPAM)
 		}
 	}
+	for _, r := range x.handedOut(n.Object) {
+		x.given.add(givenKey{r, n.Object})
+	}
+}
+
+// handedOut returns what a NAD hands out to pods that do not ask for it.
+func (x *Index) handedOut(object string) []Range {
+	var all []Range
+	for _, g := range x.placed[object] {
+		if g.key.ipam != "static" {
+			all = append(all, g.ranges...)
+		}
+	}
+	return Union(all)
+}
+
+// abroad returns a NAD that may give the address to a pod and is not of the
+// namespace. That is exact, and costs the same however many NADs there are.
+func (x *Index) abroad(addr netip.Addr, namespace string) (object string, found bool) {
+	if x == nil {
+		return "", false
+	}
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.given.abroad(addr, namespace)
 }
 
 // Delete removes the NAD with the "namespace/name".
@@ -85,6 +112,9 @@ func (x *Index) add(object string, ipam IPAM) {
 }
 
 func (x *Index) remove(object string) {
+	for _, r := range x.handedOut(object) {
+		x.given.remove(givenKey{r, object})
+	}
 	for _, g := range x.placed[object] {
 		if i, there := slices.BinarySearch(g.objects, object); there {
 			g.objects = slices.Delete(slices.Clone(g.objects), i, i+1)
