@@ -24,7 +24,8 @@ type Cluster interface {
 	// Ranges knows what all NetworkAttachmentDefinitions hand out that are cached.
 	Ranges() *nad.Index
 	// Reservations returns the subnet CIDR reservations: from a cache, or from
-	// the API server if fresh and if it can be asked.
+	// the API server if fresh and if it can be asked. A cache returns the same
+	// slice until they change, as what a check works out of it is kept.
 	Reservations(ctx context.Context, fresh bool) []nad.Reservation
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
 
 	"github.com/gaissmai/bart"
 )
@@ -26,49 +25,13 @@ func (c Checker) AllowForeign() Checker {
 	return c
 }
 
-// ground is what the reservations say of the VPC.
-type ground struct {
-	explicit []Range
-	// taken is what is reserved for whatever purpose, or AWS's own.
-	taken []Range
-	// delegated are the reservations of type prefix, home the known subnets.
-	delegated *bart.Table[Reservation]
-	home      *bart.Table[subnet]
-	subnets   []subnet
-}
-
 // NewChecker returns a checker that knows the reservations, and the networks
 // that may overlap; no Index is an empty one. The object that is checked may be
-// among them. The zero Reservation stands for one that covers nothing.
+// among them. The zero Reservation stands for one that covers nothing. Nobody
+// may change the reservations afterwards: checkers with one Index and one slice
+// of reservations share what is worked out of them.
 func NewChecker(reservations []Reservation, others *Index) Checker {
-	// Most pods ask for no address, and then nothing has to be known.
-	lazily := sync.OnceValue(func() ground { return newGround(reservations) })
-	return Checker{known: len(reservations) > 0, ground: lazily, others: others}
-}
-
-func newGround(reservations []Reservation) ground {
-	void := func(r Reservation) bool { return !r.CIDR.IsValid() }
-	if slices.ContainsFunc(reservations, void) { // which are the caller's
-		reservations = slices.DeleteFunc(slices.Clone(reservations), void)
-	}
-	g := ground{
-		explicit:  ofType(reservations, Explicit),
-		delegated: new(bart.Table[Reservation]),
-		home:      new(bart.Table[subnet]),
-		subnets:   subnets(reservations),
-	}
-	g.taken = slices.Concat(g.explicit, ofType(reservations, Prefix))
-	for _, s := range g.subnets {
-		g.home.Insert(s.cidr, s)
-		g.taken = append(g.taken, s.reserved()...)
-	}
-	g.taken = Union(g.taken)
-	for _, r := range slices.Backward(reservations) { // of two with one CIDR, the first stays
-		if r.Type == Prefix {
-			g.delegated.Insert(r.CIDR, r)
-		}
-	}
-	return g
+	return Checker{known: len(reservations) > 0, ground: others.on(reservations), others: others}
 }
 
 // NAD checks a NAD. Nothing is found in one whose addresses do not belong to

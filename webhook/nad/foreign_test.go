@@ -125,3 +125,34 @@ func TestAnIndexAnswersWhileItChanges(t *testing.T) {
 	}
 	group.Wait()
 }
+
+// What the reservations say is worked out once, not at each admission.
+func TestAChecksCostDoesNotGrowWithTheReservations(t *testing.T) {
+	asked := netip.MustParseAddr("10.10.1.70")
+	allocations := func(n int) float64 {
+		index, reservations := nad.NewIndex(), slices.Clone(vpc)
+		for i := range n {
+			cidr := fmt.Sprintf("10.%d.%d.0/24", 20+i>>8, i&255)
+			reservations = append(reservations, reservation(cidr, nad.Explicit, fmt.Sprint("subnet-", i), cidr))
+		}
+		return testing.AllocsPerRun(20, func() {
+			rulesOf(t, nad.NewChecker(reservations, index), asked)
+		})
+	}
+	if few, many := allocations(10), allocations(5000); many > 2*few {
+		t.Errorf("%.0f allocations with 5,000 reservations, %.0f with 10", many, few)
+	}
+}
+
+func TestACheckSeesReservationsThatChanged(t *testing.T) {
+	index, asked := nad.NewIndex(), netip.MustParseAddr("10.10.1.200")
+	wider := append(slices.Clone(vpc), reservation("10.10.1.192/28", nad.Explicit, "subnet-a", "10.10.1.0/24"))
+	for range 2 {
+		if rules := rulesOf(t, nad.NewChecker(vpc, index), asked); !slices.Contains(rules, nad.NotReserved) {
+			t.Errorf("rules %v before it was reserved", rules)
+		}
+		if rules := rulesOf(t, nad.NewChecker(wider, index), asked); slices.Contains(rules, nad.NotReserved) {
+			t.Errorf("rules %v after it was reserved", rules)
+		}
+	}
+}

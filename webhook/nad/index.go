@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gaissmai/bart"
 )
@@ -22,6 +23,8 @@ type Index struct {
 	keys   map[giverKey]*giver
 	placed map[string][]*giver // by the NAD's "namespace/name"
 	given  givenRanges         // of all givers but static ones, which give to whom they are asked for
+
+	ground atomic.Pointer[knownGround] // of the last check
 }
 
 // giver is all NADs that hand out the same addresses in the same way, such as
