@@ -34,28 +34,6 @@ type plugin struct {
 	} `json:"ipam"`
 }
 
-// Parse reads the CNI configuration of a NAD's spec.config. Configurations and
-// lists without a name are accepted, as Multus accepts them. The error wraps
-// ErrNoConfig when text is empty.
-func Parse(text string) (Config, error) {
-	file, err := parseDocument(text)
-	if err != nil {
-		return Config{}, err
-	}
-	config := Config{Name: file.Name}
-	for i, raw := range file.sections {
-		p, err := parsePlugin(raw)
-		if err != nil {
-			return Config{}, fmt.Errorf("spec.config: plugin %d: %w", i+1, err)
-		}
-		config.Plugins = append(config.Plugins, p)
-	}
-	if err := file.judge(text); err != nil {
-		return Config{}, err
-	}
-	return config, nil
-}
-
 // document is a configuration before its plugins are read.
 type document struct {
 	Name       string           `json:"name"`
@@ -65,6 +43,40 @@ type document struct {
 
 	list     bool              // of plugins
 	sections []json.RawMessage // one for each plugin, one at least
+}
+
+// Parse reads the CNI configuration of a NAD's spec.config. Configurations and
+// lists without a name are accepted, as Multus accepts them. The error wraps
+// ErrNoConfig when text is empty.
+func Parse(text string) (Config, error) {
+	_, config, err := parse(text)
+	return config, err
+}
+
+// parse is Parse, and returns the document too. It is empty when err says that
+// it cannot be taken apart.
+func parse(text string) (document, Config, error) {
+	file, err := parseDocument(text)
+	if err != nil {
+		return document{}, Config{}, err
+	}
+	config, err := file.config(text)
+	return file, config, err
+}
+
+func (d *document) config(text string) (Config, error) {
+	config := Config{Name: d.Name}
+	for i, raw := range d.sections {
+		p, err := parsePlugin(raw)
+		if err != nil {
+			return Config{}, fmt.Errorf("spec.config: plugin %d: %w", i+1, err)
+		}
+		config.Plugins = append(config.Plugins, p)
+	}
+	if err := d.judge(text); err != nil {
+		return Config{}, err
+	}
+	return config, nil
 }
 
 // field is where the section of a plugin is.

@@ -44,10 +44,11 @@ type IPAM struct {
 // reader reads one plugin's IPAM section, by the rules of the IPAM plugin
 // itself, and collects what it says.
 type reader struct {
-	plugin string          // "spec.config" or "spec.config.plugins[0]"
-	raw    json.RawMessage // the plugin's whole section: IPAM plugins see all of it
-	ipam   IPAM
-	sums   *tally // of all plugins of the NAD
+	plugin  string          // "spec.config" or "spec.config.plugins[0]"
+	raw     json.RawMessage // the plugin's whole section: IPAM plugins see all of it
+	ipam    IPAM
+	section object // ipam
+	sums    *tally // of all plugins of the NAD
 	findings
 }
 
@@ -63,7 +64,7 @@ func (r *reader) decode(into any) bool {
 
 // read reads the IPAM section of a plugin. Without one, there are no pools.
 func (r *reader) read() {
-	r.ipamSection(r.ipam.Type, r.ipam.Field, member(r.raw, "ipam"))
+	r.ipamSection(r.ipam.Type, r.ipam.Field, r.section)
 	switch r.ipam.Type {
 	case "":
 	case "whereabouts":

@@ -121,21 +121,21 @@ func (l *findings) kind(field, kind string) {
 // section warns of misspelt keys in a plugin's section.
 func (l *findings) section(kind, field string, raw json.RawMessage) {
 	if keys := mainKeys(kind); keys != nil {
-		l.keys(kind, field, raw, slices.Concat(commonKeys(), keys), otherKeys(), nil)
+		l.keys(kind, field, members(raw), slices.Concat(commonKeys(), keys), otherKeys(), nil)
 	}
 }
 
 // ipamSection warns of keys in an IPAM section that its plugin does not know:
 // misspelt ones, and those of other IPAM plugins.
-func (l *findings) ipamSection(kind, field string, raw json.RawMessage) {
+func (l *findings) ipamSection(kind, field string, section object) {
 	own := ipamKeys(kind)
 	if own == nil {
 		return
 	}
-	l.keys(kind, field, raw, own, nil, anyIPAMKey())
-	part := func(key string) json.RawMessage { return member(raw, key) }
+	l.keys(kind, field, section, own, nil, anyIPAMKey())
+	part := section.member
 	l.each(kind, field+".routes", part("routes"), []string{"dst", "gw", "mtu", "advmss", "priority", "table", "scope"})
-	l.keys(kind, field+".dns", part("dns"), []string{"nameservers", "domain", "search", "options"}, nil, nil)
+	l.keys(kind, field+".dns", members(part("dns")), []string{"nameservers", "domain", "search", "options"}, nil, nil)
 	switch kind {
 	case "whereabouts":
 		l.each(kind, field+".ipRanges", part("ipRanges"), []string{"range", "range_start", "range_end", "exclude"})
@@ -152,20 +152,16 @@ func (l *findings) ipamSection(kind, field string, raw json.RawMessage) {
 // each checks the keys of the objects of a list.
 func (l *findings) each(kind, field string, list json.RawMessage, own []string) {
 	for i, element := range elements(list) {
-		l.keys(kind, fmt.Sprintf("%s[%d]", field, i), element, own, nil, anyIPAMKey())
+		l.keys(kind, fmt.Sprintf("%s[%d]", field, i), members(element), own, nil, anyIPAMKey())
 	}
 }
 
 // keys warns of keys that are not among a plugin's own: of those near one, and
 // of those that are foreign, which is to say of another plugin. Legal ones
 // elsewhere are passed over.
-func (l *findings) keys(kind, field string, raw json.RawMessage, own, legal, foreign []string) {
-	var object map[string]json.RawMessage
-	if json.Unmarshal(raw, &object) != nil {
-		return
-	}
+func (l *findings) keys(kind, field string, section object, own, legal, foreign []string) {
 	looked := 0
-	for _, key := range slices.Sorted(maps.Keys(object)) {
+	for _, key := range slices.Sorted(maps.Keys(section)) {
 		if among(key, own) || among(key, legal) {
 			continue
 		}
@@ -189,21 +185,31 @@ func among(key string, list []string) bool {
 	return slices.ContainsFunc(list, func(k string) bool { return strings.EqualFold(k, key) })
 }
 
-// member returns what an object holds under a key, in any case.
-func member(raw json.RawMessage, key string) json.RawMessage {
-	var object map[string]json.RawMessage
-	if json.Unmarshal(raw, &object) != nil {
+// object is a JSON object, taken apart once: a section may be long.
+type object map[string]json.RawMessage
+
+// members takes an object apart. What is not an object has no members.
+func members(raw json.RawMessage) object {
+	var o object
+	if json.Unmarshal(raw, &o) != nil {
 		return nil
 	}
-	if exact, ok := object[key]; ok {
+	return o
+}
+
+// member returns what an object holds under a key, in any case: of several, the
+// key that is written the same, else the first in order.
+func (o object) member(key string) json.RawMessage {
+	if exact, ok := o[key]; ok {
 		return exact
 	}
-	for _, k := range slices.Sorted(maps.Keys(object)) {
-		if strings.EqualFold(k, key) {
-			return object[k]
+	found := ""
+	for k := range o {
+		if strings.EqualFold(k, key) && (found == "" || k < found) {
+			found = k
 		}
 	}
-	return nil
+	return o[found]
 }
 
 // elements returns the first elements of a list whose keys are looked at.

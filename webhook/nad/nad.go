@@ -77,7 +77,8 @@ func Unknown(problem error) Network {
 // problem, and the network Unknown but for its label. A label without meaning
 // (ErrBadLabel) is a problem, and the plugin decides.
 func Read(d Definition) Network {
-	network := readConfig(d.Config)
+	file, config, err := parse(d.Config)
+	network := classify(config, err)
 	network.Object = d.Object()
 	switch value, labelled := d.Labels[ManagedLabel]; {
 	case !labelled:
@@ -89,12 +90,11 @@ func Read(d Definition) Network {
 	default:
 		network.Problem = errors.Join(network.Problem, fmt.Errorf("label %s=%q: %w", ManagedLabel, value, ErrBadLabel))
 	}
-	network.Plugins, network.Findings = plan(d, network)
+	network.Plugins, network.Findings = plan(d, network, file, err)
 	return network
 }
 
-func readConfig(text string) Network {
-	config, err := Parse(text)
+func classify(config Config, err error) Network {
 	if err != nil {
 		return Unknown(err)
 	}

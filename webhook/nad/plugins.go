@@ -44,27 +44,23 @@ func (n Network) Readable() bool {
 
 // plan reads what the NAD says about addresses, if it is managed. What cannot be
 // read is a finding.
-func plan(d Definition, n Network) (plugins []PluginConfig, _ []Finding) {
+func plan(d Definition, n Network, file document, err error) (plugins []PluginConfig, _ []Finding) {
 	var found findings
 	if errors.Is(n.Problem, ErrBadLabel) {
 		found.add(LabelUnknown, "metadata.labels["+ManagedLabel+"]", "%q has no meaning; accepted are \"true\" and \"false\"", d.Labels[ManagedLabel])
 	}
 	switch {
 	case n.Managed:
-		plugins = readPlugins(d, &found)
+		plugins = readPlugins(d, file, err, &found)
 	case d.Labels[ManagedLabel] != "false":
-		misspelt(d.Config, &found)
+		misspelt(file, &found)
 	}
 	return plugins, found.of(n.Object)
 }
 
 // misspelt looks for types that are nearly those of known plugins, as
 // "ipvaln" is not managed.
-func misspelt(config string, found *findings) {
-	file, err := parseDocument(config)
-	if err != nil {
-		return
-	}
+func misspelt(file document, found *findings) {
 	for i, raw := range file.sections {
 		if p, err := parsePlugin(raw); err == nil {
 			found.kind(file.field(i), p.Type)
@@ -72,11 +68,9 @@ func misspelt(config string, found *findings) {
 	}
 }
 
-func readPlugins(d Definition, found *findings) []PluginConfig {
-	file, err := parseDocument(d.Config)
-	if err == nil {
-		_, err = Parse(d.Config)
-	}
+// readPlugins reads the plugins of a document, unless err says why Multus
+// refuses it.
+func readPlugins(d Definition, file document, err error, found *findings) []PluginConfig {
 	switch {
 	case errors.Is(err, ErrNoConfig):
 		found.add(ConfigOnDisk, "spec.config", "the configuration is in a file on each worker, which cannot be checked; write it into the NAD, or label the NAD %s=false if its addresses do not belong to ENIs", ManagedLabel)
@@ -90,7 +84,7 @@ func readPlugins(d Definition, found *findings) []PluginConfig {
 	}
 	found.runs(file)
 	if file.list {
-		found.keys("the CNI library", "spec.config", json.RawMessage(d.Config), commonKeys(), otherKeys(), nil)
+		found.keys("the CNI library", "spec.config", members(json.RawMessage(d.Config)), commonKeys(), otherKeys(), nil)
 	}
 	var plugins []PluginConfig
 	made := ""
@@ -126,9 +120,8 @@ func readPlugin(file document, i int, raw json.RawMessage, resource bool, sums *
 	found.kind(p.Field, p.Type)
 	found.section(p.Type, p.Field, raw)
 	pluginReader{field: p.Field, raw: raw, first: i == 0, resource: resource, findings: found}.read(p.Type)
-	r := reader{plugin: p.Field, raw: raw, sums: sums, ipam: IPAM{Type: section.IPAM.Type, Field: p.Field + ".ipam", version: file.CNIVersion}}
-	var fields map[string]any
-	if err := json.Unmarshal(member(raw, "ipam"), &fields); err == nil && section.IPAM.Type == "" && len(fields) > 0 {
+	r := reader{plugin: p.Field, raw: raw, section: members(members(raw).member("ipam")), sums: sums, ipam: IPAM{Type: section.IPAM.Type, Field: p.Field + ".ipam", version: file.CNIVersion}}
+	if section.IPAM.Type == "" && len(r.section) > 0 {
 		r.add(IPAMMalformed, r.ipam.Field+".type", "no IPAM plugin is named; add one such as \"type\": \"whereabouts\"")
 	}
 	r.meant = found.meant
