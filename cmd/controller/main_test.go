@@ -13,7 +13,7 @@ func TestExitCodes(t *testing.T) {
 		arguments []string
 		want      int
 	}{
-		{"help is no mistake", []string{"--help"}, 0},
+		{"help is not a mistake", []string{"--help"}, 0},
 		{"nothing is selected", nil, 2},
 		{"a flag that does not exist", []string{"--region=us-west-2"}, 2},
 		{"a kubeconfig that does not exist", []string{"--subnets=subnet-a", "--namespace=own", "--kubeconfig=" + absent}, 1},

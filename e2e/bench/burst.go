@@ -8,7 +8,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/burst"
 )
 
-// thousandPods: whether a herd of pods wastes EC2's budget.
+// thousandPods measures whether a herd of pods wastes EC2's budget.
 func thousandPods(ctx context.Context, b *bench) error {
 	r, err := burst.Run(ctx, 1000, 10*time.Minute)
 	if err != nil {

@@ -28,7 +28,7 @@ const (
 	labFiguresKey = "LAB_FIGURES"
 )
 
-// move is what the scenario tells of one move of a floating address.
+// move is the scenario's report of one move of a floating address.
 type move struct {
 	IPv6   bool          `json:"ipv6"`
 	Lost   time.Duration `json:"lost"`
@@ -76,7 +76,8 @@ func playLab(ctx context.Context, file string) error {
 	return cmd.Run()
 }
 
-// failover: what a floating address loses while it moves between two workers.
+// failover measures what a floating address loses while it moves between two
+// workers.
 func failover(_ context.Context, b *bench) error {
 	if !hasLab() {
 		_, _ = fmt.Fprintln(b.out, "  not measured: it needs the lab: sudo apt-get install user-mode-linux runc")
@@ -108,7 +109,7 @@ func (b *bench) moved(family string, moves []move, ipv6 bool) error {
 	b.figure(fmt.Sprintf("%s, without an answer, median of %d", family, len(lost)), milliseconds(percentile(lost, 50)), "")
 	b.figure("    of that EC2's own time, as set", milliseconds(ec2), "")
 	b.figure("    beyond it", milliseconds(percentile(beyond, 50)), "50 ms")
-	b.figure("    pod told to add the address to Assign received", milliseconds(percentile(ours, 50)), "")
+	b.figure("    command to add the address to Assign received", milliseconds(percentile(ours, 50)), "")
 	return nil
 }
 

@@ -50,7 +50,7 @@ func (b *bench) sidecar(ctx context.Context, w *world, settings ...string) (*net
 	return nil, nil, fmt.Errorf("%w: %s", errNoSidecar, cmd.Stderr)
 }
 
-// floating: from the kernel's event to EC2.
+// floating measures the time from the kernel's event to EC2.
 func floating(ctx context.Context, b *bench) error {
 	w, err := b.newWorld(ctx)
 	if err != nil {
@@ -97,7 +97,7 @@ func arrival(w *world, addr netip.Addr) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// rest: what a sidecar costs while nothing happens.
+// rest measures what a sidecar costs while nothing happens.
 func rest(ctx context.Context, b *bench) error {
 	w, err := b.newWorld(ctx)
 	if err != nil {

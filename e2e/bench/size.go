@@ -10,7 +10,7 @@ import (
 
 const megabyte = 1e6
 
-// size: what every worker pulls and every pod maps.
+// size measures what every worker pulls and every pod maps.
 func size(_ context.Context, b *bench) error {
 	program, err := os.Open(b.bin("ipmgr"))
 	if err != nil {

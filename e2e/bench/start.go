@@ -9,7 +9,7 @@ import (
 
 const starts = 20
 
-// initCPU: what one pod start costs its worker, and EC2.
+// initCPU measures what one pod start costs its worker and EC2.
 func initCPU(ctx context.Context, b *bench) error {
 	w, err := b.newWorld(ctx)
 	if err != nil {
@@ -25,7 +25,7 @@ func initCPU(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// initLatency: how often init waits for EC2 one call after the other.
+// initLatency measures how many EC2 calls init makes one after the other.
 func initLatency(ctx context.Context, b *bench) error {
 	w, err := b.newWorld(ctx)
 	if err != nil {

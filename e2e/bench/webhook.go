@@ -51,7 +51,7 @@ func benchmarkMetrics(out string) map[string]string {
 	return metrics
 }
 
-// webhookAtRest: what two replicas keep from others all day.
+// webhookAtRest measures the memory that two idle replicas hold.
 func webhookAtRest(ctx context.Context, b *bench) error {
 	dir := filepath.Join(b.dir, "cluster")
 	if err := os.Mkdir(dir, 0o700); err != nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
 )
 
-// topology: one worker with two Multus ENIs in different subnets.
+// topology describes one worker with two Multus ENIs in different subnets.
 const topology = `
 region: us-west-2
 vpc: {id: vpc-1, cidr: 10.10.0.0/16}

@@ -159,7 +159,7 @@ func TestInitVerifies(t *testing.T) {
 			name: "by EC2 where IMDS is out of reach", settings: `{"describeLag": "400ms"}`, cloud: hopLimit(1),
 			holds: holdings{w1eth1: "10.10.1.81"},
 		}, {
-			name: "nothing when told so", settings: `{"imdsLag": "1h"}`, env: []string{"IPMGR_VERIFY=false"},
+			name: "nothing when configured so", settings: `{"imdsLag": "1h"}`, env: []string{"IPMGR_VERIFY=false"},
 			holds: holdings{w1eth1: "10.10.1.81"}, calls: []string{assign4},
 		},
 	})

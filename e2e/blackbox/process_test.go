@@ -30,7 +30,7 @@ type process struct {
 	code        int // once done
 }
 
-// worker is where a pod runs, as its environment tells ipmgr.
+// worker is where a pod runs, as its environment describes it to ipmgr.
 func (s *scene) environment(worker string) []string {
 	return []string{
 		"AWS_REGION=" + region,
@@ -66,7 +66,7 @@ func (s *scene) startOn(worker string, pod *netlab.Pod, mode string, env ...stri
 	s.mu.Unlock()
 	go func() {
 		defer close(p.done)
-		_ = p.cmd.Wait() // the exit code tells
+		_ = p.cmd.Wait() // the exit code says it
 		p.code = p.cmd.ProcessState.ExitCode()
 	}()
 	return p
@@ -185,7 +185,7 @@ func (p *process) ready() (int, string) {
 	cmd := exec.Command(program, "ready")
 	cmd.Stderr, cmd.Stdout = &said, &said
 	p.scene.do(p.pod.Start(cmd))
-	_ = cmd.Wait() // the exit code tells
+	_ = cmd.Wait() // the exit code says it
 	return cmd.ProcessState.ExitCode(), said.String()
 }
 

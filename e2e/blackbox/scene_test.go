@@ -171,7 +171,7 @@ func (s *scene) holdings() holdings {
 	return h
 }
 
-// eventually waits until ok; state tells what is there instead.
+// eventually waits until ok; state says what is there instead.
 func (s *scene) eventually(what string, ok func() (done bool, state any)) {
 	s.Helper()
 	deadline := time.Now().Add(patience)

@@ -322,7 +322,7 @@ func TestSidecarsThatFightOverAnAddressBackOffAndSaySo(t *testing.T) {
 			}
 		}
 	}
-	s.remove(two.pod, "net1", "10.10.1.90/32") // as they were told
+	s.remove(two.pod, "net1", "10.10.1.90/32") // as the pods were asked to
 	s.awaitHoldings("the fight is over", holdings{w1eth1: "10.10.1.90"})
 	one.awaitReady()
 }

@@ -26,7 +26,7 @@ func mounted() bool { return os.Getenv(mountedKey) != "" }
 // enterMounts starts this program again in a mount namespace in which
 // /dev/termination-log exists, as the kubelet makes it for a container, and
 // /etc/resolv.conf names the lab's name server. The log is a link to file
-// descriptor 3 of whoever opens it, so that every process has its own. It
+// descriptor 3 of the process that opens it, so that every process has its own. It
 // returns only if that is not possible.
 func enterMounts() error {
 	if mounted() {

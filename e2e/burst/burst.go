@@ -66,7 +66,7 @@ func Sidecars(ctx context.Context, pods int, probe time.Duration) (Result, error
 	return run(pods, func(v *vpc, i int) (int, error) { return v.follow(ctx, i, probe) })
 }
 
-// run starts the pods, each of which tells how often it restarted.
+// run starts the pods, each of which reports how often it restarted.
 func run(pods int, start func(v *vpc, i int) (int, error)) (Result, error) {
 	v, err := newVPC(pods)
 	if err != nil {

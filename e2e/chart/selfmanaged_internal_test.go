@@ -31,7 +31,7 @@ func (c *cluster) runWebhook(t *testing.T) *webhook.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options.Certificate.Interval = time.Hour // so that only what it is told of counts
+	options.Certificate.Interval = time.Hour // so that only the watch counts
 	account, err := c.ConfigFor("system:serviceaccount:" + namespace + ":multus-ipmgr-webhook")
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,6 @@
 // Package controlplane runs a real etcd and kube-apiserver, on loopback, for
 // tests, the demo and the lab. Unless workers are asked for, there is neither
-// scheduler nor kubelet: pods are admitted and stored, and whoever asked plays
+// scheduler nor kubelet: pods are admitted and stored, and the caller plays
 // the rest.
 //
 // The programs are built by e2e/tools on first use, which takes minutes on a
@@ -26,7 +26,7 @@ type Options struct {
 	// Dir keeps keys, data and logs. Default: a temporary directory that Stop
 	// removes.
 	Dir string
-	// Progress receives what takes long, in lines. Default: nothing is told.
+	// Progress receives what takes long, in lines. Default: nothing is reported.
 	Progress io.Writer
 	// ControllerManager adds kube-controller-manager, so that a Deployment
 	// makes pods and a namespace its default ServiceAccount.

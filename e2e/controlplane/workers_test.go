@@ -19,7 +19,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/controlplane"
 )
 
-// proxy is an HTTP proxy that refuses; it tells where it was asked to connect.
+// proxy is an HTTP proxy that refuses; it records where it was asked to connect.
 func proxy(t *testing.T) (path string, asked <-chan string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "proxy")

@@ -69,7 +69,7 @@ func runFence(t *testing.T, bin string, fence Fence) {
 		return
 	}
 	for _, s := range transcript(fence.Text) {
-		got, _ := runScript(t, bin, s.command) // what is printed tells of failures
+		got, _ := runScript(t, bin, s.command) // the output shows failures
 		if diff := cmp.Diff(s.output, got); diff != "" {
 			t.Errorf("line %d: %s\n(-page +got):\n%s", fence.Line, s.command, diff)
 		}

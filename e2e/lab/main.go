@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string) error {
 		flags.PrintDefaults()
 	}
 	dir := flags.String("dir", filepath.Join(os.TempDir(), "multus-ipmgr-lab-"+strconv.Itoa(os.Getuid())),
-		"`directory` of the lab's files, and what tells one lab from another")
+		"`directory` of the lab's files, which also distinguishes labs")
 	if err := flags.Parse(args); err != nil {
 		return errUsage
 	}

@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// insideKey is the environment variable that tells the second run of a program
+// insideKey is the environment variable that marks the second run of a program
 // that it is inside. Its value is the reason why not when the first run found
 // that it cannot enter.
 const insideKey = "MULTUS_IPMGR_NETLAB"

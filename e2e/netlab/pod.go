@@ -239,7 +239,7 @@ func (p *Pod) Start(cmd *exec.Cmd) error {
 }
 
 // Close kills what still runs in the pod and removes its namespace. Closing
-// twice is no error.
+// twice is not an error.
 func (p *Pod) Close() error {
 	if !p.runner.stop() {
 		return nil

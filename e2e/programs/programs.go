@@ -17,7 +17,7 @@ import (
 )
 
 // Build returns the path of each program by its name in e2e/tools. What takes
-// minutes on a clean machine is told to progress.
+// minutes on a clean machine is reported to progress.
 func Build(ctx context.Context, progress io.Writer, names ...string) (map[string]string, error) {
 	dir, err := Dir("e2e/tools")
 	if err != nil {

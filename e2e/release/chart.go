@@ -15,7 +15,7 @@ import (
 var semantic = regexp.MustCompile(`^v?((0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?)$`)
 
 // chartVersion is the chart's version for a version of the programs. One that
-// is no semantic version, such as a commit, comes before all that are.
+// is not a semantic version, such as a commit, comes before all that are.
 func chartVersion(version string) string {
 	if found := semantic.FindStringSubmatch(version); found != nil {
 		return found[1]

@@ -60,7 +60,7 @@ func move(from, to string) error {
 }
 
 // judgeImages wants the programs of the images to be those of the archives,
-// byte for byte: whoever checked one has checked the other.
+// byte for byte: a check of one is a check of the other.
 func (o order) judgeImages() error {
 	if !o.images {
 		return nil

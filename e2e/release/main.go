@@ -9,7 +9,7 @@
 //	SHA256SUMS                               of all of them
 //
 // The same commit, version and Go give the same bytes. What comes out is
-// judged: release fails if it is not as docs/images.md and docs/release.md say.
+// judged: release fails if it breaks a promise of docs/images.md or docs/release.md.
 package main
 
 import (

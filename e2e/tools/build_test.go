@@ -78,11 +78,11 @@ func TestProgramIsBuiltOnceAndStamped(t *testing.T) {
 	}
 	first := said.String()
 	if !strings.Contains(first, "tools: hello: building v1.2.3, once") || !strings.Contains(first, "ready after") {
-		t.Errorf("told %q", first)
+		t.Errorf("said %q", first)
 	}
 	again, err := b.build(t.Context(), "hello", hello)
 	if err != nil || again != path || said.String() != first {
-		t.Errorf("the second build: %q, %v, told %q; want silence", again, err, said.String()[len(first):])
+		t.Errorf("the second build: %q, %v, said %q; want silence", again, err, said.String()[len(first):])
 	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*.partial")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
@@ -154,7 +154,7 @@ func TestLockIsGivenUpWithTheContext(t *testing.T) {
 	defer cancel()
 	waited := false
 	if _, err := lock(ctx, path, func() { waited = true }); err == nil || !waited {
-		t.Errorf("the second lock: %v, told that it waits: %t", err, waited)
+		t.Errorf("the second lock: %v, reported that it waits: %t", err, waited)
 	}
 }
 

@@ -34,7 +34,7 @@ func goCommand(ctx context.Context, dir string, args ...string) (string, error) 
 	return string(out), err
 }
 
-// reporter tells how a long build comes along.
+// reporter reports the progress of a long build.
 type reporter struct {
 	out   io.Writer
 	name  string
@@ -78,7 +78,7 @@ func (r *reporter) follow(ctx context.Context, dir string, args ...string) (stri
 	if err := cmd.Start(); err != nil {
 		return "", fmt.Errorf("run go, which must be on the PATH: %w", err)
 	}
-	stop := r.tell(10 * time.Second)
+	stop := r.repeat(10 * time.Second)
 	last := r.tally(lines)
 	err = cmd.Wait()
 	stop()
@@ -105,8 +105,8 @@ func (r *reporter) tally(lines io.Reader) (last []string) {
 	return last
 }
 
-// tell reports at an interval until stop is called.
-func (r *reporter) tell(every time.Duration) (stop func()) {
+// repeat reports at an interval until stop is called.
+func (r *reporter) repeat(every time.Duration) (stop func()) {
 	done, over := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(over)

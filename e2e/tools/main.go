@@ -10,7 +10,7 @@
 //	${MULTUS_IPMGR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/multus-ipmgr}/tools/KEY/
 //
 // where KEY is a hash of everything that decides what the program is. What
-// takes long is told on standard error.
+// takes long is reported on standard error.
 package main
 
 import (

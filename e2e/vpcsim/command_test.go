@@ -41,7 +41,7 @@ func TestCommandRefusesBadUsage(t *testing.T) {
 		{"metadata of one instance twice", []string{"--topology", good, "--imds", "i-worker1=127.0.0.1:0", "--imds", "i-worker1=127.0.0.1:0"}, 1, "two addresses"},
 		{"an empty address", []string{"--topology", good, "--ec2", ""}, 2, "need an address"},
 		{"an address that is taken", []string{"--topology", good, "--ec2", taken.Addr().String()}, 1, "address already in use"},
-		{"help is no mistake", []string{"--help"}, 0, "-topology FILE"},
+		{"help is not a mistake", []string{"--help"}, 0, "-topology FILE"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer

@@ -177,7 +177,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestATokenIsNotBoundToItsFilter: EC2 answers such a request with an empty page
+// EC2 answers such a request with an empty page
 // and a token.
 func TestATokenIsNotBoundToItsFilter(t *testing.T) {
 	r := startWith(t, load(t, manyENIs(10)), withDefaults())

@@ -169,7 +169,7 @@ func TestTokenRules(t *testing.T) {
 		{"reading the head with a token", "i-worker1", "HEAD", "/latest/meta-data/mac", map[string]string{token: good}, 200},
 		{"reading with a dated version", "i-worker1", "GET", "/2021-01-03/meta-data/mac", map[string]string{token: good}, 200},
 		{"reading with a version that is none", "i-worker1", "GET", "/2021/meta-data/mac", map[string]string{token: good}, 404},
-		{"reading with a date that is no version's", "i-worker1", "GET", "/2021-01-04/meta-data/mac", map[string]string{token: good}, 404},
+		{"reading with a date that is not a version's", "i-worker1", "GET", "/2021-01-04/meta-data/mac", map[string]string{token: good}, 404},
 		{"network interfaces before there were any", "i-worker1", "GET", "/2009-04-04/meta-data/network/", map[string]string{token: good}, 404},
 		{"and in the first version that has them", "i-worker1", "GET", "/2011-01-01/meta-data/network/", map[string]string{token: good}, 200},
 		{"reading the list of versions", "i-worker1", "GET", "/", map[string]string{token: good}, 200},

@@ -25,7 +25,7 @@ func (c *Cluster) Apply(ctx context.Context, manifest []byte) error {
 }
 
 func (c *Cluster) create(ctx context.Context, object *unstructured.Unstructured) error {
-	// The plural that discovery would tell is this one for all our kinds.
+	// Discovery would return this plural for all our kinds.
 	kind := object.GroupVersionKind()
 	resource := kind.GroupVersion().WithResource(strings.ToLower(kind.Kind) + "s")
 	_, err := c.objects.Resource(resource).Namespace(object.GetNamespace()).Create(ctx, object, metav1.CreateOptions{})

@@ -17,7 +17,7 @@ import (
 
 // writeCertificate makes a certificate for the loopback address, signed by
 // itself, leaves tls.crt and tls.key in dir, and returns the certificate: the
-// CA bundle of whoever shall trust it.
+// CA bundle of its clients.
 func writeCertificate(dir string) ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

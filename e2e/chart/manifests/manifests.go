@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// header tells whoever wants to change a file where to do so.
+// header says where to change a generated file.
 const header = "# Made of charts/multus-ipmgr by make generate; change it there.\n"
 
 var (

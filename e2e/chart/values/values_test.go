@@ -73,7 +73,7 @@ func TestMistakesNameTheValue(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"a value has no comment":          {"a:\n  b: 1\n", "a: a.b: it has no comment"},
 		"the schema is no JSON":           {"# A.\n# @schema {\na: 1\n", "a: @schema: "},
-		"the file is no mapping":          {"- 1\n", "not a mapping"},
+		"the file is not a mapping":       {"- 1\n", "not a mapping"},
 		"the file is no YAML":             {"{", "yaml"},
 		"the comment is only about types": {"# @schema {}\na: 1\n", "a: it has no comment"},
 	} {

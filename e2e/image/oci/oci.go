@@ -158,7 +158,7 @@ func (l layout) layer(d descriptor, image *Image) error {
 	image.Compressed += int64(len(blob))
 	plain, err := gzip.NewReader(bytes.NewReader(blob))
 	if err != nil {
-		return fmt.Errorf("%s is no gzip: %w", d.MediaType, err)
+		return fmt.Errorf("%s is not gzip: %w", d.MediaType, err)
 	}
 	return entries(plain, func(header *tar.Header, content []byte) {
 		name := strings.TrimPrefix(path.Clean("/"+header.Name), "/")

@@ -1,6 +1,6 @@
 // Package nodes plays the nodes of a cluster whose pods are processes of this
 // machine. It registers nodes and does for the pods that a scheduler binds to
-// them what a kubelet does, as far as Deployments and Services can tell: it
+// them what a kubelet does, as far as Deployments and Services can see: it
 // waits for the Secrets of volumes and keeps their files up to date, starts the
 // container with the arguments and the environment of its spec, probes its
 // readiness, starts it again when it ends, reports all that in the pod's
@@ -44,7 +44,7 @@ const (
 type Program struct {
 	// Path is that of the executable.
 	Path string
-	// Flags are added to the arguments of the spec: they tell the program what
+	// Flags are added to the arguments of the spec: they set for the program what
 	// a container runtime arranges around it.
 	Flags func(Place) []string
 }
@@ -153,7 +153,7 @@ func node(zone string) *corev1.Node {
 	}
 }
 
-// beat tells that the nodes are alive.
+// beat renews the nodes' leases.
 func (n *Nodes) beat(ctx context.Context) {
 	for tick := time.NewTicker(heartbeat); ; {
 		select {
@@ -170,7 +170,7 @@ func (n *Nodes) beat(ctx context.Context) {
 	}
 }
 
-// complain tells of errors that the play goes on after.
+// complain reports errors that do not end the play.
 func (n *Nodes) complain(ctx context.Context, what string, err error) {
 	if err != nil && ctx.Err() == nil && !apierrors.IsNotFound(err) {
 		fmt.Fprintf(n.options.Complain, "nodes: %s: %v\n", what, err)

@@ -44,7 +44,7 @@ type Proxy struct {
 }
 
 // Listen serves at a unix socket. The way leads from a pod's address to where
-// its process listens; why a connection failed is told in lines.
+// its process listens; failed connections are reported in lines.
 func Listen(ctx context.Context, socket string, way func(netip.AddrPort) netip.AddrPort, tell io.Writer) (*Proxy, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "unix", socket)

@@ -1,4 +1,4 @@
-// Package bystander is a host of the VPC that is no worker: a userspace network
+// Package bystander is a host of the VPC that is not a worker: a userspace network
 // stack in this process, on the cable of an ENI of its own. What happens to
 // workers, their kernels and their neighbour tables does not touch it, so what
 // it misses is what the VPC did not deliver.

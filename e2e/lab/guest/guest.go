@@ -1,4 +1,4 @@
-// Package guest is what a worker's init is told by the lab: one JSON file, read
+// Package guest is what the lab passes to a worker's init: one JSON file, read
 // through the host's file system.
 package guest
 

@@ -69,7 +69,7 @@ func powerOff() {
 	os.Exit(1) //nolint:revive // not the first process, which powers off when no other is left
 }
 
-// mark tells the console how long the kernel has run.
+// mark writes to the console how long the kernel has run.
 func mark(what string) {
 	var now unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) // zero is as good as a guess

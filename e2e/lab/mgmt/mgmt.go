@@ -5,7 +5,7 @@
 // process: what has no listener here does not exist for a worker.
 //
 // Pods have routed addresses of their worker's range: there is no translation,
-// and the source address of a connection tells which worker, or which worker's
+// and the source address of a connection shows which worker, or which worker's
 // pod, has made it.
 package mgmt
 
@@ -158,7 +158,7 @@ type Source struct {
 	Pod bool
 }
 
-// Source tells who has an address.
+// Source says who has an address.
 func (n *Network) Source(a netip.Addr) (Source, bool) {
 	for _, w := range n.config.Workers {
 		if w.Address == a {

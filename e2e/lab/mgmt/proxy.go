@@ -39,7 +39,7 @@ func Forward(ctx context.Context, l net.Listener, dial Dialer) {
 	}
 }
 
-// Resolver tells where connections to an address really go, as kube-proxy does
+// Resolver says where connections to an address really go, as kube-proxy does
 // for Services.
 type Resolver func(context.Context, netip.AddrPort) (netip.AddrPort, error)
 

@@ -71,7 +71,7 @@ func matching(proc string, match func(dir string) bool) (processes []int) {
 	return processes
 }
 
-// signalAll signals processes. One that has ended meanwhile is no error.
+// signalAll signals processes. One that has ended meanwhile is not an error.
 func signalAll(processes []int, number syscall.Signal) error {
 	var errs []error
 	for _, p := range processes {

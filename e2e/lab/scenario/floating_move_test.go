@@ -37,7 +37,7 @@ type move struct {
 	from, to testbed.Pod
 	probe    *probe.Probe
 	began    time.Time
-	added    time.Time // just before the new pod was told to add the address
+	added    time.Time // just before the new pod was asked to add the address
 }
 
 // watch begins to ask an address and returns once its present pod answers.
@@ -127,7 +127,7 @@ type figure struct {
 	Probes int    `json:"probes"`
 	// Lost is the time from the first lost probe to the next answered one.
 	Lost time.Duration `json:"lost"`
-	// Noticed is the part of it before the new pod was told to add the address,
+	// Noticed is the part of it before the new pod was asked to add the address,
 	// which is the application's own time.
 	Noticed time.Duration `json:"noticed"`
 	// Ours is from then to the arrival of the call at EC2.

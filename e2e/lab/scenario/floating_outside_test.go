@@ -10,7 +10,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/testbed"
 )
 
-// outside joins a host of the VPC that is no worker: a third place to measure
+// outside joins a host of the VPC that is not a worker: a third place to measure
 // from. It leaves at the test's end.
 func outside(t *testing.T) *testbed.Outside {
 	t.Helper()

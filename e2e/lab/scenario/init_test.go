@@ -27,7 +27,7 @@ func TestPodsMeetWithoutHelp(t *testing.T) {
 			start(t, box{namespace: namespace, name: fmt.Sprintf("%s-%d", ipam, i+1), networks: network})
 		}
 	}
-	t.Run("whoever chose their addresses", func(t *testing.T) {
+	t.Run("however their addresses were chosen", func(t *testing.T) {
 		for ipam := range networks {
 			first, second := ready(t, namespace, ipam+"-1"), ready(t, namespace, ipam+"-2")
 			meet(t, first, second)

@@ -130,7 +130,7 @@ func (r *routers) claims() []int {
 	return counts
 }
 
-// has tells whether a router has all the addresses on net1.
+// has reports whether a router has all the addresses on net1.
 func (r *routers) has(t *testing.T, n int) bool {
 	t.Helper()
 	on := addresses(t, r.pods[n].Address, "net1")
@@ -158,7 +158,7 @@ func (r *routers) signal(t *testing.T, n int, name, what string) {
 	}
 }
 
-// end stops the probes and tells what they lost.
+// end stops the probes and returns what they lost.
 func (r *routers) end(t *testing.T) {
 	t.Helper()
 	for _, p := range r.probes {

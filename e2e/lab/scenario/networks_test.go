@@ -17,7 +17,7 @@ import (
 )
 
 // A pod may use all ENIs of its worker. Two of them are in one subnet, so only
-// the MAC of the pod's interface tells which of them an address belongs to.
+// the MAC of the pod's interface shows which of them an address belongs to.
 func TestPodsMeetByEveryENIOfTheirWorkers(t *testing.T) {
 	t.Parallel()
 	for _, taken := range []*sync.Mutex{&device, &shared} {

@@ -31,7 +31,7 @@ func TestARefusedPodSaysWhyAndWhatToDo(t *testing.T) {
 		apply(t, namespace, "static.yaml", "MASTER", master, "name: static", "name: "+master, `"name": "static"`, `"name": "`+master+`"`)
 	}
 	fill(t, "eni-w1-eth4")
-	// IMDS tells the subnets of the worker's ENIs; without it, EC2 has to refuse.
+	// IMDS shows the subnets of the worker's ENIs; without it, EC2 has to refuse.
 	refusal := map[int32]string{1: "InvalidParameterValue", 2: "OutsideSubnet"}
 	cases := []struct {
 		pod, network, address string
@@ -49,7 +49,7 @@ func TestARefusedPodSaysWhyAndWhatToDo(t *testing.T) {
 	}
 }
 
-// stuck waits for a pod that has told why it does not start.
+// stuck waits for a pod that has reported why it does not start.
 func stuck(t *testing.T, namespace, name string, words ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), podTimeout)

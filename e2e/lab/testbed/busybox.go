@@ -33,7 +33,7 @@ func (l *Lab) busyboxImage(ctx context.Context) (image.Image, error) {
 		return image.Image{}, err
 	}
 	for _, applet := range []string{"sh", "ip", "ping", "sleep"} {
-		files = append(files, image.File{Path: "bin/" + applet, Mode: 0o755, Content: text}) // its name tells it what to be
+		files = append(files, image.File{Path: "bin/" + applet, Mode: 0o755, Content: text}) // busybox chooses the applet by this name
 	}
 	return image.Image{Tag: Busybox, Name: program, Files: files, User: "0", Args: []string{"sh"}}, nil
 }

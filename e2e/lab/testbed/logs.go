@@ -25,7 +25,7 @@ func (l *Lab) Run(ctx context.Context, worker string, out io.Writer, args ...str
 // logTimeout bounds how long one worker's logs take.
 const logTimeout = 20 * time.Second
 
-// SaveLogs saves what Stop takes away in a new directory, which it tells: the
+// SaveLogs saves what Stop takes away in a new directory, which it names: the
 // workers' logs, which are in their memory, their consoles, and the control
 // plane's logs. It saves what it can, and the error says what it could not.
 func (l *Lab) SaveLogs(ctx context.Context) error {

@@ -35,7 +35,7 @@ func (l *Lab) Cloud() *awsec2.Client {
 	})
 }
 
-// Outside is a host of the VPC that is no worker, with the ENI it is on.
+// Outside is a host of the VPC that is not a worker, with the ENI it is on.
 type Outside struct {
 	*bystander.Host
 	lab *Lab

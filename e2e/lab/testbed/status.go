@@ -22,7 +22,7 @@ type Status struct {
 // WorkerStatus is one worker's.
 type WorkerStatus struct{ Name, Address, Pods, State string }
 
-// Status tells what runs.
+// Status reports what runs.
 func (l *Lab) Status(ctx context.Context) Status {
 	s := Status{Kubeconfig: l.Kubeconfig(), EC2: l.vpc.EC2URL, Control: l.vpc.ControlURL}
 	for _, w := range l.workers {
@@ -33,7 +33,7 @@ func (l *Lab) Status(ctx context.Context) Status {
 	return s
 }
 
-// state tells how a worker is.
+// state describes a worker's state.
 func (l *Lab) state(ctx context.Context, worker string) string {
 	kernel, ok := l.kernels[worker]
 	if !ok || kernel.Err() != nil {

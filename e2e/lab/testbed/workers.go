@@ -65,7 +65,7 @@ func (l *Lab) boot(w worker) error {
 	return nil
 }
 
-// guest is what the worker's init is told.
+// guest is the configuration for the worker's init.
 func (l *Lab) guest(w worker) (guest.Config, error) {
 	server := netip.AddrPortFrom(gateway.Addr(), apiServerPort)
 	kubelet, err1 := l.plane.WorkerKubeconfig(server, "system:node:"+w.name, "system:nodes")

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// ptraceSource tells in its head what it is for.
+// ptraceSource is described in its own first lines.
 //
 //go:embed xstate/ptrace.c
 var ptraceSource []byte

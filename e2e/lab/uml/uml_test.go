@@ -177,8 +177,8 @@ func TestStopLeavesNothing(t *testing.T) {
 
 func TestAKernelThatEndsTakesItsHelpersAlong(t *testing.T) {
 	for name, c := range map[string]struct{ how, want string }{
-		"by a halt, which is told with the console's end":  {"halt", "it has halted"},
-		"by a panic, which is told with the console's end": {"panic", "exit status 137"},
+		"by a halt, which is reported with the console's end":  {"halt", "it has halted"},
+		"by a panic, which is reported with the console's end": {"panic", "exit status 137"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k, _, pids := kernel(t, c.how)

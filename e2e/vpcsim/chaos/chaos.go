@@ -74,7 +74,7 @@ func sentence(code string) string {
 	case "ServiceUnavailable", "Unavailable":
 		return "Service is unavailable. Please try again shortly."
 	default:
-		return "The simulator was told to fail this call."
+		return "The simulator is configured to fail this call."
 	}
 }
 

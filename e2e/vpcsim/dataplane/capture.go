@@ -12,7 +12,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/pcap"
 )
 
-// watchedFrames is how many frames wait for whoever reads a capture.
+// watchedFrames is how many frames wait for the reader of a capture.
 const watchedFrames = 4096
 
 // watcher is one capture under way.

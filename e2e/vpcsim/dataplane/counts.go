@@ -9,7 +9,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/fabric"
 )
 
-// mostDetails bounds how many different drops are told apart; after that, new
+// mostDetails bounds how many different drops are counted separately; after that, new
 // ones are counted without their detail.
 const mostDetails = 10_000
 

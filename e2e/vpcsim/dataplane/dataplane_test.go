@@ -118,7 +118,7 @@ func TestDropsOfAScanDoNotFillTheMemory(t *testing.T) {
 		t.Fatalf("%d kinds of drops, want %d", len(drops), details+1)
 	}
 	if diff := cmp.Diff(dataplane.Dropped{Reason: fabric.NoOwner, From: "eni-1", Count: more}, drops[0]); diff != "" {
-		t.Errorf("what is not told apart (-want +got):\n%s", diff)
+		t.Errorf("what is not counted separately (-want +got):\n%s", diff)
 	}
 }
 

@@ -3,7 +3,7 @@
 // a reason that can be counted. It is a function of the frame and of what EC2
 // says at that moment; it knows no sockets, no clocks and no counters.
 //
-// A VPC is no Ethernet: it answers address resolution itself, for every address
+// A VPC is not an Ethernet: it answers address resolution itself, for every address
 // of the subnet, and forwards by IP address alone. Nothing is flooded, no
 // learning takes place, and no frame reaches a worker that is not addressed to
 // one of its ENI's IP addresses.

@@ -151,7 +151,7 @@ func readAdvertisement(t *testing.T, frame []byte) advertisement {
 	t.Helper()
 	const want = 14 + 40 + 32
 	if len(frame) != want || binary.BigEndian.Uint16(frame[12:]) != ft.IPv6 {
-		t.Fatalf("answer of %d bytes is no neighbour advertisement: %x", len(frame), frame)
+		t.Fatalf("answer of %d bytes is not a neighbour advertisement: %x", len(frame), frame)
 	}
 	head, err := ipv6.ParseHeader(frame[14:])
 	if err != nil {

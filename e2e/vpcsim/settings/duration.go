@@ -26,7 +26,7 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 	case string:
 		parsed, err := time.ParseDuration(v)
 		if err != nil {
-			return fmt.Errorf("%q is no duration such as \"1.5s\"", v)
+			return fmt.Errorf("%q is not a duration such as \"1.5s\"", v)
 		}
 		*d = Duration(parsed)
 	case float64:

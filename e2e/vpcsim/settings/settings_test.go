@@ -30,7 +30,7 @@ func TestBadPatchesChangeNothing(t *testing.T) {
 	for _, tc := range []struct{ name, patch, want string }{
 		{"an unknown key is named", `{"thrott1e":true}`, `unknown field "thrott1e"`},
 		{"a value of the wrong kind", `{"throttle":"yes"}`, "throttle"},
-		{"a duration that is none", `{"imdsLag":"soon"}`, `"soon" is no duration`},
+		{"text that is not a duration", `{"imdsLag":"soon"}`, `"soon" is not a duration`},
 		{"a duration of the wrong kind", `{"imdsLag":true}`, "neither a duration string nor a number"},
 		{"a duration beyond all bounds", `{"imdsLag":1e300}`, "too long"},
 		{"a negative duration", `{"imdsLag":"-1s"}`, "imdsLag is negative"},

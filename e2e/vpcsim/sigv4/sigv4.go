@@ -75,7 +75,7 @@ func errNotValidated() error {
 func (v Verifier) checkTime(r *http.Request, h Header, key credentials.Key, now time.Time) error {
 	signed, err := time.Parse(timeFormat, r.Header.Get("X-Amz-Date"))
 	if err != nil || signed.Format("20060102") != h.Date {
-		return apierr.New("IncompleteSignature", "X-Amz-Date %q is no date of the form %s on the day of the Credential",
+		return apierr.New("IncompleteSignature", "X-Amz-Date %q is not a date of the form %s on the day of the Credential",
 			r.Header.Get("X-Amz-Date"), timeFormat)
 	}
 	if signed.Sub(now).Abs() > MaxSkew {

@@ -128,7 +128,7 @@ func TestVerify(t *testing.T) {
 			err := v.Verify(r, []byte(tc.body), signedAt.Add(tc.late))
 			got := &apierr.Error{}
 			if err != nil && !errors.As(err, &got) {
-				t.Fatalf("%v is no refusal", err)
+				t.Fatalf("%v is not a refusal", err)
 			}
 			if got.Code != tc.want || got.Status != tc.status {
 				t.Errorf("got %v, want %s with status %d", err, tc.want, tc.status)

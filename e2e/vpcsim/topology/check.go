@@ -113,7 +113,7 @@ func (t Topology) hasVPC(id string) bool {
 func (c *checker) checkSubnet(path string, s Subnet, t Topology, x *index) {
 	c.once(path+".id", s.ID, x)
 	if t.Region != "" && (!strings.HasPrefix(s.Zone, t.Region) || s.Zone == t.Region) {
-		c.wrong(path+".zone", "%q is no zone of region %s", s.Zone, t.Region)
+		c.wrong(path+".zone", "%q is not a zone of region %s", s.Zone, t.Region)
 	}
 	if !t.hasVPC(s.VPC) {
 		c.wrong(path+".vpc", "%q is not a VPC of this topology", s.VPC)
@@ -158,7 +158,7 @@ func (c *checker) checkReservation(i int, t Topology, x *index) {
 	s, known := x.subnets[r.Subnet]
 	switch {
 	case !known:
-		c.wrong(path+".subnet", "%q is no subnet of this topology", r.Subnet)
+		c.wrong(path+".subnet", "%q is not a subnet of this topology", r.Subnet)
 	case r.CIDR.IsValid() && !within(r.CIDR, s.CIDR) && !within(r.CIDR, s.IPv6CIDR):
 		c.wrong(path+".cidr", "%s is outside subnet %s", r.CIDR, s.ID)
 	}
@@ -175,7 +175,7 @@ func (c *checker) checkInstance(path string, in Instance, t Topology, x *index) 
 		c.wrong(path+".hopLimit", "%d is not in 1 to 64", in.HopLimit)
 	}
 	if t.Region != "" && in.Zone != "" && !strings.HasPrefix(in.Zone, t.Region) {
-		c.wrong(path+".zone", "%q is no zone of region %s", in.Zone, t.Region)
+		c.wrong(path+".zone", "%q is not a zone of region %s", in.Zone, t.Region)
 	}
 	if _, known := InstanceStates()[in.State]; in.State != "" && !known {
 		c.wrong(path+".state", "%q is not a state of an instance", in.State)
@@ -183,7 +183,7 @@ func (c *checker) checkInstance(path string, in Instance, t Topology, x *index) 
 	limits, known := t.Limits(in.Type)
 	switch {
 	case !known:
-		c.wrong(path+".type", "%q is no known instance type", in.Type)
+		c.wrong(path+".type", "%q is not a known instance type", in.Type)
 	case len(in.ENIs) > limits.Interface:
 		c.wrong(path+".enis", "%d ENIs, but %s takes %d", len(in.ENIs), in.Type, limits.Interface)
 	}
@@ -226,7 +226,7 @@ func (c *checker) checkENI(path string, e ENI, x *index) {
 	}
 	s, known := x.subnets[e.Subnet]
 	if !known {
-		c.wrong(path+".subnet", "%q is no subnet of this topology", e.Subnet)
+		c.wrong(path+".subnet", "%q is not a subnet of this topology", e.Subnet)
 	}
 	if !e.Primary.IsValid() && (s.CIDR.IsValid() || len(e.IPv6) == 0) && !c.said(path+".primary") {
 		c.wrong(path+".primary", "is missing")

@@ -103,7 +103,7 @@ func (c *checker) reservation(path string, r fileReservation) Reservation {
 }
 
 // instance fills what a file may leave out: the hop limit, and the zone when
-// the first ENI's subnet tells it.
+// it follows from the first ENI's subnet.
 func (c *checker) instance(path string, in fileInstance, subnets []Subnet) Instance {
 	out := Instance{
 		ID: in.ID, Type: in.Type, Zone: in.Zone, HopLimit: DefaultHopLimit,

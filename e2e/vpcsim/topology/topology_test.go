@@ -107,7 +107,7 @@ func TestLoadReportsMistakes(t *testing.T) {
 			[]string{"instances[0].enis[0]: address 2600::9 is outside subnet subnet-b, which has no IPv6 CIDR"}},
 		{"an address that AWS reserves", worker("{id: eni-1, subnet: subnet-a, primary: 10.10.1.3}"),
 			[]string{"instances[0].enis[0]: address 10.10.1.3 is one of those that AWS reserves in 10.10.1.0/24"}},
-		{"text that is no address, with every place of it", worker(`{id: eni-1, subnet: subnet-a, primary: here, secondaries: ["10.10.1.256"], ipv6: [10.10.1.9], mac: zz}`),
+		{"text that is not an address, with every place of it", worker(`{id: eni-1, subnet: subnet-a, primary: here, secondaries: ["10.10.1.256"], ipv6: [10.10.1.9], mac: zz}`),
 			[]string{
 				`instances[0].enis[0].mac: "zz" is no MAC address`,
 				`instances[0].enis[0].primary: "here" is no IPv4 address`,
@@ -126,15 +126,15 @@ func TestLoadReportsMistakes(t *testing.T) {
 		{"an unknown subnet and an id that is no ENI's", worker("{id: if-1, subnet: subnet-z, primary: 10.10.1.9}"),
 			[]string{
 				`instances[0].enis[0].id: "if-1" does not start with eni-`,
-				`instances[0].enis[0].subnet: "subnet-z" is no subnet of this topology`,
+				`instances[0].enis[0].subnet: "subnet-z" is not a subnet of this topology`,
 			}},
 		{"an instance of unknown type, in a foreign zone, with an absurd hop limit",
 			base + "instances:\n- {id: i-1, type: x9.huge, zone: eu-west-1a, hopLimit: 0, httpTokens: maybe}\n",
 			[]string{
 				`instances[0].httpTokens: "maybe" is neither required nor optional`,
 				"instances[0].hopLimit: 0 is not in 1 to 64",
-				`instances[0].zone: "eu-west-1a" is no zone of region us-west-2`,
-				`instances[0].type: "x9.huge" is no known instance type`,
+				`instances[0].zone: "eu-west-1a" is not a zone of region us-west-2`,
+				`instances[0].type: "x9.huge" is not a known instance type`,
 			}},
 		{"an ENI in another zone than its instance",
 			base + "instances:\n- {id: i-1, type: m5.large, zone: us-west-2a, enis: [{id: eni-1, subnet: subnet-b, primary: 10.10.2.9}]}\n",
@@ -153,7 +153,7 @@ func TestLoadReportsMistakes(t *testing.T) {
 			[]string{
 				`subnets[3].cidr: "10.10.1.5/24" has host bits set, did you mean 10.10.1.0/24?`,
 				"subnets[0].cidr: 10.10.1.0/29: AWS takes /16 to /28",
-				`subnets[1].zone: "us-east-1a" is no zone of region us-west-2`,
+				`subnets[1].zone: "us-east-1a" is not a zone of region us-west-2`,
 				"subnets[1].cidr: 10.11.0.0/24 is outside the VPC's 10.10.0.0/16",
 				"subnets[2].ipv6Cidr: 2601::/65: AWS takes /44 to /64 in steps of 4",
 				"subnets[2].ipv6Cidr: 2601::/65 is outside the VPC's 2600::/56",
@@ -168,7 +168,7 @@ func TestLoadReportsMistakes(t *testing.T) {
 				`reservations[1].type: "pods" is neither explicit nor prefix`,
 				"reservations[1].cidr: 10.10.1.96/28 overlaps reservations[0] (10.10.1.64/26)",
 				"reservations[2].cidr: 10.10.1.0/28 is outside subnet subnet-b",
-				`reservations[3].subnet: "subnet-z" is no subnet of this topology`,
+				`reservations[3].subnet: "subnet-z" is not a subnet of this topology`,
 			}},
 		{"VPCs that overlap, and what names one that does not exist",
 			"region: us-west-2\nvpc: {id: vpc-1, cidr: 10.10.0.0/16}\nvpcs:\n- {id: vpc-2, cidr: 10.10.128.0/17}\n- {id: vpc-1, cidr: 10.30.0.0/16}\n" +

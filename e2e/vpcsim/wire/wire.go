@@ -84,7 +84,7 @@ func vacate(path string) error {
 	case err != nil:
 		return err
 	case info.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("%s exists and is no socket; remove it", path)
+		return fmt.Errorf("%s exists and is not a socket; remove it", path)
 	}
 	if conn, err := net.DialUnix("unixpacket", nil, address(path)); err == nil {
 		return errors.Join(fmt.Errorf("another process listens on %s; stop it or choose another directory", path), conn.Close())

@@ -178,7 +178,7 @@ func TestListenReplacesOnlyASocketThatNobodyServes(t *testing.T) {
 	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := wire.Listen(file, nil); err == nil || !strings.Contains(err.Error(), "is no socket") {
+	if _, err := wire.Listen(file, nil); err == nil || !strings.Contains(err.Error(), "is not a socket") {
 		t.Errorf("listening on a file: %v", err)
 	}
 	if content, err := os.ReadFile(file); err != nil || string(content) != "precious" {

@@ -14,7 +14,7 @@ import (
 type creation struct{ token, request, eni string }
 
 // repeated returns the ENI that a request with the same token has created, or
-// nil. Tokens are told apart by their case, and yet take each other's place.
+// nil. Tokens are case-sensitive, but tokens that differ only in case replace each other.
 func (w *World) repeated(r CreateENI) (*ENI, error) {
 	if r.Token == nil {
 		return nil, nil
@@ -66,7 +66,7 @@ func (c creation) resource() string {
 func (r CreateENI) fingerprint() string {
 	counts := []any{}
 	for _, n := range []*int{r.IPv4.Count, r.IPv4.PrefixCount, r.IPv6.Count, r.IPv6.PrefixCount} {
-		if n == nil { // pointers tell requests apart that are the same
+		if n == nil { // pointers would make equal requests differ
 			counts = append(counts, "-")
 			continue
 		}

@@ -11,7 +11,7 @@ func (w *World) Changed() <-chan struct{} {
 	return w.changed
 }
 
-// announce tells those who wait that the set of ENIs changed.
+// announce wakes everyone who waits for a change of the set of ENIs.
 func (w *World) announce() {
 	if w.changed != nil {
 		close(w.changed)
