@@ -162,7 +162,7 @@ func watchNADs(manager ctrl.Manager, counters *metrics, mirrored <-chan struct{}
 		return fmt.Errorf("looking for NetworkAttachmentDefinitions: %w", err)
 	}
 	watcher := finding.New(finding.Options{
-		Client: manager.GetClient(), Events: manager.GetEventRecorder(LeaseName), Log: log, Mirrored: mirrored,
+		Client: manager.GetClient(), Live: manager.GetAPIReader(), Events: manager.GetEventRecorder(LeaseName), Log: log, Mirrored: mirrored,
 	})
 	counters.registry.MustRegister(watcher)
 	return watcher.Setup(manager)

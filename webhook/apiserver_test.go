@@ -95,7 +95,9 @@ func TestAgainstARealAPIServer(t *testing.T) {
 	t.Run("while no replica answers, only managed pods wait", w.failsClosedForManagedPods)
 }
 
-func newWorld(t *testing.T) *world {
+// newWorld starts a webhook that reaches the API server by its service account's
+// configuration. change, if given, changes that.
+func newWorld(t *testing.T, change ...func(*rest.Config)) *world {
 	t.Helper()
 	plane, err := controlplane.Start(t.Context(), controlplane.Options{Progress: os.Stderr})
 	if err != nil {
@@ -113,7 +115,14 @@ func newWorld(t *testing.T) *world {
 	w.nads = dynamic.NewForConfigOrDie(admin).Resource(schema.GroupVersionResource{Group: "k8s.cni.cncf.io", Version: "v1", Resource: "network-attachment-definitions"})
 	w.namespace(t, "multus-ipmgr-system", nil)
 	w.grantRBAC(t)
-	w.run(t)
+	account, err := plane.ConfigFor(serviceAccount, "system:serviceaccounts", "system:authenticated")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range change {
+		f(account)
+	}
+	w.run(t, account)
 	return w
 }
 
@@ -141,7 +150,7 @@ func (w *world) grantRBAC(t *testing.T) {
 }
 
 // run starts the webhook as its service account.
-func (w *world) run(t *testing.T) {
+func (w *world) run(t *testing.T, account *rest.Config) {
 	t.Helper()
 	dir := t.TempDir()
 	w.authority.issue(t, dir, 2)
@@ -150,10 +159,6 @@ func (w *world) run(t *testing.T) {
 		"--image=registry.example/ipmgr:v0", "--env=AWS_REGION=us-west-2", "--web-identity-role-arn=arn:aws:iam::111122223333:role/multus-ipmgr",
 	}, "v0", "multus-ipmgr-system", io.Discard)
 	if err != nil {
-		t.Fatal(err)
-	}
-	var account *rest.Config
-	if account, err = w.plane.ConfigFor(serviceAccount, "system:serviceaccounts", "system:authenticated"); err != nil {
 		t.Fatal(err)
 	}
 	if w.server, err = New(t.Context(), options, account, slog.New(slog.NewTextHandler(t.Output(), nil))); err != nil {

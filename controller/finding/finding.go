@@ -1,54 +1,67 @@
 // Package finding tells the owners of NetworkAttachmentDefinitions (NADs) when
 // a change of reservations breaks them: a NAD was checked when it was written,
-// and nobody looks at it again when the ground it stands on moves.
+// and nobody looks at it again when the reservations below it change.
 //
-// What is wrong with a NAD is package webhook/nad's to say; here it becomes an
-// Event on the NAD and a metric.
+// Package webhook/nad decides what is wrong with a NAD; here it becomes an
+// Event on the NAD, a log line and a metric.
 package finding
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/types"
+	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
-// verdicts are the findings that reservations cause, by NAD. NADs without such
-// findings are not in it.
-type verdicts map[types.NamespacedName][]nad.Finding
+// verdict is what is kept of a NAD's findings: they may have a hundred kilobytes.
+// The zero verdict is that of a NAD without any.
+type verdict struct {
+	rules  []nad.Rule // that are broken, each once
+	digest [sha256.Size]byte
+}
 
-// judge checks all NADs against the reservations. known says that there have
-// been reservations before: if there are none now, they were taken away. The
-// error is that of ctx, which ended first.
-func judge(ctx context.Context, reserved []v1alpha1.ReservedCIDR, known bool, definitions []nad.Definition) (verdicts, error) {
-	var list []nad.Reservation
-	for i := range reserved {
-		r, _ := reserved[i].Reservation() // the API server refuses what cannot be read
-		list = append(list, r)
+func verdictOf(found []nad.Finding) verdict {
+	if len(found) == 0 {
+		return verdict{}
 	}
+	var v verdict
+	sum := sha256.New()
+	for _, f := range found {
+		if !slices.Contains(v.rules, f.Rule) {
+			v.rules = append(v.rules, f.Rule)
+		}
+		fmt.Fprintf(sum, "%q", f)
+	}
+	sum.Sum(v.digest[:0])
+	return v
+}
+
+// newChecker returns a checker of NADs against reservations. If there are none,
+// known says that there have been some before, so they were taken away.
+func newChecker(list []nad.Reservation, known bool) nad.Checker {
 	if known && len(list) == 0 {
-		// Package nad takes no reservation for "not known yet". This one covers
-		// nothing.
+		// Package nad reads an empty list as "not known yet". This reservation
+		// covers nothing.
 		list = []nad.Reservation{{}}
 	}
-	checker := nad.NewChecker(list, nil) // NADs do not break each other by this
-	found := verdicts{}
-	for _, d := range definitions {
-		report, err := checker.NAD(ctx, d)
-		if err != nil {
-			return nil, err
-		}
-		caused := slices.DeleteFunc(report.Findings, func(f nad.Finding) bool { return reasonOf(f.Rule) == "" })
-		if len(caused) > 0 {
-			found[types.NamespacedName{Namespace: d.Namespace, Name: d.Name}] = caused
-		}
+	return nad.NewChecker(list, nil) // reservations alone are looked at here, not other NADs
+}
+
+// judge returns the findings of a NAD that reservations cause. The error is that
+// of ctx, which ended first.
+func judge(ctx context.Context, checker nad.Checker, o *nadv1.NetworkAttachmentDefinition) ([]nad.Finding, error) {
+	report, err := checker.NAD(ctx, nad.Definition{Namespace: o.Namespace, Name: o.Name, Labels: o.Labels, Config: o.Spec.Config})
+	if err != nil {
+		return nil, err
 	}
-	return found, nil
+	return slices.DeleteFunc(report.Findings, func(f nad.Finding) bool { return reasonOf(f.Rule) == "" }), nil
 }
 
 // reasonOf returns the reason of an event about a rule that a NAD may break
@@ -66,23 +79,19 @@ func reasonOf(rule nad.Rule) string {
 	}
 }
 
-// differences returns the NADs whose verdict is another than before, in order,
-// and those that have none any more.
-func differences(before, now verdicts) (broken, mended []types.NamespacedName) {
-	for name, found := range now {
-		if !slices.Equal(before[name], found) {
-			broken = append(broken, name)
-		}
+// reservations returns what the objects reserve, in an order of its own: two
+// results can be compared.
+func reservations(objects []v1alpha1.ReservedCIDR) []nad.Reservation {
+	var list []nad.Reservation
+	for i := range objects {
+		r, _ := objects[i].Reservation() // the API server refuses what cannot be read
+		list = append(list, r)
 	}
-	for name := range before {
-		if _, still := now[name]; !still {
-			mended = append(mended, name)
-		}
-	}
-	compare := func(a, b types.NamespacedName) int { return strings.Compare(a.String(), b.String()) }
-	slices.SortFunc(broken, compare)
-	slices.SortFunc(mended, compare)
-	return broken, mended
+	slices.SortFunc(list, func(a, b nad.Reservation) int {
+		return cmp.Or(a.CIDR.Compare(b.CIDR), strings.Compare(string(a.Type), string(b.Type)), strings.Compare(a.SubnetID, b.SubnetID),
+			a.SubnetCIDR.Compare(b.SubnetCIDR), strings.Compare(a.Zone, b.Zone))
+	})
+	return list
 }
 
 // longestNote is what the API server takes of an event's note.

@@ -1,7 +1,6 @@
 package finding
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -9,7 +8,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
@@ -29,20 +27,24 @@ func asked(status metav1.ConditionStatus) v1alpha1.ReservedCIDR {
 }
 
 // network hands out the addresses of a range.
-func network(name, plugin, first, last string) nad.Definition {
-	return nad.Definition{Namespace: "core", Name: name, Config: `{"cniVersion":"1.0.0","type":"` + plugin + `",
-		"ipam":{"type":"whereabouts","range":"10.0.1.0/24","range_start":"` + first + `","range_end":"` + last + `"}}`}
+func network(name, plugin, first, last string) *nadv1.NetworkAttachmentDefinition {
+	o := &nadv1.NetworkAttachmentDefinition{ObjectMeta: metav1.ObjectMeta{Namespace: "core", Name: name}}
+	o.Spec.Config = `{"cniVersion":"1.0.0","type":"` + plugin + `",
+		"ipam":{"type":"whereabouts","range":"10.0.1.0/24","range_start":"` + first + `","range_end":"` + last + `"}}`
+	return o
 }
 
 func TestJudge(t *testing.T) {
 	pods := network("pods", "ipvlan", "10.0.1.70", "10.0.1.80")
-	unmanaged := pods
+	unmanaged := pods.DeepCopy()
 	unmanaged.Labels = map[string]string{nad.ManagedLabel: "false"}
+	broken := pods.DeepCopy()
+	broken.Spec.Config = "{"
 	for _, c := range []struct {
 		name     string
 		reserved []v1alpha1.ReservedCIDR
 		known    bool
-		network  nad.Definition
+		network  *nadv1.NetworkAttachmentDefinition
 		want     []nad.Rule
 	}{
 		{"the range is reserved", []v1alpha1.ReservedCIDR{reserve("10.0.1.64/26", v1alpha1.Explicit)}, true, pods, nil},
@@ -57,16 +59,16 @@ func TestJudge(t *testing.T) {
 		{"the NAD is none of ours", nil, true, unmanaged, nil},
 		{"the plugin is none of ours", nil, true, network("pods", "bridge", "10.0.1.70", "10.0.1.80"), nil},
 		{"what else is wrong with it is not our concern", []v1alpha1.ReservedCIDR{reserve("10.0.1.64/26", v1alpha1.Explicit)}, true, network("pods", "macvlan", "10.0.1.70", "10.0.1.80"), nil},
-		{"it cannot be read", nil, true, nad.Definition{Namespace: "core", Name: "pods", Config: "{"}, nil},
+		{"it cannot be read", nil, true, broken, nil},
 		{"a reservation cannot be read", []v1alpha1.ReservedCIDR{reserve("x", v1alpha1.Explicit), reserve("10.0.1.64/26", v1alpha1.Explicit)}, true, pods, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			found, err := judge(t.Context(), c.reserved, c.known, []nad.Definition{c.network})
+			found, err := judge(t.Context(), newChecker(reservations(c.reserved), c.known), c.network)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var rules []nad.Rule
-			for _, f := range found[types.NamespacedName{Namespace: "core", Name: "pods"}] {
+			for _, f := range found {
 				rules = append(rules, f.Rule)
 				if reasonOf(f.Rule) == "" {
 					t.Errorf("an event about %s has no reason", f.Rule)
@@ -75,8 +77,8 @@ func TestJudge(t *testing.T) {
 			if diff := cmp.Diff(c.want, rules); diff != "" {
 				t.Errorf("rules (-want +got):\n%s", diff)
 			}
-			if c.want == nil && len(found) > 0 {
-				t.Errorf("verdicts without findings: %v", found)
+			if diff := cmp.Diff(c.want, verdictOf(found).rules); diff != "" {
+				t.Errorf("rules of the verdict (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -108,17 +110,19 @@ func TestOfAStatusOnlyARefusalIsLookedAt(t *testing.T) {
 	}
 }
 
-func TestDifferences(t *testing.T) {
-	name := func(n string) types.NamespacedName { return types.NamespacedName{Namespace: "core", Name: n} }
-	one, two := []nad.Finding{{Rule: nad.NotReserved, Message: "one"}}, []nad.Finding{{Rule: nad.NotReserved, Message: "two"}}
-	before := verdicts{name("same"): one, name("worse"): one, name("mended"): one, name("also-mended"): two}
-	now := verdicts{name("same"): one, name("worse"): two, name("new"): one}
-	broken, mended := differences(before, now)
-	if diff := cmp.Diff([]types.NamespacedName{name("new"), name("worse")}, broken); diff != "" {
-		t.Errorf("broken (-want +got):\n%s", diff)
+func TestVerdictsDifferAsFindingsDo(t *testing.T) {
+	one, two := nad.Finding{Rule: nad.NotReserved, Message: "one"}, nad.Finding{Rule: nad.NotReserved, Message: "two"}
+	first := verdictOf([]nad.Finding{one, two})
+	if got := verdictOf([]nad.Finding{one, two}); got.digest != first.digest {
+		t.Error("the same findings make two verdicts")
 	}
-	if diff := cmp.Diff([]types.NamespacedName{name("also-mended"), name("mended")}, mended); diff != "" {
-		t.Errorf("mended (-want +got):\n%s", diff)
+	for _, other := range [][]nad.Finding{nil, {one}, {two, one}, {one, two, two}} {
+		if verdictOf(other).digest == first.digest {
+			t.Errorf("%v make the verdict of two findings", other)
+		}
+	}
+	if v := verdictOf(nil); v.rules != nil || v.digest != (verdict{}).digest {
+		t.Errorf("no findings make the verdict %v", v)
 	}
 }
 
@@ -137,20 +141,14 @@ func TestNote(t *testing.T) {
 	}
 }
 
-func TestTheCacheKeepsOfANetworkWhatIsRead(t *testing.T) {
-	long := &nadv1.NetworkAttachmentDefinition{}
-	long.Annotations = map[string]string{"x": "y"}
-	long.Spec.Config = strings.Repeat("x", 1_200_000)
-	short := &nadv1.NetworkAttachmentDefinition{}
-	short.Spec.Config = strings.Repeat("x", nad.MaxConfig)
-	for _, o := range []*nadv1.NetworkAttachmentDefinition{long, short} {
-		before := nad.Read(nad.Definition{Config: o.Spec.Config}).Problem
-		if _, err := Strip(o); err != nil {
-			t.Fatal(err)
-		}
-		after := nad.Read(nad.Definition{Config: o.Spec.Config}).Problem
-		if len(o.Spec.Config) > nad.MaxConfig+1 || len(o.Annotations) > 0 || errors.Is(before, nad.ErrTooLarge) != errors.Is(after, nad.ErrTooLarge) {
-			t.Errorf("%d bytes are kept; it was %v and is %v", len(o.Spec.Config), before, after)
+func TestReservationsAreComparedInAnyOrder(t *testing.T) {
+	a, b := reserve("10.0.1.0/26", v1alpha1.Explicit), reserve("10.0.1.64/26", v1alpha1.Prefix)
+	c := b
+	c.Spec.AvailabilityZone = "us-west-2a"
+	want := reservations([]v1alpha1.ReservedCIDR{a, b, c})
+	for _, other := range [][]v1alpha1.ReservedCIDR{{c, b, a}, {b, a, c}} {
+		if diff := cmp.Diff(want, reservations(other), cmp.Comparer(func(a, b nad.Reservation) bool { return a == b })); diff != "" {
+			t.Errorf("the order of objects matters (-one +other):\n%s", diff)
 		}
 	}
 }

@@ -3,8 +3,6 @@ package finding
 import (
 	"context"
 	"fmt"
-	"maps"
-	"strings"
 	"time"
 
 	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
@@ -18,10 +16,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
-	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
-// everything is the one unit of work: all NADs.
+// everything is the one unit of work: all NADs that are due. Many changes make
+// one pass.
 const everything = "all"
 
 // Setup makes a manager run the watcher while it holds the lease.
@@ -37,14 +35,18 @@ func (w *Watcher) Setup(manager ctrl.Manager) error {
 	})
 	for _, s := range []source.TypedSource[string]{
 		first,
-		source.TypedKind(manager.GetCache(), &v1alpha1.ReservedCIDR{}, soon[*v1alpha1.ReservedCIDR](), grounds()),
-		source.TypedKind(manager.GetCache(), &nadv1.NetworkAttachmentDefinition{}, soon[*nadv1.NetworkAttachmentDefinition]()),
+		source.TypedKind(manager.GetCache(), &v1alpha1.ReservedCIDR{}, soon(func(*v1alpha1.ReservedCIDR) {}), grounds()),
+		source.TypedKind(manager.GetCache(), &nadv1.NetworkAttachmentDefinition{}, soon(w.changedNAD)),
 	} {
 		if err := c.Watch(s); err != nil {
 			return fmt.Errorf("watching reservations and NADs: %w", err)
 		}
 	}
 	return nil
+}
+
+func (w *Watcher) changedNAD(o *nadv1.NetworkAttachmentDefinition) {
+	w.changed(client.ObjectKeyFromObject(o))
 }
 
 // await has everything checked for the first time once it is mirrored and had
@@ -75,25 +77,16 @@ func grounds() predicate.TypedPredicate[*v1alpha1.ReservedCIDR] {
 	}
 }
 
-// soon has everything checked a moment after a change.
-func soon[T client.Object]() handler.TypedEventHandler[T, string] {
+// soon has a pass made a moment after a change. changed takes the object before.
+func soon[T client.Object](changed func(T)) handler.TypedEventHandler[T, string] {
 	type queue = workqueue.TypedRateLimitingInterface[string]
+	due := func(o T, q queue) {
+		changed(o)
+		q.AddAfter(everything, settling)
+	}
 	return handler.TypedFuncs[T, string]{
-		CreateFunc: func(_ context.Context, _ event.TypedCreateEvent[T], q queue) { q.AddAfter(everything, settling) },
-		UpdateFunc: func(_ context.Context, _ event.TypedUpdateEvent[T], q queue) { q.AddAfter(everything, settling) },
-		DeleteFunc: func(_ context.Context, _ event.TypedDeleteEvent[T], q queue) { q.AddAfter(everything, settling) },
+		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[T], q queue) { due(e.Object, q) },
+		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[T], q queue) { due(e.ObjectNew, q) },
+		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[T], q queue) { due(e.Object, q) },
 	}
-}
-
-// Strip leaves of a NAD in the cache what is read of it. One that is too long to
-// be checked stays too long.
-func Strip(object any) (any, error) {
-	if o, ok := object.(*nadv1.NetworkAttachmentDefinition); ok {
-		o.ManagedFields = nil
-		maps.DeleteFunc(o.Annotations, func(key, _ string) bool { return key != nad.ResourceAnnotation })
-		if len(o.Spec.Config) > nad.MaxConfig {
-			o.Spec.Config = strings.Clone(o.Spec.Config[:nad.MaxConfig+1])
-		}
-	}
-	return object, nil
 }

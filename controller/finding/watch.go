@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
 	"github.com/prometheus/client_golang/prometheus"
-	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,93 +22,173 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
-// ReasonMended is the reason of the event that a NAD's addresses are reserved
-// again. Events that they are not have the rule as reason: NotReserved,
-// PrefixReservation or AWSReserved.
-const ReasonMended = "ReservedAgain"
-
-// action is what was done when an event was raised.
-const action = "CheckReservations"
-
 // Options are what a Watcher is made of. All fields are required.
 type Options struct {
-	Client client.Reader // of a cache
+	Client client.Reader // of a cache of ReservedCIDRs, and of NADs that Strip reduced
+	Live   client.Reader // past the cache
 	Events events.EventRecorder
 	Log    *slog.Logger
 	// Mirrored is closed once there are objects for all reservations. Nothing
-	// is checked before: the first mirroring would break and mend every NAD.
+	// is checked before: the first mirroring would break and fix every NAD.
 	Mirrored <-chan struct{}
 }
 
-// Watcher checks all NADs whenever reservations or NADs change.
+// Watcher checks the NADs that change, and all of them when reservations change.
 type Watcher struct {
 	Options
-
-	mu    sync.Mutex // guards found, which metrics read
-	found verdicts
-	known bool // there have been reservations
-
 	settled chan struct{} // closed when all that was mirrored had time to reach the cache
+
+	mu     sync.Mutex // guards what follows
+	due    map[types.NamespacedName]bool
+	broken map[types.NamespacedName]verdict
+
+	// What follows is Reconcile's, of which one runs at a time.
+	reserved []nad.Reservation // that checker knows
+	known    bool              // there have been reservations
+	checker  *nad.Checker      // nil before the first pass
+	notices  *notices
 }
 
 // New returns a watcher that has checked nothing yet.
-func New(o Options) *Watcher { return &Watcher{Options: o, settled: make(chan struct{})} }
+func New(o Options) *Watcher {
+	return &Watcher{
+		Options: o, settled: make(chan struct{}), notices: newNotices(o.Events, o.Log),
+		due: map[types.NamespacedName]bool{}, broken: map[types.NamespacedName]verdict{},
+	}
+}
 
-// Reconcile checks all NADs, and raises an event on each whose findings are
-// others than before. It does nothing until all reservations are mirrored.
+// Reconcile checks all NADs that are due in one pass, and tells the owner of
+// each whose findings are others than before. It does nothing until all
+// reservations are mirrored.
 func (w *Watcher) Reconcile(ctx context.Context, _ string) (reconcile.Result, error) {
 	select {
 	case <-w.settled:
 	default:
 		return reconcile.Result{}, nil
 	}
-	var reserved v1alpha1.ReservedCIDRList
-	if err := w.Client.List(ctx, &reserved); err != nil {
-		return reconcile.Result{}, fmt.Errorf("listing ReservedCIDRs: %w", err)
-	}
-	var nads nadv1.NetworkAttachmentDefinitionList
-	if err := w.Client.List(ctx, &nads); err != nil {
-		return reconcile.Result{}, fmt.Errorf("listing NADs: %w", err)
-	}
-	objects := map[types.NamespacedName]*nadv1.NetworkAttachmentDefinition{}
-	var definitions []nad.Definition
-	for i := range nads.Items {
-		o := &nads.Items[i]
-		objects[client.ObjectKeyFromObject(o)] = o
-		definitions = append(definitions, nad.Definition{Namespace: o.Namespace, Name: o.Name, Labels: o.Labels, Annotations: o.Annotations, Config: o.Spec.Config})
-	}
-	w.known = w.known || len(reserved.Items) > 0
-	now, err := judge(ctx, reserved.Items, w.known, definitions)
-	if err != nil {
+	if err := w.survey(ctx); err != nil {
 		return reconcile.Result{}, err
 	}
-	w.tell(ctx, objects, now)
-	return reconcile.Result{}, nil
+	err := w.pass(ctx, w.take())
+	if again := w.notices.flush(ctx); err == nil {
+		return reconcile.Result{RequeueAfter: again}, nil
+	}
+	return reconcile.Result{}, err
 }
 
-// tell raises events on the NADs whose findings changed. Only one Reconcile
-// runs at a time.
-func (w *Watcher) tell(ctx context.Context, objects map[types.NamespacedName]*nadv1.NetworkAttachmentDefinition, now verdicts) {
-	w.mu.Lock()
-	before := w.found
-	w.found = now
-	w.mu.Unlock()
-	broken, mended := differences(before, now)
-	for _, name := range broken {
-		text := note(now[name])
-		w.Events.Eventf(objects[name], nil, corev1.EventTypeWarning, reasonOf(now[name][0].Rule), action, "%s", text)
-		w.Log.LogAttrs(ctx, slog.LevelWarn, "network broken by reservations", slog.String("network", name.String()), slog.String("finding", text))
+// survey reads the reservations. If they are others than before, all NADs are
+// due.
+func (w *Watcher) survey(ctx context.Context) error {
+	var objects v1alpha1.ReservedCIDRList
+	if err := w.Client.List(ctx, &objects); err != nil {
+		return fmt.Errorf("listing ReservedCIDRs: %w", err)
 	}
-	for _, name := range mended {
-		if o, exists := objects[name]; exists {
-			w.Events.Eventf(o, nil, corev1.EventTypeNormal, ReasonMended, action, "the addresses are reserved again")
-			w.Log.LogAttrs(ctx, slog.LevelInfo, "network mended by reservations", slog.String("network", name.String()))
+	reserved := reservations(objects.Items)
+	known := w.known || len(objects.Items) > 0
+	if w.checker != nil && known == w.known && slices.Equal(reserved, w.reserved) {
+		return nil
+	}
+	var nads nadv1.NetworkAttachmentDefinitionList
+	if err := w.Client.List(ctx, &nads, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("listing NADs: %w", err)
+	}
+	w.reserved, w.known, w.checker = reserved, known, new(newChecker(reserved, known))
+	for i := range nads.Items {
+		w.changed(client.ObjectKeyFromObject(&nads.Items[i]))
+	}
+	return nil
+}
+
+// changed makes a NAD due.
+func (w *Watcher) changed(name types.NamespacedName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.due[name] = true
+}
+
+// take returns the NADs that are due, in order.
+func (w *Watcher) take() []types.NamespacedName {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	names := slices.SortedFunc(maps.Keys(w.due), func(a, b types.NamespacedName) int { return strings.Compare(a.String(), b.String()) })
+	w.due = map[types.NamespacedName]bool{}
+	return names
+}
+
+// pass checks NADs. Those that have to be read from the API server come last:
+// whoever makes them long must not keep others waiting. What cannot be checked
+// stays due.
+func (w *Watcher) pass(ctx context.Context, names []types.NamespacedName) error {
+	var long []types.NamespacedName
+	for i, name := range names {
+		o, leftOut, err := w.cached(ctx, name)
+		if leftOut {
+			long = append(long, name)
+			continue
+		}
+		if err := w.check(ctx, name, o, err); err != nil {
+			return w.postpone(err, long, names[i:])
 		}
 	}
+	for i, name := range long {
+		o, err := w.uncached(ctx, name)
+		if err := w.check(ctx, name, o, err); err != nil {
+			return w.postpone(err, long[i:])
+		}
+	}
+	return nil
 }
 
-// settling is how long changes are waited for before all is checked: they come
-// in bursts, such as all pages of a subnet.
+// postpone makes NADs due again that an error kept from being checked.
+func (w *Watcher) postpone(err error, all ...[]types.NamespacedName) error {
+	left := slices.Concat(all...)
+	for _, name := range left {
+		w.changed(name)
+	}
+	return fmt.Errorf("%d networks are still to be checked: %w", len(left), err)
+}
+
+// check judges a NAD, and tells its owner if the verdict is another than before.
+// err is that of reading it.
+func (w *Watcher) check(ctx context.Context, name types.NamespacedName, o *nadv1.NetworkAttachmentDefinition, err error) error {
+	if apierrors.IsNotFound(err) {
+		w.conclude(name, verdict{})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	found, err := judge(ctx, *w.checker, o)
+	if err != nil {
+		return err
+	}
+	now := verdictOf(found)
+	switch before := w.conclude(name, now); {
+	case before.digest == now.digest:
+	case len(found) > 0:
+		w.notices.tellBroken(ctx, o, reasonOf(found[0].Rule), note(found))
+	default:
+		w.notices.tellFixed(ctx, o)
+	}
+	return nil
+}
+
+// conclude replaces the verdict on a NAD and returns the one before.
+func (w *Watcher) conclude(name types.NamespacedName, now verdict) (before verdict) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before = w.broken[name]
+	if len(now.rules) == 0 {
+		delete(w.broken, name)
+	} else {
+		w.broken[name] = now
+	}
+	return before
+}
+
+// settling is how long changes are waited for before they are looked at: they
+// come in bursts, such as all pages of a subnet. It also bounds the passes to
+// two a second.
 const settling = 500 * time.Millisecond
 
 // description of the metric. A replica in waiting shows none.
@@ -121,12 +204,8 @@ func (w *Watcher) Describe(out chan<- *prometheus.Desc) { out <- w.description()
 func (w *Watcher) Collect(out chan<- prometheus.Metric) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for name, found := range w.found {
-		rules := map[nad.Rule]bool{}
-		for _, f := range found {
-			rules[f.Rule] = true
-		}
-		for rule := range rules {
+	for name, v := range w.broken {
+		for _, rule := range v.rules {
 			out <- prometheus.MustNewConstMetric(w.description(), prometheus.GaugeValue, 1, name.Namespace, name.Name, string(rule))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -179,12 +180,21 @@ func (r *Reconciler) finalize(ctx context.Context, view *snapshot, o *v1alpha1.R
 	return nil
 }
 
-// release deletes the reservation of o. That it is gone is written down before
-// the finalizer goes: if that fails, the next pass need not wonder.
+// release deletes the reservation of o. EC2's answer alone is not believed, as it
+// may say that there is no such reservation when it only does not find it: the
+// list must lack it, too. That it is gone is written down before the finalizer
+// goes: if that fails, the next pass need not wonder.
 func (r *Reconciler) release(ctx context.Context, view *snapshot, o *v1alpha1.ReservedCIDR, made vpc.Reservation) error {
 	if err := r.Cloud.Release(ctx, made.ID); err != nil {
 		refused := refusalOf(err, "ec2:DeleteSubnetCidrReservation")
 		return errors.Join(err, r.writeStatus(ctx, o, view.at, func(s *v1alpha1.ReservedCIDRStatus) { refused.show(s, o) }))
+	}
+	listed, err := r.Cloud.Reservations(ctx, view.subnet.ID)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(listed, func(other vpc.Reservation) bool { return other.ID == made.ID }) {
+		return errListed
 	}
 	view.forget(made.ID)
 	r.Log.LogAttrs(ctx, slog.LevelInfo, "reservation deleted", slog.String(keyName, o.Name), slog.String(keyCIDR, o.Spec.CIDR),

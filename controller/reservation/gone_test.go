@@ -148,6 +148,49 @@ func TestOneAnswerThatASubnetIsGoneLeavesNoReservationBehind(t *testing.T) {
 	})
 }
 
+func TestOneAnswerThatAReservationIsGoneLeavesNoneBehind(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		deaf   int  // releases to which EC2 says that there is no such reservation
+		list   bool // the list after the release fails
+		passes int  // until the object is gone
+	}{
+		{name: "EC2 deletes it", passes: 1},
+		{name: "EC2 does not find it once", deaf: 1, passes: 2},
+		{name: "EC2 does not find it three times", deaf: 3, passes: 4},
+		{name: "nobody can say whether it is gone", list: true, passes: 2},
+	} {
+		virtually(t, c.name, func(t bubble) {
+			r := newRig(t, wish("pool", "10.1.0.64/26"))
+			r.pass()
+			time.Sleep(time.Minute)
+			if err := r.client.Delete(t.Context(), r.get("pool")); err != nil {
+				t.Fatal(err)
+			}
+			r.cloud.deaf = c.deaf
+			for pass := 1; ; pass++ {
+				if c.list && pass == 1 {
+					r.cloud.failAfter(1, failure("Unavailable", vpc.Transient))
+				}
+				again := r.pass().RequeueAfter
+				if !r.exists("pool") {
+					if pass != c.passes || len(r.cloud.reservations) > 0 {
+						t.Errorf("the object is gone after pass %d, want %d; left in EC2: %v", pass, c.passes, r.cloud.reservations)
+					}
+					return
+				}
+				if pass == c.passes || again == 0 {
+					t.Fatalf("the object exists after pass %d, want it gone after %d; the next one is in %s", pass, c.passes, again)
+				}
+				if got := condition(r.get("pool"), v1alpha1.ConditionReserved); got.Reason == reservation.ReasonDeleted {
+					t.Errorf("pass %d says that the reservation is deleted", pass)
+				}
+				time.Sleep(again)
+			}
+		})
+	}
+}
+
 func TestAWishInASubnetThatNoListHasYetWaits(t *testing.T) {
 	virtually(t, "for two lists before it is told so", func(t bubble) {
 		o := &v1alpha1.ReservedCIDR{

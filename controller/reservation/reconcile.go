@@ -55,13 +55,17 @@ func (r *Reconciler) pass(ctx context.Context, subnetID string, objects []*v1alp
 // errSettling means that EC2 may not list yet what was just made.
 var errSettling = errors.New("waiting until EC2 lists what was just reserved")
 
+// errListed means that EC2 may still list what it has just deleted, or that it
+// has not deleted it.
+var errListed = errors.New("waiting until EC2 does not list what was just deleted")
+
 // finish tells of what changed and says when to look again: soon after a
 // failure, and otherwise when Poll says so.
 func (r *Reconciler) finish(ctx context.Context, subnetID string, err error) reconcile.Result {
 	if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return reconcile.Result{} // the lease is gone, or the program ends
 	}
-	if errors.Is(err, errSettling) {
+	if errors.Is(err, errSettling) || errors.Is(err, errListed) {
 		return reconcile.Result{RequeueAfter: r.Settle}
 	}
 	failures, changed := r.ledger.outcome(subnetID, troubleOf(err))

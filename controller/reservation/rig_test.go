@@ -42,9 +42,11 @@ type cloud struct {
 	gap          bool  // the next list lacks the last reservation
 	gapAfter     int   // lists that are whole before it
 	err          error // of all calls
-	once         error // of the next list of reservations
+	once         error // of the next list of reservations, after
+	onceAfter    int   // so many that succeed
 	enisErr      error // of all lists of ENIs
 	refuse       error // of all attempts to reserve
+	deaf         int   // releases that are answered like those of what does not exist
 	made         int
 	enis         []vpc.ENI
 }
@@ -57,10 +59,11 @@ func (c *cloud) Reservations(context.Context, string) ([]vpc.Reservation, error)
 	if c.unlisted {
 		return nil, c.err
 	}
-	if err := c.once; err != nil {
+	if err := c.once; err != nil && c.onceAfter == 0 {
 		c.once = nil
 		return nil, err
 	}
+	c.onceAfter = max(0, c.onceAfter-1)
 	if c.gapAfter > 0 {
 		c.gapAfter--
 	} else if c.gap {
@@ -69,6 +72,9 @@ func (c *cloud) Reservations(context.Context, string) ([]vpc.Reservation, error)
 	}
 	return slices.Clone(c.reservations), c.err
 }
+
+// failAfter lets a list of reservations fail once, after n that succeed.
+func (c *cloud) failAfter(n int, err error) { c.once, c.onceAfter = err, n }
 
 func (c *cloud) ENIs(context.Context, string) ([]vpc.ENI, error) {
 	return c.enis, cmp.Or(c.err, c.enisErr)
@@ -85,6 +91,10 @@ func (c *cloud) Reserve(_ context.Context, r vpc.Request) (vpc.Reservation, erro
 }
 
 func (c *cloud) Release(_ context.Context, id string) error {
+	if c.deaf > 0 {
+		c.deaf--
+		return c.err
+	}
 	c.reservations = slices.DeleteFunc(c.reservations, func(r vpc.Reservation) bool { return r.ID == id })
 	return c.err
 }
