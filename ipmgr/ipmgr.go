@@ -47,7 +47,7 @@ type ENIs interface {
 	Attached(ctx context.Context, addrs []plan.Address) ([]plan.ENI, error)
 	// Assign carries out one step and returns an error for each address that
 	// was not assigned. One bad address never fails the others. Of those that
-	// were taken over, from tells who held them, as far as that is known.
+	// were taken over, from has who held them, as far as a call said so.
 	Assign(ctx context.Context, step plan.Step) (failed map[netip.Addr]error, from map[netip.Addr]plan.Holder)
 	// Unassign takes addresses of one family off the ENI. Addresses that the
 	// ENI does not hold are no error.
@@ -92,7 +92,7 @@ func (m *Manager) Follow(ctx context.Context) error {
 		// again. The application may run on: it may have been there before us.
 		m.Log.Info("addresses are kept, the sidecar was never ready and may be started again")
 	default:
-		l.list(ctx) // what left since is given back like any address that leaves
+		l.listAddresses(ctx) // what left since is given back like any address that leaves
 		l.releaseAll(context.WithoutCancel(ctx))
 	}
 	if l.wasReady {

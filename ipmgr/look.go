@@ -18,174 +18,151 @@ const (
 	reclaimAfter = 30 * time.Second
 )
 
-// seen: the worker was looked at.
-func (l *loop) seen() bool { return !l.viewedAt.IsZero() }
+// hasView reports whether the worker was looked at.
+func (l *loop) hasView() bool { return l.viewOf > 0 }
 
-// nextLook says when the cloud has to be looked at, and whether at all.
-func (l *loop) nextLook() (time.Time, bool) {
-	if len(l.book) == 0 {
-		return time.Time{}, false
-	}
-	var at time.Time
-	var want bool
+// nextLook returns when the cloud has to be looked at, and whether at all.
+func (l *loop) nextLook() (at time.Time, due bool) {
 	now := time.Now()
 	consider := func(t time.Time) {
-		if !want || t.Before(at) {
-			at, want = t, true
+		if !due || t.Before(at) {
+			at, due = t, true
 		}
 	}
-	if !l.seen() {
-		consider(l.lookDue)
-	}
-	if l.seen() && l.mode == spec.Sidecar {
+	switch {
+	case len(l.book) == 0:
+		return at, false
+	case !l.hasView():
+		consider(l.noLookBefore)
+	case l.mode == spec.Sidecar:
 		consider(l.resyncAt)
 	}
 	for _, e := range l.book {
-		if e.phase == claimed || e.phase == held && e.shared {
-			consider(e.due)
+		if !e.lookAt.IsZero() {
+			consider(e.lookAt)
 		}
-		if l.sought(e) {
-			consider(later(e.due, now.Add(wait(l.pace.seeks, now))))
+		if l.waitsForLook(e) {
+			consider(laterOf(e.tryAt, now.Add(timeToToken(l.pace.looks, now))))
 		}
 	}
-	if at.Before(l.lookDue) {
-		at = l.lookDue
-	}
-	return at, want
+	return laterOf(at, l.noLookBefore), due
 }
 
-// placeable: the view at hand suffices to place the address. A refusal from a
-// view that is older than the address does not count: its ENI may be new. Nor
-// does an ENI that merely has the right subnet, as long as nobody asked for the
-// MAC: there may be another ENI in that subnet, and the view need not show it.
-func (l *loop) placeable(e *entry) bool {
-	if !l.seen() {
+// isPlaceable reports whether the view at hand suffices to place the address. A
+// refusal from a view that is older than the address does not count: its ENI
+// may be new. Nor does a delegated prefix, which may be gone by now, nor an ENI that merely has the right subnet, as long as
+// nobody asked for the MAC: there may be another ENI in that subnet, and the
+// view need not show it.
+func (l *loop) isPlaceable(e *entry) bool {
+	if !l.hasView() {
 		return false
 	}
-	if e.sought {
+	if l.isViewed(e) {
 		return true
 	}
-	if !l.viewedOf[e.address.MAC] {
+	if !l.viewMACs[e.address.MAC] {
 		return false
 	}
 	p := l.placed[e.address.Addr]
-	return e.tries == 0 && !p.Foreign && p.Refused == nil
+	return e.tries == 0 && !p.Foreign && !p.Fixed && p.Refused == nil
 }
 
-// sought: the address waits for a look at the worker's ENIs.
-func (l *loop) sought(e *entry) bool { return e.phase == wanted && !l.placeable(e) }
+// isViewed reports whether the view at hand counts for the address in full.
+func (l *loop) isViewed(e *entry) bool { return l.viewOf >= e.firstLook }
 
-// look reads the worker's ENIs when that is due. A pass that is due for a
+// waitsForLook reports whether the address can be placed after a look only.
+func (l *loop) waitsForLook(e *entry) bool { return e.phase == wanted && !l.isPlaceable(e) }
+
+// startLook reads the worker's ENIs when that is due. A pass that is due for a
 // claimed address, for drift, or for an address whose ENI is not known, serves
 // all three.
-func (l *loop) look(ctx context.Context) {
-	at, want := l.nextLook()
+func (l *loop) startLook(ctx context.Context) {
+	at, due := l.nextLook()
 	now := time.Now()
-	if !want || l.looking || now.Before(at) {
+	if !due || l.looking || now.Before(at) {
 		return
 	}
 	l.looking = true
+	l.looksStarted++
 	for _, e := range l.book {
-		if l.sought(e) {
-			l.pace.seeks.AllowN(now, 1)
+		if l.waitsForLook(e) {
+			l.pace.looks.AllowN(now, 1)
 			break
 		}
 	}
-	addrs := l.addresses()
-	entries := l.entries(addrs)
-	l.start(ctx, func(ctx context.Context) func() {
+	addrs, number := l.addresses(), l.looksStarted
+	l.inBackground(ctx, func(ctx context.Context) func() {
 		enis, err := l.ENIs.Attached(ctx, addrs)
 		return func() {
 			l.looking = false
 			if err != nil {
-				l.lookFailed(err)
+				l.takeLookFailure(err)
 				return
 			}
-			l.looked(enis, entries, now)
+			l.takeView(view{enis, addrs, number, now})
 		}
 	})
 }
 
-func (l *loop) lookFailed(err error) {
+func (l *loop) takeLookFailure(err error) {
 	if l.lookErr == nil || fault.CodeOf(l.lookErr) != fault.CodeOf(err) {
-		l.Log.Warn("the worker's ENIs could not be read, will be retried", "code", fault.CodeOf(err), "error", err)
+		l.Log.Warn("the worker's ENIs could not be read, will be retried", keyCode, fault.CodeOf(err), keyError, err)
 	}
 	l.lookErr = err
-	l.lookFail++
+	l.lookFailures++
 	now := time.Now()
-	l.lookDue = now.Add(l.retryDelay(l.lookFail))
+	l.noLookBefore = now.Add(l.retryDelay(l.lookFailures))
 	// While only drift is at stake, EC2's budget is left to others. An address
 	// that needs a look meanwhile does not wait for that.
-	l.resyncAt = now.Add(l.pause(l.Settings.Resync, l.lookFail))
+	l.resyncAt = now.Add(l.longPause(l.lookFailures))
 }
 
-// looked compares each address with a fresh view.
-func (l *loop) looked(enis []plan.ENI, entries []*entry, started time.Time) {
-	l.view, l.viewedAt, l.lookErr, l.lookFail = enis, started, nil, 0
+// view is what a look found.
+type view struct {
+	enis    []plan.ENI
+	asked   []plan.Address // the addresses whose ENIs were asked for
+	number  int            // of the look
+	started time.Time
+}
+
+// takeView compares each address with a fresh view.
+func (l *loop) takeView(v view) {
+	l.view, l.viewOf, l.lookErr, l.lookFailures = v.enis, v.number, nil, 0
 	l.resyncAt = time.Now().Add(l.jitter(l.Settings.Resync * 4 / 3)) // mean: the interval
-	l.viewedOf = map[string]bool{}
-	for _, e := range entries {
-		e.sought = true
-		l.viewedOf[e.address.MAC] = true
+	l.viewMACs = map[string]bool{}
+	for _, a := range v.asked {
+		l.viewMACs[a.MAC] = true
 	}
-	l.settleNames(enis)
-	for _, p := range plan.Diff(l.addresses(), enis, l.policy) {
+	l.resolveNames(v.enis)
+	for _, p := range plan.Place(l.addresses(), v.enis, l.policy) {
 		e := l.book[p.Address.Addr]
 		if p.ENI.ID != "" && p.ENI.MAC == e.address.MAC {
 			l.eniOf[p.ENI.MAC] = p.ENI.ID
 			e.address.Bound = true
 		}
-		if e.sought {
-			l.compare(e, p, started)
+		if ev, ok := l.conclude(e, p, v.started); ok && l.isViewed(e) {
+			l.apply(e, ev, news{placement: p, started: v.started})
 		}
 	}
 }
 
-// compare draws the conclusions for one address. Only a look that started
-// after the phase did can tell anything about it.
-func (l *loop) compare(e *entry, p plan.Placement, started time.Time) {
-	fresh := !started.Before(e.since)
-	if e.phase == held && !started.Before(e.due) {
-		e.shared = false
-	}
-	switch {
-	case p.Foreign:
-		l.leaveAlone(e)
-	case p.Fixed:
-		e.eni, e.fixed = p.ENI, true
-		l.hold(e)
-	case e.phase == refused && fault.CodeOf(e.err) == fault.CodeNoENI && p.Refused == nil:
-		e.enter(wanted) // its ENI has come, or has come back
-		e.due = e.since
-	case e.phase == foreign, p.Refused != nil && (e.phase == held || e.phase == claimed):
-		e.enter(wanted) // the worker's ENIs have changed
-	case fresh && p.ENI.ID != e.eni.ID && (e.phase == held || e.phase == claimed):
-		e.enter(wanted) // its ENI was detached, and another one takes its place
-	case e.phase == claimed && fresh && p.Shown:
-		l.hold(e)
-	case e.phase == claimed && time.Since(e.since) > reclaimAfter:
-		e.enter(wanted)
-	case e.phase == claimed && fresh:
-		e.tries++
-		e.due = time.Now().Add(min(verifyFirst<<min(e.tries, 10), verifyMax))
-	case e.phase == held && fresh && !p.Shown && !l.Settings.DryRun:
-		e.enter(suspect)
-	}
-}
-
-func (l *loop) leaveAlone(e *entry) {
-	if e.phase != foreign {
-		l.Log.Info("address belongs to no ENI, left alone", "address", e.address.Addr, "interface", e.address.Interface)
-		e.enter(foreign)
-	}
-}
-
-func (l *loop) entries(addrs []plan.Address) []*entry {
-	entries := make([]*entry, 0, len(addrs))
-	for _, a := range addrs {
-		if e := l.book[a.Addr]; e != nil {
-			entries = append(entries, e)
+// askOwners asks EC2 who owns the addresses that the cloud's view no longer
+// shows. IMDS may lag, so the view alone is no proof.
+func (l *loop) askOwners(ctx context.Context) {
+	for _, e := range l.book {
+		if e.phase != suspect || l.asking[e] || len(l.asking) >= maxQuestions {
+			continue
 		}
+		l.asking[e] = true
+		addr, since := e.address.Addr, e.since
+		l.inBackground(ctx, func(ctx context.Context) func() {
+			owner, err := l.ENIs.Owner(ctx, addr)
+			return func() {
+				delete(l.asking, e)
+				if e.phase == suspect && e.since.Equal(since) {
+					l.apply(e, e.ownership(owner, err), news{owner: owner})
+				}
+			}
+		})
 	}
-	return entries
 }

@@ -14,71 +14,80 @@ import (
 const (
 	// callTimeout bounds one look or assignment with all its calls.
 	callTimeout = 20 * time.Second
-	// kernelDelay keeps a kernel that drops events or refuses to list from
-	// spinning us.
+	// kernelDelay is the pause between tries while the kernel drops events or
+	// refuses to list.
 	kernelDelay = 100 * time.Millisecond
 )
 
 // loop is one run of the manager. All its state belongs to the goroutine of
-// run; work in flight hands its outcome back as a function for that goroutine.
+// run; work in the background hands its outcome back as a function for that
+// goroutine.
 type loop struct {
 	*Manager
-	mode     spec.Mode
-	policy   plan.Policy
-	book     map[netip.Addr]*entry
-	view     []plan.ENI
-	viewedAt time.Time    // start of the look that view comes from; zero before the first
-	resyncAt time.Time    // sidecar: next look for drift
-	looking  bool         // a look is in flight
-	lookDue  time.Time    // no look before this
-	lookErr  error        // why the last look failed
-	lookFail int          // failed looks in a row
-	listErr  error        // why the kernel did not list the addresses
-	left     []netip.Addr // removed since the addresses were listed last
-	deaf     bool         // the kernel refused to tell of changes
-	askedAt  time.Time    // when it was asked to
-	ready    bool         // as published last
-	wasReady bool         // published at least once
-	counters Status       // only its counters
-	// viewedOf holds the MACs whose ENIs the view was asked for.
-	viewedOf map[string]bool
+	mode        spec.Mode
+	policy      plan.Policy
+	transitions map[pair]transition
+
+	// The pod.
+	book         map[netip.Addr]*entry
+	listed       bool         // the addresses were listed once
+	listErr      error        // why the kernel did not list the addresses
+	left         []netip.Addr // removed since the addresses were listed last
+	unsubscribed bool         // the kernel refused to report changes
+	subscribedAt time.Time    // when it was asked to
+	// names are the interfaces that are meant. They are doubted while they may
+	// lie and the worker was not looked at; nothing is claimed until then.
+	names        plan.Names
+	namesDoubted bool
+	present      []string // all interfaces, as far as they had to be asked for
+
+	// The worker.
+	view         []plan.ENI
+	viewOf       int             // number of the look that view comes from; zero before the first
+	viewMACs     map[string]bool // the MACs whose ENIs that look asked for
+	looksStarted int
+	looking      bool      // a look is under way
+	resyncAt     time.Time // sidecar: next look for drift
+	noLookBefore time.Time
+	lookErr      error // why the last look failed
+	lookFailures int   // in a row
 	// eniOf names the ENIs that were seen under the pod's links, by MAC. Once
 	// it was, the link's MAC is known to be an ENI's.
 	eniOf map[string]string
-	// names are the interfaces that are meant. They are unsettled while they may
-	// lie and the worker was not looked at; nothing is claimed until then.
-	names     plan.Names
-	unsettled bool
-	present   []string // all interfaces, as far as they had to be asked for
 	// placed is where each address of the book belongs by the view.
 	placed map[netip.Addr]plan.Placement
-	pace   *pace
-	// quietUntil holds back what is not urgent after EC2 throttled a call,
-	// whichever address that was for.
-	quietUntil time.Time
-	throttles  int       // throttled calls in a row
-	questions  int       // for owners, under way
-	remindAt   time.Time // init: when it is logged next what is waited for
-	listed     bool      // the addresses were listed once
-	// releasing holds the addresses that are being unassigned.
-	releasing map[netip.Addr]*release
 
-	work    sync.WaitGroup
-	settled chan func()
+	// Calls.
+	pace *pace
+	// throttledUntil holds back what is not urgent after EC2 throttled a call,
+	// whichever address that was for.
+	throttledUntil time.Time
+	throttles      int                     // throttled calls in a row
+	asking         map[*entry]bool         // EC2 is being asked who owns them
+	departed       map[netip.Addr]*release // left, and may have to be unassigned
+	work           sync.WaitGroup
+	outcomes       chan func()
+
+	// Reports.
+	ready    bool      // as published last
+	wasReady bool      // published at least once
+	counters Status    // only its counters
+	remindAt time.Time // init: when it is logged next what is waited for
 }
 
 func newLoop(m *Manager, mode spec.Mode) *loop {
 	return &loop{
-		Manager: m,
-		mode:    mode,
-		policy:  plan.Policy{Pools: m.Settings.Pools, Required: m.Settings.Interfaces},
-		names:   plan.Names{Required: m.Settings.Interfaces, Excluded: m.Settings.Exclude},
-		book:    map[netip.Addr]*entry{},
-		settled: make(chan func()),
-
-		eniOf:     map[string]string{},
-		pace:      newPace(),
-		releasing: map[netip.Addr]*release{},
+		Manager:     m,
+		mode:        mode,
+		policy:      plan.Policy{Pools: m.Settings.Pools, Required: m.Settings.Interfaces},
+		transitions: transitions(),
+		book:        map[netip.Addr]*entry{},
+		names:       plan.Names{Required: m.Settings.Interfaces, Excluded: m.Settings.Exclude},
+		eniOf:       map[string]string{},
+		pace:        newPace(),
+		asking:      map[*entry]bool{},
+		departed:    map[netip.Addr]*release{},
+		outcomes:    make(chan func()),
 	}
 }
 
@@ -96,7 +105,7 @@ func (l *loop) run(ctx context.Context, finished func() bool) error {
 			break
 		}
 		var alive bool
-		if changes, alive = l.wait(ctx, changes); !alive {
+		if changes, alive = l.awaitNext(ctx, changes); !alive {
 			break
 		}
 	}
@@ -106,38 +115,40 @@ func (l *loop) run(ctx context.Context, finished func() bool) error {
 // turn compares the pod with the cloud as far as both are known, and starts
 // what is due.
 func (l *loop) turn(ctx context.Context) {
-	l.list(ctx)
-	l.replan()
-	l.claim(ctx)
-	l.look(ctx)
-	l.publish()
-	l.remind()
+	l.listAddresses(ctx)
+	l.placeAddresses()
+	l.askOwners(ctx)
+	l.startClaims(ctx)
+	l.releaseDeparted(ctx)
+	l.startLook(ctx)
+	l.publishStatus()
+	l.remindOfMissing()
 }
 
 // subscribe keeps the subscription that there is, or makes a new one. Without
 // one the loop still turns, by its timer.
 func (l *loop) subscribe(ctx context.Context, changes <-chan struct{}) <-chan struct{} {
-	if changes != nil || time.Since(l.askedAt) < kernelDelay {
+	if changes != nil || time.Since(l.subscribedAt) < kernelDelay {
 		return changes
 	}
-	l.askedAt = time.Now()
+	l.subscribedAt = time.Now()
 	changes, err := l.Links.Changes(ctx)
-	if err != nil && !l.deaf {
-		l.Log.Warn("the kernel does not tell of changes, addresses are listed all the time", "error", err)
+	if err != nil && !l.unsubscribed {
+		l.Log.Warn("the kernel does not tell of changes, addresses are listed all the time", keyError, err)
 	}
-	if l.deaf = err != nil; l.deaf {
+	if l.unsubscribed = err != nil; l.unsubscribed {
 		return nil
 	}
 	return changes
 }
 
-// wait blocks until something happened. It is false when ctx ended.
-func (l *loop) wait(ctx context.Context, changes <-chan struct{}) (<-chan struct{}, bool) {
-	timer := time.NewTimer(l.untilNext(changes == nil))
+// awaitNext blocks until something happened. It is false when ctx ended.
+func (l *loop) awaitNext(ctx context.Context, changes <-chan struct{}) (<-chan struct{}, bool) {
+	timer := time.NewTimer(l.timeToNext(changes == nil))
 	defer timer.Stop()
 	select {
-	case settle := <-l.settled:
-		settle()
+	case conclude := <-l.outcomes:
+		conclude()
 	case _, open := <-changes:
 		if !open && ctx.Err() == nil {
 			return nil, true
@@ -148,8 +159,8 @@ func (l *loop) wait(ctx context.Context, changes <-chan struct{}) (<-chan struct
 	return changes, ctx.Err() == nil
 }
 
-// untilNext is the time until the first thing is due.
-func (l *loop) untilNext(unsubscribed bool) time.Duration {
+// timeToNext is the time until the first thing is due.
+func (l *loop) timeToNext(unsubscribed bool) time.Duration {
 	now := time.Now()
 	next := now.Add(time.Hour)
 	sooner := func(t time.Time) {
@@ -162,13 +173,18 @@ func (l *loop) untilNext(unsubscribed bool) time.Duration {
 	}
 	for _, e := range l.book {
 		if e.phase == refused && l.mode == spec.Sidecar {
-			sooner(e.due)
+			sooner(e.tryAt)
 		}
-		if at, ok := l.startable(e, now); ok {
+		if at, ok := l.claimableAt(e, now); ok {
 			sooner(at)
 		}
 	}
-	if at, wanted := l.nextLook(); wanted && !l.looking {
+	for _, r := range l.departed {
+		if r.phase == releasing && r.stop == nil {
+			sooner(r.askAt)
+		}
+	}
+	if at, due := l.nextLook(); due && !l.looking {
 		sooner(at)
 	}
 	if l.mode == spec.Init {
@@ -177,14 +193,14 @@ func (l *loop) untilNext(unsubscribed bool) time.Duration {
 	return max(time.Until(next), 0)
 }
 
-// start does work beside the loop. What work returns is run by the loop.
-func (l *loop) start(ctx context.Context, work func(context.Context) func()) {
+// inBackground does work beside the loop. What work returns is run by the loop.
+func (l *loop) inBackground(ctx context.Context, work func(context.Context) func()) {
 	l.work.Go(func() {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
-		settle := work(call)
+		conclude := work(call)
 		select {
-		case l.settled <- settle:
+		case l.outcomes <- conclude:
 		case <-ctx.Done():
 		}
 	})
@@ -210,14 +226,14 @@ func (l *loop) retryDelay(tries int) time.Duration {
 	return l.jitter(delay)
 }
 
-// pause is what lies between tries that follow each other slowly: base, twice
-// base, up to sixteen times base, less up to half of it at random.
-func (l *loop) pause(base time.Duration, tries int) time.Duration {
+// longPause is what lies between tries that follow each other slowly: the resync
+// interval, twice that, up to sixteen times, less up to half of it at random.
+func (l *loop) longPause(tries int) time.Duration {
 	factor := time.Duration(1)
 	for i := 1; i < tries && factor < pauseMax; i++ {
 		factor *= 2
 	}
-	return l.jitter(base * factor)
+	return l.jitter(l.Settings.Resync * factor)
 }
 
 func (l *loop) jitter(d time.Duration) time.Duration {

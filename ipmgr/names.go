@@ -18,33 +18,34 @@ func (l *loop) doubtNames(ctx context.Context) {
 	if err != nil || !l.names.MayLie(present) {
 		return
 	}
-	l.present, l.unsettled = present, true
+	l.present, l.namesDoubted = present, true
 	l.names.Excluded = l.names.Certain()
 }
 
-// settleNames decides which interfaces are meant, with a fresh view of the
+// resolveNames decides which interfaces are meant, with a fresh view of the
 // worker's ENIs, and drops the addresses of the excluded ones. None of them was
 // claimed.
-func (l *loop) settleNames(enis []plan.ENI) {
-	if !l.unsettled {
+func (l *loop) resolveNames(enis []plan.ENI) {
+	if !l.namesDoubted {
 		return
 	}
 	named := plan.Names{Required: l.Settings.Interfaces, Excluded: l.Settings.Exclude}
-	l.names = named.Resolve(l.present, plan.Diff(l.addresses(), enis, plan.Policy{}))
-	l.policy.Required, l.unsettled = l.names.Required, false
+	l.names = named.Resolve(l.present, plan.Place(l.addresses(), enis, plan.Policy{}))
+	l.policy.Required, l.namesDoubted = l.names.Required, false
 	if !slices.Equal(named.Required, l.names.Required) || !slices.Equal(named.Excluded, l.names.Excluded) {
-		l.Log.Warn("default networks of Multus come first, the names of the pod's interfaces are moved", "required", l.names.Required, "excluded", l.names.Excluded)
+		l.Log.Warn("default networks of Multus come first, the names of the pod's interfaces are moved", keyRequired, l.names.Required, keyExcluded, l.names.Excluded)
 	}
 	for addr, e := range l.book {
-		if l.excluded(e.address) {
+		if l.isExcluded(e.address) {
 			delete(l.book, addr)
+			l.apply(e, left, news{})
 		}
 	}
 }
 
-// missInterfaces asks for the pod's interfaces when a required one carries no
+// noteMissingInterfaces asks for the pod's interfaces when a required one carries no
 // address: whether it is there at all makes a difference to the user.
-func (l *loop) missInterfaces(ctx context.Context) {
+func (l *loop) noteMissingInterfaces(ctx context.Context) {
 	carried := map[string]bool{}
 	for _, e := range l.book {
 		carried[e.address.Interface] = true
@@ -59,7 +60,7 @@ func (l *loop) missInterfaces(ctx context.Context) {
 	}
 }
 
-// absent reports whether an interface is known not to be there.
-func (l *loop) absent(name string) bool {
+// isMissing reports whether an interface is known not to be there.
+func (l *loop) isMissing(name string) bool {
 	return l.present != nil && !slices.Contains(l.present, name)
 }

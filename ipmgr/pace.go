@@ -14,11 +14,11 @@ import (
 // claims are free: a floating address is claimed at once when it appears, and
 // again at once when it comes back a few times.
 const (
-	addressBurst, addressEvery = 5, 4 * time.Second // claims of one address; a retry has its own pause
-	againBurst, againEvery     = 24, 2 * time.Second
-	firstBurst, firstEvery     = 64, time.Second
-	seekBurst, seekEvery       = 32, 2 * time.Second
-	newsBurst, newsEvery       = 20, 10 * time.Second
+	addressBurst, addressEvery     = 5, 4 * time.Second // claims of one address; a retry has its own pause
+	againBurst, againEvery         = 24, 2 * time.Second
+	firstBurst, firstEvery         = 64, time.Second
+	lookBurst, lookEvery           = 32, 2 * time.Second
+	readinessBurst, readinessEvery = 20, 10 * time.Second
 	// maxRemembered bounds the addresses whose claims are remembered after
 	// they left. Beyond it the budgets of their ENI bound them alone.
 	maxRemembered = 1024
@@ -34,7 +34,7 @@ type route struct {
 
 func routeOf(p plan.Placement) route { return route{p.ENI.ID, p.Address.Is4()} }
 
-func routeFor(s plan.Step) route { return route{s.ENI.ID, s.Addrs[0].Is4()} }
+func routeOfStep(s plan.Step) route { return route{s.ENI.ID, s.Addrs[0].Is4()} }
 
 // budget bounds the assignments of one route.
 type budget struct {
@@ -47,25 +47,25 @@ type budget struct {
 type pace struct {
 	addresses map[netip.Addr]*claims // also of addresses that left
 	budgets   map[route]*budget
-	seeks     *rate.Limiter // looks for the ENI of an address that appeared
-	news      *rate.Limiter // changes of readiness in the log
+	looks     *rate.Limiter // looks for the ENI of an address that appeared
+	readiness *rate.Limiter // changes of readiness in the log
 }
 
 // claims bounds those of one address.
 type claims struct {
 	*rate.Limiter
 
-	told bool // it was logged that they are delayed
+	logged bool // it was logged that they are delayed
 }
 
 func newPace() *pace {
-	return &pace{addresses: map[netip.Addr]*claims{}, budgets: map[route]*budget{}, seeks: every(seekEvery, seekBurst), news: every(newsEvery, newsBurst)}
+	return &pace{addresses: map[netip.Addr]*claims{}, budgets: map[route]*budget{}, looks: every(lookEvery, lookBurst), readiness: every(readinessEvery, readinessBurst)}
 }
 
 func every(d time.Duration, burst int) *rate.Limiter { return rate.NewLimiter(rate.Every(d), burst) }
 
-// wait is the time until l has a token. It is never a little too short.
-func wait(l *rate.Limiter, now time.Time) time.Duration {
+// timeToToken is the time until l has a token. It is never a little too short.
+func timeToToken(l *rate.Limiter, now time.Time) time.Duration {
 	missing := 1 - l.TokensAt(now)
 	if missing <= 0 {
 		return 0
@@ -82,34 +82,34 @@ func (p *pace) budget(r route) *budget {
 	return b
 }
 
-// claimed reports whether the address was claimed lately.
-func (p *pace) claimed(addr netip.Addr) bool { return p.addresses[addr] != nil }
+// claimedLately reports whether the address was claimed lately.
+func (p *pace) claimedLately(addr netip.Addr) bool { return p.addresses[addr] != nil }
 
-// delay is how long the claim of an entry has to wait for its tokens.
-func (p *pace) delay(e *entry, r route, now time.Time) time.Duration {
+// claimDelay is how long the claim of an entry has to wait for its tokens.
+func (p *pace) claimDelay(e *entry, r route, now time.Time) time.Duration {
 	b := p.budget(r)
 	shared := b.first
-	if e.again {
+	if e.claimedBefore {
 		shared = b.again
 	}
-	return max(p.delayOf(e, now), wait(shared, now))
+	return max(p.addressDelay(e, now), timeToToken(shared, now))
 }
 
-// delayOf is the delay that the address alone is due to.
-func (p *pace) delayOf(e *entry, now time.Time) time.Duration {
+// addressDelay is the delay that is due to the address alone.
+func (p *pace) addressDelay(e *entry, now time.Time) time.Duration {
 	if own := p.addresses[e.address.Addr]; own != nil && e.tries == 0 {
-		return wait(own.Limiter, now)
+		return timeToToken(own.Limiter, now)
 	}
 	return 0
 }
 
-// spend takes the tokens of one assignment.
-func (p *pace) spend(r route, entries []*entry, now time.Time) {
+// spendTokens takes the tokens of one assignment.
+func (p *pace) spendTokens(r route, entries []*entry, now time.Time) {
 	again := true
 	for _, e := range entries {
-		again = again && e.again
+		again = again && e.claimedBefore
 		if e.tries == 0 {
-			p.spendOn(e.address.Addr, now)
+			p.spendOfAddress(e.address.Addr, now)
 		}
 	}
 	b := p.budget(r)
@@ -120,10 +120,10 @@ func (p *pace) spend(r route, entries []*entry, now time.Time) {
 	}
 }
 
-func (p *pace) spendOn(addr netip.Addr, now time.Time) {
+func (p *pace) spendOfAddress(addr netip.Addr, now time.Time) {
 	own := p.addresses[addr]
 	if own == nil {
-		p.forget(now)
+		p.forgetRested(now)
 		if len(p.addresses) >= maxRemembered {
 			return
 		}
@@ -133,9 +133,9 @@ func (p *pace) spendOn(addr netip.Addr, now time.Time) {
 	own.AllowN(now, 1)
 }
 
-// forget drops the addresses whose tokens are all there again, which are like
+// forgetRested drops the addresses whose tokens are all there again, which are like
 // new ones, when there are too many.
-func (p *pace) forget(now time.Time) {
+func (p *pace) forgetRested(now time.Time) {
 	if len(p.addresses) < maxRemembered {
 		return
 	}

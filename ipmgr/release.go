@@ -2,8 +2,6 @@ package ipmgr
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -16,182 +14,155 @@ const (
 	// releaseTimeout keeps SIGTERM under a second.
 	releaseTimeout = 700 * time.Millisecond
 	// askFirst and askMax are the pauses between questions to a neighbour that
-	// got no answer. They are shorter than callTimeout, which bounds both.
+	// got no answer.
 	askFirst = time.Second
 	askMax   = 8 * time.Second
 )
 
-// ours: EC2 was told of the address by us and nothing says that it was taken
-// away since.
-func (e *entry) ours() bool {
-	return !e.fixed && e.eni.ID != "" && (e.phase == claiming || e.phase == claimed || e.phase == held)
-}
-
-// release is an address that left the pod, on its way off our ENI.
+// release is an address that left the pod and that our ENI may still have. A
+// late release harms nobody; one that takes a neighbour's address away cuts
+// that pod off. So it is kept until it is known that no neighbour has it.
 type release struct {
 	*entry
 
-	asked time.Time // the first question: only answers that are younger count
-	tries int       // questions without an answer
-	keep  func()    // ends the questions, because the address is back
+	left       time.Time // only answers of neighbours that are younger count
+	askAt      time.Time // the next question
+	unanswered int       // questions
+	stop       func()    // breaks off the question under way; nil when none is
 }
 
-// releaseGone unassigns addresses that left the pod, unless a pod on the same
-// worker has them now. A claim of the same address waits until that is done.
-func (l *loop) releaseGone(ctx context.Context, gone []*entry) {
-	if !l.Settings.Release {
-		return
+// performRelease carries out the actions for addresses that left the pod.
+func (l *loop) performRelease(do action, e *entry, n news) {
+	r := l.departed[e.address.Addr]
+	switch do {
+	case awaitAnswer, askNeighbours:
+		l.departed[e.address.Addr] = &release{entry: e, left: e.since, askAt: e.since}
+	case askAgain:
+		if r.unanswered == 0 {
+			l.logEntry(e).Info("address not released yet, a neighbour may have it", keyError, n.err)
+		}
+		r.askAt = time.Now().Add(min(askFirst<<min(r.unanswered, 10), askMax))
+		r.unanswered++
+	case stopAsking:
+		if r.stop == nil {
+			l.apply(e, reclaimed, news{})
+			return
+		}
+		r.stop() // a call of EC2 under way is not broken off: it might overtake the next claim
+	case recordRelease:
+		l.logRelease(n.event, e.eni, []netip.Addr{e.address.Addr}, n.err)
+		if n.event == unassigned {
+			l.counters.Releases++
+		}
+	default:
 	}
-	for _, e := range gone {
-		if !e.ours() || e.phase == claiming { // the claim under way would overtake its release: see answered
+}
+
+// isReleasing reports whether an address is on its way off our ENI, which a new
+// claim of it must not overtake.
+func (l *loop) isReleasing(addr netip.Addr) bool {
+	r := l.departed[addr]
+	return r != nil && r.phase == releasing
+}
+
+func (l *loop) forgetRelease(e *entry) {
+	if r := l.departed[e.address.Addr]; r != nil && r.entry == e {
+		delete(l.departed, e.address.Addr)
+	}
+}
+
+// releaseDeparted asks for the neighbours of addresses that left, and unassigns
+// those that none has.
+func (l *loop) releaseDeparted(ctx context.Context) {
+	now := time.Now()
+	for _, r := range l.departed {
+		if r.phase != releasing || r.stop != nil || now.Before(r.askAt) {
 			continue
 		}
-		r := &release{entry: e, asked: time.Now()}
-		l.releasing[e.address.Addr] = r
-		l.ask(ctx, r)
-	}
-}
-
-// errNoAnswer means that the address is kept for now: whether a neighbour has
-// it could not be found out.
-var errNoAnswer = errors.New("whether another pod on this worker has the address cannot be found out")
-
-// ask gives an address back as soon as it is known that no neighbour has it.
-// Where nobody can be asked, it asks again: a late release harms nobody, and
-// one that takes a neighbour's address away cuts that pod off.
-func (l *loop) ask(ctx context.Context, r *release) {
-	asking, keep := context.WithCancel(ctx)
-	r.keep = keep
-	pause := r.pause()
-	l.start(ctx, func(call context.Context) func() {
-		defer keep()
-		taken, err := l.giveBack(call, asking, r, pause)
-		return func() {
-			_, back := l.book[r.address.Addr]
-			if errors.Is(err, errNoAnswer) && !back {
-				l.unanswered(r, err)
-				l.ask(ctx, r)
-				return
+		asking, stop := context.WithCancel(ctx)
+		r.stop = stop
+		l.inBackground(ctx, func(call context.Context) func() {
+			defer stop()
+			ev, err := l.releaseUnlessHeld(call, asking, r)
+			return func() {
+				r.stop = nil
+				if _, back := l.book[r.address.Addr]; back && ev == unanswered {
+					ev = reclaimed
+				}
+				l.apply(r.entry, ev, news{err: err})
 			}
-			delete(l.releasing, r.address.Addr)
-			if !back && l.gaveBack(r.entry, taken, err) {
-				l.counters.Releases++
-			}
-		}
-	})
-}
-
-func (l *loop) unanswered(r *release, err error) {
-	r.tries++
-	if r.tries == 1 {
-		l.Log.Info("address not released yet, a neighbour may have it", "address", r.address.Addr, "interface", r.address.Interface, "eni", r.eni.ID, "error", err)
+		})
 	}
 }
 
-// comeBack ends the questions about an address that is in the pod again. A
-// call of EC2 under way is not broken off: it might overtake the next claim.
-func (l *loop) comeBack(addr netip.Addr) {
-	if r := l.releasing[addr]; r != nil {
-		r.keep()
-	}
-}
-
-// giveBack unassigns an address that left the pod. It is not when a pod on the
-// same worker has taken it, nor when that cannot be found out. Asking ends when
-// the address is back.
-func (l *loop) giveBack(ctx, asking context.Context, r *release, pause time.Duration) (taken bool, err error) {
-	if !await(asking, pause) {
-		return false, errNoAnswer
-	}
-	if l.Settings.DryRun {
-		return false, l.unassign(ctx, r.eni, []netip.Addr{r.address.Addr})
-	}
-	taken, err = l.Links.HeldByNeighbour(asking, r.address.Interface, r.address.Addr, r.asked)
+// releaseUnlessHeld unassigns an address that left the pod, unless a pod on the
+// same worker has it, or that cannot be found out before asking ends.
+func (l *loop) releaseUnlessHeld(ctx, asking context.Context, r *release) (event, error) {
+	addrs := []netip.Addr{r.address.Addr}
+	held, err := l.Links.HeldByNeighbour(asking, r.address.Interface, r.address.Addr, r.left)
 	switch {
 	case asking.Err() != nil:
-		return false, errNoAnswer
-	case err != nil && l.Settings.DryRun: // once that is known
-		l.Log.Info("would release addresses", "addresses", []netip.Addr{r.address.Addr}, "eni", r.eni.ID, "unless", err.Error())
-		return false, nil
+		return unanswered, asking.Err()
+	case err != nil && l.Settings.DryRun:
+		l.Log.Info("would release addresses", keyAddresses, addrs, keyENI, r.eni.ID, keyUnless, err.Error())
+		return simulated, nil
 	case err != nil:
-		return false, fmt.Errorf("%w: %w", errNoAnswer, err)
-	case taken:
-		return true, nil
+		return unanswered, err
+	case held:
+		return neighbour, nil
 	}
-	return false, l.unassign(ctx, r.eni, []netip.Addr{r.address.Addr})
+	return l.unassign(ctx, r.eni, addrs)
 }
 
-// pause is the time between the last question without an answer and the next.
-func (r *release) pause() time.Duration {
-	if r.tries == 0 {
-		return 0
+// unassign takes addresses off an ENI and returns how that ended.
+func (l *loop) unassign(ctx context.Context, eni plan.ENI, addrs []netip.Addr) (event, error) {
+	if l.Settings.DryRun {
+		l.Log.Info("would release addresses", keyAddresses, addrs, keyENI, eni.ID)
+		return simulated, nil
 	}
-	return min(askFirst<<min(r.tries-1, 10), askMax)
+	if err := l.ENIs.Unassign(ctx, eni, addrs); err != nil {
+		return unreleased, err
+	}
+	return unassigned, nil
 }
 
-// await is false when ctx ended before the pause did.
-func await(ctx context.Context, pause time.Duration) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// gaveBack reports the outcome of giveBack, and whether the address was released.
-func (l *loop) gaveBack(e *entry, taken bool, err error) bool {
-	if taken {
-		l.Log.Info("address kept, another pod on this worker has it", "address", e.address.Addr, "eni", e.eni.ID)
-		return false
-	}
-	return l.released(e.eni, []netip.Addr{e.address.Addr}, err)
-}
-
-// releaseAll unassigns everything at the end, one call per ENI and family, and
-// once more what was being released when the end came: that was broken off.
+// releaseAll unassigns at the end all that the pod still has, one call per ENI
+// and family, and once more what was being released when the end came: that was
+// broken off.
 func (l *loop) releaseAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
 	defer cancel()
-	for _, r := range l.releasing {
+	for _, r := range l.departed {
 		l.work.Go(func() {
-			taken, err := l.giveBack(ctx, ctx, r, 0)
-			l.gaveBack(r.entry, taken, err)
+			ev, err := l.releaseUnlessHeld(ctx, ctx, r)
+			l.logRelease(ev, r.eni, []netip.Addr{r.address.Addr}, err)
 		})
 	}
-	var held []plan.Placement
+	var ours []plan.Placement
 	for _, addr := range slices.SortedFunc(maps.Keys(l.book), netip.Addr.Compare) {
-		if e := l.book[addr]; e.ours() {
-			held = append(held, plan.Placement{Address: e.address, ENI: e.eni})
+		if e := l.book[addr]; e.assignedByUs() {
+			ours = append(ours, plan.Placement{Address: e.address, ENI: e.eni})
 		}
 	}
-	for _, step := range plan.Steps(held) {
+	for _, step := range plan.Steps(ours) {
 		l.work.Go(func() {
-			l.released(step.ENI, step.Addrs, l.unassign(ctx, step.ENI, step.Addrs))
+			ev, err := l.unassign(ctx, step.ENI, step.Addrs)
+			l.logRelease(ev, step.ENI, step.Addrs, err)
 		})
 	}
 	l.work.Wait()
 }
 
-func (l *loop) unassign(ctx context.Context, eni plan.ENI, addrs []netip.Addr) error {
-	if l.Settings.DryRun {
-		l.Log.Info("would release addresses", "addresses", addrs, "eni", eni.ID)
-		return nil
-	}
-	return l.ENIs.Unassign(ctx, eni, addrs)
-}
-
-// released reports the outcome, and whether anything was released.
-func (l *loop) released(eni plan.ENI, addrs []netip.Addr, err error) bool {
-	switch {
-	case err != nil:
-		l.Log.Warn("addresses were not released", "addresses", addrs, "eni", eni.ID, "error", err)
-	case l.Settings.DryRun:
+// logRelease reports how a release ended.
+func (l *loop) logRelease(ev event, eni plan.ENI, addrs []netip.Addr, err error) {
+	log := l.Log.With(keyAddresses, addrs, keyENI, eni.ID)
+	switch ev {
+	case neighbour:
+		log.Info("address kept, another pod on this worker has it")
+	case unassigned:
+		log.Info("addresses released")
+	case unanswered, unreleased:
+		log.Warn("addresses were not released", keyError, err)
 	default:
-		l.Log.Info("addresses released", "addresses", addrs, "eni", eni.ID)
-		return true
 	}
-	return false
 }

@@ -43,13 +43,13 @@ func (m *Manager) Status() Status {
 	return Status{Err: &fault.Error{Code: fault.CodePending, Err: errors.New("ipmgr has just started")}}
 }
 
-// publish makes the loop's state visible to other goroutines, and reports
+// publishStatus makes the loop's state visible to other goroutines, and reports
 // changes of readiness once.
-func (l *loop) publish() {
+func (l *loop) publishStatus() {
 	s := l.counters
 	s.Err = fault.NewList(l.missing())
 	for _, e := range l.book {
-		s.Addresses = append(s.Addresses, AddressStatus{Addr: e.address.Addr, Interface: e.address.Interface, ENI: e.eni.ID, State: string(e.phase), Contests: e.taken, Taker: e.taker})
+		s.Addresses = append(s.Addresses, AddressStatus{Addr: e.address.Addr, Interface: e.address.Interface, ENI: e.eni.ID, State: string(e.phase), Contests: e.losses.taken, Taker: e.losses.taker})
 	}
 	slices.SortFunc(s.Addresses, func(a, b AddressStatus) int { return a.Addr.Compare(b.Addr) })
 	l.status.Store(&s)
@@ -65,14 +65,14 @@ func (l *loop) reportReadiness(s Status) {
 	}
 	l.ready, l.wasReady = ready, l.wasReady || ready
 	say := l.Log.Debug
-	if l.pace.news.Allow() {
+	if l.pace.readiness.Allow() {
 		say = l.Log.Info
 	}
 	switch {
 	case !ready:
-		say("not all addresses are assigned", "error", s.Err)
+		say("not all addresses are assigned", keyError, s.Err)
 	case !l.Settings.DryRun:
-		say("all addresses are assigned", "addresses", len(s.Addresses))
+		say("all addresses are assigned", keyAddresses, len(s.Addresses))
 	}
 }
 
@@ -81,7 +81,8 @@ func (l *loop) reportReadiness(s Status) {
 // log is the one place where a user sees why the pod does not start.
 const remindEvery = 15 * time.Second
 
-func (l *loop) remind() {
+// remindOfMissing logs what init mode waits for.
+func (l *loop) remindOfMissing() {
 	now := time.Now()
 	if l.mode != spec.Init || now.Before(l.remindAt) {
 		return
@@ -90,14 +91,15 @@ func (l *loop) remind() {
 	l.remindAt = now.Add(remindEvery)
 	if missing := l.missing(); !first && len(missing) > 0 {
 		err := fault.NewList(missing)
-		l.Log.Warn("still waiting", "code", fault.CodeOf(err), "error", err)
+		l.Log.Warn("still waiting", keyCode, fault.CodeOf(err), keyError, err)
 	}
 }
 
-// satisfied: everything the pod needs is on the right ENI.
+// satisfied reports whether everything the pod needs is on the right ENI.
 func (l *loop) satisfied() bool { return len(l.missing()) == 0 }
 
-// stuck: something was refused for good and nothing else can still succeed.
+// stuck reports whether something was refused for good and nothing else can
+// still succeed.
 func (l *loop) stuck() bool {
 	if l.lookErr != nil && fault.IsPermanent(l.lookErr) {
 		return true
@@ -129,15 +131,15 @@ func (l *loop) missing() []error {
 			continue
 		}
 		carried[e.address.Interface] = true
-		if err := e.problem(); err != nil && l.blocks(e) {
+		if err := l.problem(e); err != nil && l.blocks(e) {
 			errs = append(errs, err)
 		}
 	}
-	if l.lookErr != nil && (!l.seen() || len(errs) > 0) {
+	if l.lookErr != nil && (!l.hasView() || len(errs) > 0) {
 		errs = append(errs, l.lookErr)
 	}
 	slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
-	return append(errs, l.bare(carried)...)
+	return append(errs, l.uncarried(carried)...)
 }
 
 // blocks reports whether an address that was refused for good keeps the pod
@@ -157,10 +159,10 @@ func (l *loop) blocks(e *entry) bool {
 	return l.policy.Requires(e.address.Interface) && !late
 }
 
-// bare reports the interfaces that must carry an address and do not. Where no
+// uncarried reports the interfaces that must carry an address and do not. Where no
 // interface must, a pod without any is a mistake in init mode, which would have
 // nothing to do; a sidecar may wait for floating addresses.
-func (l *loop) bare(carried map[string]bool) []error {
+func (l *loop) uncarried(carried map[string]bool) []error {
 	if l.mode == spec.Init && len(l.policy.Required) == 0 && len(carried) == 0 {
 		return []error{noAddress(errors.New("no interface of the pod carries an address to manage"))}
 	}
@@ -168,7 +170,7 @@ func (l *loop) bare(carried map[string]bool) []error {
 	for _, name := range l.policy.Required {
 		switch {
 		case carried[name]:
-		case l.absent(name):
+		case l.isMissing(name):
 			errs = append(errs, noInterface(name))
 		default:
 			errs = append(errs, noAddress(errors.New("interface "+name+" carries no address")))
@@ -177,7 +179,7 @@ func (l *loop) bare(carried map[string]bool) []error {
 	return errs
 }
 
-// noInterface: an interface is made when the pod starts, or never.
+// noInterface is the fault of an interface that is not there: one is made when the pod starts, or never.
 func noInterface(name string) error {
 	return &fault.Error{
 		Code: fault.CodeNoAddress, Err: errors.New("interface " + name + " is missing: Multus did not attach it when the pod started"),
@@ -190,7 +192,7 @@ func noAddress(err error) error {
 }
 
 // problem is what stands between the address and its ENI, or nil.
-func (e *entry) problem() error {
+func (l *loop) problem(e *entry) error {
 	pending := func(code, text, advice string) error {
 		return &fault.Error{Addr: e.address.Addr, ENI: e.eni.ID, Code: code, Err: errors.New(text), Advice: advice}
 	}
@@ -199,7 +201,7 @@ func (e *entry) problem() error {
 		return nil
 	case e.err != nil:
 		return e.err
-	case e.phase == wanted && e.delayed:
+	case e.phase == wanted && l.pace.addressDelay(e, time.Now()) > 0:
 		return pending(fault.CodePending, "it comes and goes, and its next claim waits", "find out what adds and removes it, such as two masters of one VRRP router")
 	case e.phase == claiming:
 		return pending(fault.CodePending, "EC2 has not answered yet", "wait, or check the pod's route to the EC2 endpoint (NAT gateway or VPC endpoint), its DNS and its network policies")

@@ -136,7 +136,7 @@ type record struct {
 	Took      string    `json:"took"`
 	Owner     string    `json:"owner"`
 	Losses    int       `json:"losses"`
-	NextTry   string    `json:"next_try"`
+	NextTry   string    `json:"nextTry"`
 	Error     string    `json:"error"`
 }
 

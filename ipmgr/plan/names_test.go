@@ -66,7 +66,7 @@ func TestNamesAreResolved(t *testing.T) {
 				present = append(present, a.Interface)
 			}
 			names := plan.Names{Required: tt.required, Excluded: tt.excluded}
-			got := names.Resolve(present, plan.Diff(tt.links, []plan.ENI{eni0(), eni1()}, plan.Policy{}))
+			got := names.Resolve(present, plan.Place(tt.links, []plan.ENI{eni0(), eni1()}, plan.Policy{}))
 			want := plan.Names{Required: tt.wantRequired, Excluded: tt.wantExcluded}
 			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("names (-want +got):\n%s", diff)

@@ -38,6 +38,12 @@ type ENI struct {
 	Prefixes    []netip.Prefix // delegated prefixes
 }
 
+// Fixes reports whether the ENI has addr as its primary address or inside a
+// delegated prefix, where nobody assigns or unassigns it.
+func (e ENI) Fixes(addr netip.Addr) bool {
+	return addr == e.Primary || contains(e.Prefixes, addr)
+}
+
 // Holder is an ENI that holds an address, wherever it is.
 type Holder struct {
 	ENI      string // empty: nobody holds the address
@@ -53,7 +59,7 @@ type Policy struct {
 	Required []string
 }
 
-// Placement is what Diff found out about one address. At most one of Fixed,
+// Placement is what Place found out about one address. At most one of Fixed,
 // Refused and Foreign is set.
 type Placement struct {
 	Address Address
@@ -72,7 +78,7 @@ type Placement struct {
 	Foreign bool
 }
 
-// Diff finds the ENI of each address:
+// Place finds the ENI of each address:
 //
 //	MAC is an ENI's | link's MAC   | subnet contains it | then
 //	yes             | any          | yes, or not known  | that ENI
@@ -92,7 +98,7 @@ type Placement struct {
 //
 // The worker's first ENI (device index 0) belongs to the VPC CNI, which would
 // hand a new secondary address to any pod: only a pool opens it.
-func Diff(addrs []Address, enis []ENI, policy Policy) []Placement {
+func Place(addrs []Address, enis []ENI, policy Policy) []Placement {
 	macs := map[string]bool{}
 	for _, a := range addrs {
 		macs[a.MAC] = true
@@ -100,7 +106,7 @@ func Diff(addrs []Address, enis []ENI, policy Policy) []Placement {
 	placements := make([]Placement, 0, len(addrs))
 	for _, a := range addrs {
 		eni, err := choose(a, enis, macs)
-		placements = append(placements, place(a, eni, err, policy))
+		placements = append(placements, judge(a, eni, err, policy))
 	}
 	return placements
 }
@@ -152,9 +158,9 @@ func first(x, y bool) int {
 	return 0
 }
 
-func place(a Address, eni ENI, err error, policy Policy) Placement {
+func judge(a Address, eni ENI, err error, policy Policy) Placement {
 	p := Placement{Address: a, ENI: eni}
-	fixed := a.Addr == eni.Primary || contains(eni.Prefixes, a.Addr)
+	fixed := eni.Fixes(a.Addr)
 	pooled := contains(policy.Pools, a.Addr)
 	switch {
 	case !policy.Requires(a.Interface) && (err != nil || eni.DeviceIndex == 0 && a.MAC != eni.MAC):
@@ -196,7 +202,7 @@ func refuse(a Address, eni ENI, code string, err error, advice string) error {
 }
 
 func shows(eni ENI, addr netip.Addr) bool {
-	return addr == eni.Primary || slices.Contains(eni.Addresses, addr) || contains(eni.Prefixes, addr)
+	return eni.Fixes(addr) || slices.Contains(eni.Addresses, addr)
 }
 
 func contains(prefixes []netip.Prefix, addr netip.Addr) bool {

@@ -106,7 +106,7 @@ func TestDiffPlacesAnAddress(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := plan.Diff(append([]plan.Address{tt.addr}, tt.others...), tt.enis, tt.policy)[0]
+			got := plan.Place(append([]plan.Address{tt.addr}, tt.others...), tt.enis, tt.policy)[0]
 			if got.Address != tt.addr {
 				t.Errorf("placement of %v, want of %v", got.Address, tt.addr)
 			}
@@ -122,7 +122,7 @@ func TestDiffPlacesAnAddress(t *testing.T) {
 }
 
 func TestDiffSaysWhichMACIsGone(t *testing.T) {
-	err := plan.Diff([]plan.Address{bound("10.10.1.81", "net1", mac2)}, []plan.ENI{eni1()}, plan.Policy{})[0].Refused
+	err := plan.Place([]plan.Address{bound("10.10.1.81", "net1", mac2)}, []plan.ENI{eni1()}, plan.Policy{})[0].Refused
 	for _, part := range []string{"10.10.1.81", "net1", mac2, "not attached", "delete the pod"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("refusal %v does not say %q", err, part)
@@ -145,7 +145,7 @@ func TestStepsAreOnePerENIAndFamily(t *testing.T) {
 		Addrs []string
 	}
 	var got []step
-	for _, s := range plan.Steps(plan.Diff(addrs, enis, plan.Policy{})) {
+	for _, s := range plan.Steps(plan.Place(addrs, enis, plan.Policy{})) {
 		var ips []string
 		for _, ip := range s.Addrs {
 			ips = append(ips, ip.String())
@@ -165,8 +165,8 @@ func TestStepsAreOnePerENIAndFamily(t *testing.T) {
 func TestStepsIgnoreTheOrderOfAddresses(t *testing.T) {
 	a, b := addr("10.10.1.81", "net1", mac1), addr("10.10.1.82", "net1", mac1)
 	enis := []plan.ENI{eni1()}
-	one := plan.Steps(plan.Diff([]plan.Address{a, b}, enis, plan.Policy{}))
-	two := plan.Steps(plan.Diff([]plan.Address{b, a}, enis, plan.Policy{}))
+	one := plan.Steps(plan.Place([]plan.Address{a, b}, enis, plan.Policy{}))
+	two := plan.Steps(plan.Place([]plan.Address{b, a}, enis, plan.Policy{}))
 	compare := cmp.Comparer(func(x, y netip.Addr) bool { return x == y })
 	if diff := cmp.Diff(one, two, compare, cmp.Comparer(func(x, y netip.Prefix) bool { return x == y })); diff != "" {
 		t.Errorf("steps differ with the order of addresses:\n%s", diff)
