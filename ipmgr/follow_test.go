@@ -409,3 +409,28 @@ func TestFollowBlamesNoPodForAnAddressThatNobodyTook(t *testing.T) {
 		}
 	})
 }
+
+// EC2's answer to a take-over does not name the former owner. Here it is known
+// from the question who has the address now.
+func TestFollowNamesTheENIFromWhichItTakesAnAddressBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVPC()
+		c, p := newCloud(v, "eni-1"), newPod("10.10.1.81", vip)
+		m := manager(p, c, nil)
+		var log strings.Builder
+		m.Log = slog.New(slog.NewTextHandler(&log, nil))
+		stop := follow(t, m)
+		time.Sleep(time.Second)
+		v.set(vip, "eni-2")     // a standby took it for a moment
+		v.set("10.10.1.81", "") // somebody unassigned it
+		time.Sleep(45 * time.Second)
+		wantOwner(t, v, vip, "eni-1")
+		_ = stop()
+		if got := m.Status().TakeOvers; got != 1 {
+			t.Errorf("%d take-overs, want one", got)
+		}
+		if want := "formerENI=eni-2"; strings.Count(log.String(), "address was taken over") != 1 || !strings.Contains(log.String(), want) {
+			t.Errorf("the log does not say %s once:\n%s", want, log.String())
+		}
+	})
+}

@@ -75,3 +75,19 @@ func TestFollowClaimsAgainOnceADetachedENIIsBack(t *testing.T) {
 		_ = stop()
 	})
 }
+
+// A delegated prefix may be gone since the worker was looked at.
+func TestFollowDoesNotTrustAPrefixOfAViewThatIsOlderThanTheAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVPC()
+		c, p := newCloud(v, "eni-1"), newPod("10.10.1.81")
+		c.enis[0].Prefixes = []netip.Prefix{netip.MustParsePrefix("10.10.1.192/28")}
+		stop := follow(t, manager(p, c, nil))
+		time.Sleep(time.Second)
+		c.change(func() { c.enis[0].Prefixes = nil })
+		p.add(vip, "net1", mac1)
+		time.Sleep(time.Second)
+		wantOwner(t, v, vip, "eni-1")
+		_ = stop()
+	})
+}
