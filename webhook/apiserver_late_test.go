@@ -117,7 +117,7 @@ func (w *world) warnsOfOtherNetworks(t *testing.T) {
 	if err := w.patch(t, "apps", "changed", strings.ReplaceAll(addNetworks, "net-a", "net-a,net-a")); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(w.warnings.take(), "\n"); !strings.Contains(got, "create the pod anew with this annotation") {
+	if got := strings.Join(w.warnings.take(), "\n"); !strings.Contains(got, "recreate the pod with this annotation") {
 		t.Errorf("warnings %q", got)
 	}
 }
@@ -154,7 +154,7 @@ func (w *world) refusesLaterWebhook(t *testing.T) {
 	w.eventually(t, "refused", func() error {
 		before := w.admissions(t)
 		_, err := w.client.CoreV1().Pods("apps").Create(t.Context(), pod("later", ""), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), `sort before "multus-ipmgr"`) {
+		if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), `sorts before "multus-ipmgr"`) {
 			return errOf(err)
 		}
 		if after := w.admissions(t); after != before {

@@ -156,7 +156,7 @@ func refusal(d nad.Definition, causes []cause) string {
 	for _, line := range inject.Bounded(lines, "errors", inject.MaxDetail) {
 		text.WriteString("\n- " + line)
 	}
-	fmt.Fprintf(&text, "\nTo admit it all the same, label its namespace %s=%s.", inject.ValidateLabel, inject.WarnOnly)
+	fmt.Fprintf(&text, "\nTo admit it anyway, label its namespace %s=%s.", inject.ValidateLabel, inject.WarnOnly)
 	return text.String()
 }
 

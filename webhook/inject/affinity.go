@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Where a pod may run.
+// Labels and values of node affinity.
 const (
 	zoneLabel    = "topology.kubernetes.io/zone" // of nodes
 	affinityPath = "/spec/affinity"
@@ -14,8 +14,8 @@ const (
 	requiredPath = nodePath + "/requiredDuringSchedulingIgnoredDuringExecution"
 )
 
-// ZoneAffinityAnnotation on a pod, or on a namespace as its default: Disabled
-// leaves it to the pod where it runs.
+// ZoneAffinityAnnotation on a pod, or on a namespace as its default, adds no zone
+// if its value is Disabled.
 const ZoneAffinityAnnotation = "multus-ipmgr.io/zone-affinity"
 
 // Affinity is the part of the pod's affinity that is read.
@@ -52,7 +52,7 @@ type NodeRequirement struct {
 	Values   []string `json:"values"`
 }
 
-// zoneAffinity is keepInZone, unless the pod, its namespace or the
+// zoneAffinity calls keepInZone, unless the pod, its namespace or the
 // installation opts out.
 func zoneAffinity(pod Pod, ns Namespace, l location, policy Policy) ([]Operation, string) {
 	choice, given := pod.Metadata.Annotations[ZoneAffinityAnnotation]
@@ -65,8 +65,8 @@ func zoneAffinity(pod Pod, ns Namespace, l location, policy Policy) ([]Operation
 	return keepInZone(pod, l)
 }
 
-// keepInZone makes the pod run in one of the zones, in addition to what it
-// asks for itself. It returns a warning instead where that cannot be.
+// keepInZone makes the pod run in one of the zones, in addition to its own
+// affinity. It returns a warning instead if that is impossible.
 func keepInZone(pod Pod, l location) ([]Operation, string) {
 	if l.apart {
 		return nil, "the pod's networks are in different availability zones, so some of its addresses will not route wherever it runs"
@@ -78,10 +78,10 @@ func keepInZone(pod Pod, l location) ([]Operation, string) {
 		if slices.Contains(l.zones, zone) {
 			return nil, ""
 		}
-		return nil, fmt.Sprintf("nodeSelector asks for zone %s, and the addresses of the pod's networks are in %s: they will not route", zone, strings.Join(l.zones, ", "))
+		return nil, fmt.Sprintf("nodeSelector asks for zone %s, but the addresses of the pod's networks are in %s: they will not route", zone, strings.Join(l.zones, ", "))
 	}
 	if n := pod.Spec.Affinity.terms(); n > maxTerms {
-		return nil, fmt.Sprintf("node affinity has %d terms, and no zone is added to more than %d: keep the pod in %s by a term or a nodeSelector of its own", n, maxTerms, strings.Join(l.zones, ", "))
+		return nil, fmt.Sprintf("node affinity has %d terms, but a zone is added to at most %d: keep the pod in %s with your own term or nodeSelector", n, maxTerms, strings.Join(l.zones, ", "))
 	}
 	warning := ""
 	if pod.Spec.Affinity.elsewhere(l.zones) {

@@ -14,10 +14,11 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
 
-// What a pod, or its namespace as a default, chooses for its container.
+// Annotations with which a pod, or its namespace as a default, configures its
+// container.
 const (
 	// RequestsAnnotation and LimitsAnnotation are resources such as
-	// cpu=10m,memory=16Mi. What they do not name stays the installation's.
+	// cpu=10m,memory=16Mi. Resources that they do not name keep the installation's values.
 	RequestsAnnotation = "multus-ipmgr.io/requests"
 	LimitsAnnotation   = "multus-ipmgr.io/limits"
 	// ExcludeAnnotation on a pod lists CIDRs whose addresses are left alone.
@@ -27,17 +28,17 @@ const (
 // longestCIDR is the length of the longest CIDR that is read.
 const longestCIDR = 64
 
-// patience is how many times as long init mode tries in pods that are never
-// restarted: a container that gives up fails such a pod for good, and a Job
-// that lost several of them, too.
+// patience is the factor by which init mode tries longer in pods that are never
+// restarted: a container that gives up fails such a pod for good, and several
+// failed pods fail their Job.
 const patience = 5
 
-// leastMemory is the limit of memory in bytes below which an annotation is a
-// mistake, "16" for "16Mi" for instance: the container would never start.
+// leastMemory is the memory limit in bytes below which an annotation must be a
+// mistake, for example "16" for "16Mi": the container would never start.
 const leastMemory = 16 << 20
 
-// chosen is the policy for one pod: with what its annotations, and those of its
-// namespace, choose.
+// chosen returns the policy for one pod, with the settings of its annotations and
+// of its namespace's.
 func (p Policy) chosen(pod Pod, ns Namespace, mode spec.Mode) (Policy, error) {
 	resources, errResources := p.chosenResources(pod, ns)
 	excluded, errExcluded := p.chosenExclusions(pod)
@@ -74,7 +75,8 @@ func (p Policy) chosenExclusions(pod Pod) ([]netip.Prefix, error) {
 	return excluded, nil
 }
 
-// chosenResources are the installation's, with what the annotations say.
+// chosenResources returns the installation's resources, overridden by the
+// annotations.
 func (p Policy) chosenResources(pod Pod, ns Namespace) (corev1.ResourceRequirements, error) {
 	var chosen corev1.ResourceRequirements
 	var mistakes [2]error
@@ -92,7 +94,7 @@ func (p Policy) chosenResources(pod Pod, ns Namespace) (corev1.ResourceRequireme
 	return chosen, nil
 }
 
-// override replaces those resources that an annotation names.
+// override replaces the resources that an annotation names.
 func (p Policy) override(pod Pod, ns Namespace, annotation string, standard corev1.ResourceList) (corev1.ResourceList, error) {
 	where := "the pod"
 	value, given := pod.Metadata.Annotations[annotation]
@@ -111,18 +113,18 @@ func (p Policy) override(pod Pod, ns Namespace, annotation string, standard core
 	maps.Copy(merged, standard)
 	for name, quantity := range named {
 		if most := p.mostOf(name); !most.IsZero() && quantity.Cmp(most) > 0 {
-			return nil, fmt.Errorf("%s says %s=%s, and the installation allows at most %s=%s (--max-limits)", where, annotation, quoted(value), name, &most)
+			return nil, fmt.Errorf("%s says %s=%s, but the installation allows at most %s=%s (--max-limits)", where, annotation, quoted(value), name, &most)
 		}
 		if annotation == LimitsAnnotation && name == corev1.ResourceMemory && quantity.Value() < leastMemory {
-			return nil, fmt.Errorf("%s says %s=%s, and the container needs memory=16Mi to start", where, annotation, quoted(value))
+			return nil, fmt.Errorf("%s says %s=%s, but the container needs memory=16Mi to start", where, annotation, quoted(value))
 		}
 		merged[name] = quantity
 	}
 	return merged, nil
 }
 
-// mostOf is what an annotation may ask for of a resource: what the installation
-// gives unasked may be more than MaxLimits.
+// mostOf returns the most that an annotation may ask for of a resource: the
+// installation's default may exceed MaxLimits.
 func (p Policy) mostOf(name corev1.ResourceName) resource.Quantity {
 	most, standard := p.MaxLimits[name], p.Resources.Limits[name]
 	if !most.IsZero() && standard.Cmp(most) > 0 {

@@ -10,7 +10,7 @@ import (
 )
 
 // user is the numeric user and group of the container. Kubernetes can check
-// runAsNonRoot of a number only. It is nobody else's number: with
+// runAsNonRoot for a number only. No other image uses it: with
 // shareProcessNamespace a process of the same user can read the container's
 // credentials, and many images run as 65532 ("nonroot") or 65534 ("nobody").
 const user int64 = 48713
@@ -24,8 +24,8 @@ const (
 
 // The pod's own token for the API server, which the program never calls.
 const (
-	// noTokenVolumeName is the volume that takes the token's place. The API
-	// server mounts the token into each container that has nothing there.
+	// noTokenVolumeName names the volume that takes the token's place. The API
+	// server mounts the token into each container that mounts nothing there.
 	noTokenVolumeName = "multus-ipmgr-no-token"
 	podTokenDirectory = "/var/run/secrets/kubernetes.io/serviceaccount"
 )
@@ -58,8 +58,8 @@ func container(pod Pod, mode spec.Mode, n networks, policy Policy) corev1.Contai
 	return c
 }
 
-// environment is the contract with ipmgr (package spec), who and where the pod
-// is, and what the installation passes on.
+// environment implements the contract with ipmgr (package spec): the identity of
+// the pod and the installation's settings.
 func environment(n networks, policy Policy) []corev1.EnvVar {
 	settings := policy.Settings
 	settings.Interfaces = n.required
@@ -127,8 +127,8 @@ func tokenVolume(id WebIdentity) (corev1.Volume, bool) {
 	}, id.RoleARN != ""
 }
 
-// noTokenVolume holds nothing but the name of the pod's namespace, which lies
-// beside the token where there is one. It is not an emptyDir: those keep
+// noTokenVolume holds only the name of the pod's namespace, which is next to the
+// token if there is one. It is not an emptyDir: those keep
 // kubectl drain and the cluster autoscaler from emptying a worker.
 func noTokenVolume(pod Pod) (corev1.Volume, bool) {
 	mounts := pod.Spec.AutomountServiceAccountToken

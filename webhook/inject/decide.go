@@ -16,18 +16,18 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
-// View is what a decision knows of the cluster.
+// View is what a decision knows about the cluster.
 type View struct {
 	// Networks finds the networks that the pod selects.
 	Networks *Lookup
-	// Others knows the ranges of all networks, for the sake of pods that ask for
-	// static addresses. It may be nil.
+	// Others knows the ranges of all networks, for pods that ask for static
+	// addresses. It may be nil.
 	Others *nad.Index
-	// Reservations are the subnet CIDR reservations that are known.
+	// Reservations are the known subnet CIDR reservations.
 	Reservations []nad.Reservation
 }
 
-// Decision is what is to be done with one pod.
+// Decision says what to do with one pod.
 type Decision struct {
 	Reason Reason
 	// Detail of a denial: what is wrong and what is accepted.
@@ -38,11 +38,11 @@ type Decision struct {
 	Interfaces []string
 	// Warnings are shown to the user who creates the pod.
 	Warnings []string
-	// Patch is empty unless the pod is to be changed.
+	// Patch is empty if the pod is not changed.
 	Patch []Operation
 }
 
-// Message is the whole answer in words.
+// Message returns the whole answer in words.
 func (d Decision) Message() string {
 	if d.Detail == "" {
 		return d.Reason.Sentence()
@@ -50,10 +50,10 @@ func (d Decision) Message() string {
 	return strings.TrimSuffix(d.Reason.Sentence(), ".") + ": " + d.Detail
 }
 
-// Decide says what is to be done with a pod that is created in namespace ns.
+// Decide returns what to do with a pod that is created in namespace ns.
 //
-// Whom it concerns is said by two labels; a pod's own label wins. Values other
-// than these are like no label:
+// Two labels decide which pods it concerns; a pod's own label wins. Any other
+// value counts as no label:
 //
 //	namespace  pod        decision
 //	---------  ---------  --------------------------
@@ -100,7 +100,7 @@ func decide(ctx context.Context, pod Pod, ns Namespace, view View, policy Policy
 	return decideOn(ctx, selections, mode, pod, ns, view, policy)
 }
 
-// refusal is the decision about a pod whose author has to correct it.
+// refusal is the decision about a pod that its author must correct.
 func refusal(reason Reason, err error) Decision {
 	return Decision{Reason: reason, Detail: err.Error()}
 }
@@ -148,7 +148,7 @@ func decideOn(ctx context.Context, selections []nad.Selection, mode spec.Mode, p
 	}, nil
 }
 
-// unconcerned is the table of Decide, after what rules Multus out.
+// unconcerned is the table of Decide, after the cases that exclude Multus.
 func unconcerned(pod Pod, ns Namespace, policy Policy) (Reason, bool) {
 	_, mirror := pod.Metadata.Annotations["kubernetes.io/config.mirror"]
 	_, fargate := pod.Metadata.Labels["eks.amazonaws.com/fargate-profile"]
@@ -201,8 +201,8 @@ func modeOf(pod Pod, ns Namespace) (spec.Mode, error) {
 	return "", fmt.Errorf("%s says %q; accepted are %q and %q", where, value, spec.Init, spec.Sidecar)
 }
 
-// lacking is what a pod misses that was created before its networks.
-const lacking = "the pod is created before its network: it gets no pools (IPMGR_POOLS) and is not kept in the zone of that network's reservations; create networks first, and such a pod anew"
+// lacking is the warning for a pod that was created before its networks.
+const lacking = "the pod was created before its network: it gets no pools (IPMGR_POOLS) and is not kept in the zone of that network's reservations; create networks first, and recreate such a pod"
 
 // skippedWarnings looks for misspelt keys where a key is what is missing.
 func skippedWarnings(reason Reason, pod Pod, ns Namespace) []string {
@@ -212,7 +212,7 @@ func skippedWarnings(reason Reason, pod Pod, ns Namespace) []string {
 	return keyWarnings(pod, ns)
 }
 
-// keyWarnings warns of labels and annotations that have no meaning, on the pod
+// keyWarnings warns about labels and annotations that have no meaning, on the pod
 // and on its namespace.
 func keyWarnings(pod Pod, ns Namespace) []string {
 	var texts []string

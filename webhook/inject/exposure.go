@@ -11,8 +11,8 @@ import (
 // mostNames is how many names a warning lists.
 const mostNames = 8
 
-// exposure warns of containers that see the IP manager's processes and may read
-// its credentials: those of its user, and those that may trace others. In init
+// exposure warns about containers that see the IP manager's processes and may
+// read its credentials: those of its user, and those that may trace others. In init
 // mode it has ended before they start.
 func exposure(pod Pod, mode spec.Mode) []string {
 	var shared string
@@ -39,7 +39,7 @@ func exposure(pod Pod, mode spec.Mode) []string {
 	if more := len(names) - mostNames; more > 0 {
 		list += fmt.Sprintf(" and %d more", more)
 	}
-	return []string{fmt.Sprintf("%s lets these containers read the credentials of %s, as they run as its user %d, or may trace processes (privileged, SYS_PTRACE): %s", shared, ContainerName, user, list)}
+	return []string{fmt.Sprintf("%s lets these containers read the credentials of %s, because they run as its user %d or may trace processes (privileged, SYS_PTRACE): %s", shared, ContainerName, user, list)}
 }
 
 // reaches reports whether a container may look into processes of our user.

@@ -10,7 +10,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
-// Kind is a kind of object that carries keys of ours.
+// Kind is a kind of object that carries our keys.
 type Kind string
 
 // The kinds.
@@ -20,7 +20,7 @@ const (
 	KindNAD       Kind = "NetworkAttachmentDefinition"
 )
 
-// prefix begins all keys of ours.
+// prefix begins all our keys.
 const prefix = "multus-ipmgr.io/"
 
 // mostKeys is how many keys of an object that resemble ours are judged, and
@@ -38,8 +38,8 @@ type key struct {
 	values []string // accepted; empty: the reader of the value judges it
 }
 
-// keys are all that users write. Multus's own are among them: a pod whose
-// annotation has another name gets no network, and nobody tells.
+// keys lists all keys that users write, including Multus's own: a pod whose
+// annotation is misspelt gets no network, and nothing reports it.
 func keys() []key {
 	var modes, validations []string
 	for _, m := range spec.Modes() {
@@ -64,12 +64,12 @@ func keys() []key {
 	}
 }
 
-// KeyMistake is a label or an annotation that looks like one of ours and has
-// no meaning.
+// KeyMistake is a label or annotation that looks like one of ours but has no
+// meaning.
 type KeyMistake struct {
 	// Field is where it is: metadata.labels[multus-ipmgr.io/injct].
 	Field string
-	// Message says what is written, and what was probably meant.
+	// Message says what is wrong, and what was probably meant.
 	Message string
 }
 
@@ -119,7 +119,7 @@ func resembles(name string) bool {
 }
 
 // nearDomain returns the domain of known keys that was probably meant. Most keys
-// are of Kubernetes's own domains, which are nobody's mistake.
+// are of Kubernetes's own domains and are no mistakes.
 func nearDomain(domain string) string {
 	if strings.HasSuffix(domain, "kubernetes.io") || strings.HasSuffix(domain, "k8s.io") {
 		return ""
@@ -144,7 +144,7 @@ func judgeKey(kind Kind, name, value string, label bool) string {
 		case k.label != label:
 			return fmt.Sprintf("%s %s has no meaning; it is read as %s", noun(label), name, article(noun(k.label)))
 		case !slices.Contains(k.on, kind):
-			return fmt.Sprintf("%s %s has no meaning on %s; it is read of %s", noun(label), name, article(string(kind)), places(k.on))
+			return fmt.Sprintf("%s %s has no meaning on %s; it is read on %s", noun(label), name, article(string(kind)), places(k.on))
 		case len(k.values) > 0 && !slices.Contains(k.values, value):
 			return unknownValue(k, value)
 		default:

@@ -28,7 +28,7 @@ func TestKeysWithoutMeaningAreTold(t *testing.T) {
 		{name: "a value", kind: inject.KindNamespace, label: true, key: "multus-ipmgr.io/inject", value: "enable", want: `accepted are "enabled" and "disabled"; "enabled" is probably meant`},
 		{name: "a value of another language", kind: inject.KindPod, key: "multus-ipmgr.io/zone-affinity", value: "none", want: `accepted is "disabled"`},
 		{name: "an annotation for a label", kind: inject.KindNamespace, key: "multus-ipmgr.io/validate", value: "off", want: "it is read as a label"},
-		{name: "on another kind", kind: inject.KindNamespace, key: "multus-ipmgr.io/exclude-addresses", value: "10.0.0.0/8", want: "it is read of a Pod"},
+		{name: "on another kind", kind: inject.KindNamespace, key: "multus-ipmgr.io/exclude-addresses", value: "10.0.0.0/8", want: "it is read on a Pod"},
 		{name: "Multus's, in the singular", kind: inject.KindPod, key: "k8s.v1.cni.cncf.io/network", value: "net-a", want: "k8s.v1.cni.cncf.io/networks is probably meant"},
 		{name: "Multus's, without the version", kind: inject.KindPod, key: "k8s.cni.cncf.io/networks", value: "net-a", want: "k8s.v1.cni.cncf.io/networks is probably meant"},
 		{name: "nothing that is known", kind: inject.KindNAD, label: true, key: "multus-ipmgr.io/team", value: "core", want: "on a NetworkAttachmentDefinition there are multus-ipmgr.io/managed"},

@@ -8,11 +8,11 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
-// Judgement is what is said of a pod to which nothing can be added any more.
+// Judgement is the decision about a pod to which nothing can be added any more.
 type Judgement struct {
-	// Reason is what would be done if the pod were created now.
+	// Reason is the decision that the pod would get if it were created now.
 	Reason Reason
-	// Denial says why the change is refused. It is empty when it is not.
+	// Denial says why the change is refused. It is empty if it is admitted.
 	Denial string
 	// Warnings are shown to the user.
 	Warnings []string
@@ -21,18 +21,18 @@ type Judgement struct {
 // LateChange says how a networks annotation came to a pod after its admission.
 type LateChange string
 
-// The ways.
+// The ways in which an annotation can come late.
 const (
-	// ByWebhook: another mutating webhook may have written it after ours.
+	// ByWebhook means that another mutating webhook may have written it after ours.
 	ByWebhook LateChange = "webhook"
-	// ByUpdate: the pod exists, and its annotation is another one now.
+	// ByUpdate means that the annotation of an existing pod has changed.
 	ByUpdate LateChange = "update"
 )
 
-// Judge looks at a pod that all mutating webhooks have seen, or that exists
+// Judge checks a pod that all mutating webhooks have seen, or that exists
 // already. A pod that would be injected now and has no IP manager, or that asks
-// for addresses that it must not have, is denied or warned of, as its namespace
-// is validated. Where nothing is validated, nothing is said.
+// for addresses that it must not have, is denied or causes a warning, as its
+// namespace validates. If the namespace validates nothing, there is no answer.
 func Judge(ctx context.Context, change LateChange, pod Pod, ns Namespace, view View, policy Policy) (Judgement, error) {
 	how := policy.ValidationIn(ns)
 	if how == Off {
@@ -74,20 +74,20 @@ func judgeInjected(ctx context.Context, change LateChange, reason Reason, pod Po
 	return Judgement{Reason: reason, Warnings: append([]string{stale}, warnings...)}, nil
 }
 
-// stale is said of an injected pod whose networks change.
-const stale = "the IP manager of this pod was given the networks that the annotation selected when the pod was created: it does not wait for interfaces of others and does not have their pools (IPMGR_POOLS); create the pod anew with this annotation"
+// stale is the warning for an injected pod whose networks change.
+const stale = "the IP manager of this pod was configured for the networks that the annotation selected when the pod was created: it does not wait for the interfaces of other networks and does not have their pools (IPMGR_POOLS); recreate the pod with this annotation"
 
-// missing says that the IP manager is not there, and what to do.
+// missing says that the pod has no IP manager, and what to do.
 func missing(change LateChange) string {
-	const what = "the pod has no IP manager, and its networks have addresses that belong to ENIs: nothing would route them; "
+	const what = "the pod has no IP manager, but its networks have addresses that belong to ENIs, which would not be routed; "
 	if change == ByWebhook {
-		return what + "another mutating webhook added the annotation " + nad.NetworksAnnotation + " after ours had been passed: " +
-			"have its configuration's name sort before \"multus-ipmgr\", or write the annotation into the pod"
+		return what + "another mutating webhook added the annotation " + nad.NetworksAnnotation + " after ours had run: " +
+			"give its configuration a name that sorts before \"multus-ipmgr\", or write the annotation into the pod"
 	}
-	return what + "a container cannot be added to a pod that exists: write the annotation " + nad.NetworksAnnotation + " into the pod before it is created, for instance into its template"
+	return what + "a container cannot be added to an existing pod: write the annotation " + nad.NetworksAnnotation + " into the pod before it is created, for example into its template"
 }
 
-// JudgeBinding looks at the annotations of a Binding, which the API server
+// JudgeBinding checks the annotations of a Binding, which the API server
 // copies to the pod that it binds. Nothing of the pod is known.
 func JudgeBinding(annotations map[string]string, ns Namespace, policy Policy) Judgement {
 	var pod Pod
@@ -98,10 +98,10 @@ func JudgeBinding(annotations map[string]string, ns Namespace, policy Policy) Ju
 	if skip || how == Off {
 		return Judgement{Reason: reason}
 	}
-	return late(InvalidAnnotation, how, fmt.Sprintf("a Binding must not set the annotation %s: the pod was admitted without it, and has no IP manager for these networks; write it into the pod before it is created", nad.NetworksAnnotation))
+	return late(InvalidAnnotation, how, fmt.Sprintf("a Binding must not set the annotation %s: the pod was admitted without it and has no IP manager for these networks; write it into the pod before it is created", nad.NetworksAnnotation))
 }
 
-// late is a denial where errors are enforced, and else a warning.
+// late is a denial where errors are enforced, and a warning otherwise.
 func late(reason Reason, how Validation, text string) Judgement {
 	if how == Enforce {
 		return Judgement{Reason: reason, Denial: text + "\n" + toAdmit}
@@ -109,4 +109,4 @@ func late(reason Reason, how Validation, text string) Judgement {
 	return Judgement{Reason: reason, Warnings: strings.Split(text, "\n")}
 }
 
-const toAdmit = "To admit it all the same, label its namespace " + ValidateLabel + "=" + string(WarnOnly) + "."
+const toAdmit = "To admit it anyway, label its namespace " + ValidateLabel + "=" + string(WarnOnly) + "."

@@ -38,7 +38,7 @@ func disabled(pod inject.Pod) inject.Pod {
 }
 
 func TestNetworksThatComeLateAreJudged(t *testing.T) {
-	const none, by, created, stale = "", "sort before \"multus-ipmgr\"", "before it is created", "create the pod anew"
+	const none, by, created, stale = "", "sorts before \"multus-ipmgr\"", "before it is created", "recreate the pod"
 	for _, c := range []struct {
 		name   string
 		change inject.LateChange

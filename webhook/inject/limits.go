@@ -6,14 +6,14 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of what one answer says, and of what a pod may make it cost. Those of
-// networks annotations are in package nad.
+// Bounds of the length and the cost of one answer. The bounds of networks
+// annotations are in package nad.
 const (
 	// MaxLiveReads bounds how many networks one admission reads from the API
 	// server. A pod may name many that no cache knows; those beyond the bound
 	// count as not confirmed.
 	MaxLiveReads = 4
-	// MaxWarnings is how many characters the warnings of one answer have. The
+	// MaxWarnings is the number of characters that the warnings of one answer have. The
 	// API server cuts each warning to 256 once those of all webhooks have more
 	// than 4096.
 	MaxWarnings = 3072

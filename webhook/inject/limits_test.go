@@ -42,7 +42,7 @@ func TestAZoneIsAddedToManyTermsAndNotToMore(t *testing.T) {
 		if got := strings.Count(string(apply(t, pod, d.Patch)), `"us-west-2a"`); got != zones {
 			t.Errorf("%d terms: the zone is added to %d, want %d", n, got, zones)
 		}
-		said := strings.Contains(strings.Join(d.Warnings, "\n"), "node affinity has 1001 terms, and no zone is added to more than 1000")
+		said := strings.Contains(strings.Join(d.Warnings, "\n"), "node affinity has 1001 terms, but a zone is added to at most 1000")
 		if said != (zones == 0) {
 			t.Errorf("%d terms: warnings %q", n, d.Warnings)
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
-// location is where in the VPC the addresses of a pod's networks are.
+// location says where in the VPC the addresses of a pod's networks are.
 type location struct {
 	// pools are the reservations that cover the networks. Empty: they are not
 	// covered, or it is not known.
@@ -15,13 +15,13 @@ type location struct {
 	// zones are the availability zones that have all networks. Empty: any zone
 	// may have them.
 	zones []string
-	// apart: there is no zone that has all networks.
+	// apart reports whether no zone has all networks.
 	apart bool
 }
 
-// locate looks for the reservations that the addresses of the networks, and
-// those that the pod asks for, are in. If a network is not covered wholly, the
-// pools stay empty: a pool that lacks an address keeps it from being assigned.
+// locate finds the reservations of the networks' addresses and of those that the
+// pod asks for. If a network is not covered completely, the pools stay empty:
+// an address that is missing from the pools would not be assigned.
 func locate(used []use, reservations []nad.Reservation) location {
 	if len(reservations) == 0 {
 		return location{}
@@ -107,8 +107,8 @@ func (u use) covering(reservations []nad.Reservation) ([]nad.Reservation, bool) 
 	return nad.Covering(nad.Union(ranges), reservations)
 }
 
-// settings completes what the installation says: its own pools go before those
-// that are found.
+// settings completes the installation's settings, whose pools take precedence
+// over those that are found.
 func (l location) settings(policy Policy) Policy {
 	if len(policy.Settings.Pools) == 0 {
 		policy.Settings.Pools = l.pools

@@ -6,11 +6,11 @@ import "github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 type FindNAD func(namespace, name string) (nad.Network, bool)
 
 // ReadNAD reads from the API server what a NAD means. It reports false when
-// there is none, and an error when that cannot be said.
+// there is none, and an error when that is unknown.
 type ReadNAD func(namespace, name string) (nad.Network, bool, error)
 
-// Lookup finds networks for one admission, however often it is decided: each
-// is looked up once.
+// Lookup finds networks for one admission. It looks up each network once,
+// however often the admission is decided.
 type Lookup struct {
 	cached FindNAD
 	live   ReadNAD
@@ -23,14 +23,14 @@ type Lookup struct {
 type answer struct {
 	network nad.Network
 	found   bool
-	// unconfirmed: that it is missing could not be confirmed, because of err, or
-	// because enough others were read.
+	// unconfirmed reports whether the API server could not confirm that the
+	// network is missing, because of err or of MaxLiveReads.
 	unconfirmed bool
 	err         error
 }
 
-// NewLookup returns a lookup that asks cached first. What that does not have is
-// asked of live, unless it is nil.
+// NewLookup returns a lookup that asks cached first and, for networks that it
+// does not have, live, unless that is nil.
 func NewLookup(cached FindNAD, live ReadNAD) *Lookup {
 	return &Lookup{cached: cached, live: live, known: map[[2]string]answer{}}
 }
@@ -46,7 +46,7 @@ func (l *Lookup) find(namespace, name string) answer {
 	return a
 }
 
-// nad is find for those who ask only what is there.
+// nad is find for callers that need only existing networks.
 func (l *Lookup) nad(namespace, name string) (nad.Network, bool) {
 	a := l.find(namespace, name)
 	return a.network, a.found

@@ -9,7 +9,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
-// networks are the interfaces of a pod, by what is to be done with them.
+// networks groups the interfaces of a pod by what to do with them.
 type networks struct {
 	managed  []string // their addresses belong to ENIs
 	required []string // those of managed that have an address from the start
@@ -56,32 +56,32 @@ func Twice(selections []nad.Selection) map[int]string {
 	seen, again := make(map[string]bool, len(selections)), map[int]string{}
 	for i, s := range selections {
 		if seen[s.Interface] {
-			again[i] = fmt.Sprintf("interface %s is asked for twice in annotation %s; the pod will not start, as two networks cannot share an interface", s.Interface, nad.NetworksAnnotation)
+			again[i] = fmt.Sprintf("interface %s is asked for twice in annotation %s; the pod will not start, because two networks cannot share an interface", s.Interface, nad.NetworksAnnotation)
 		}
 		seen[s.Interface] = true
 	}
 	return again
 }
 
-// look finds one network and warns of what is wrong with it.
+// look finds one network and warns about its problems.
 func (n *networks) look(s nad.Selection, lookup *Lookup) nad.Network {
 	a := lookup.find(s.Namespace, s.Name)
 	network := a.network
 	switch {
 	case a.err != nil:
 		n.missing = true
-		n.warn("NetworkAttachmentDefinition %s/%s is not known yet and could not be read (%v); its addresses are taken to belong to ENIs", s.Namespace, s.Name, a.err)
+		n.warn("NetworkAttachmentDefinition %s/%s is not known yet and could not be read (%v); its addresses are assumed to belong to ENIs", s.Namespace, s.Name, a.err)
 		return nad.Unknown(nil)
 	case a.unconfirmed:
 		n.missing = true
-		n.warn("NetworkAttachmentDefinition %s/%s is not known, and whether it exists was not confirmed, as %d networks of this pod had to be read already; its addresses are taken to belong to ENIs", s.Namespace, s.Name, MaxLiveReads)
+		n.warn("NetworkAttachmentDefinition %s/%s is not known, and its existence was not confirmed, because %d networks of this pod were already read; its addresses are assumed to belong to ENIs", s.Namespace, s.Name, MaxLiveReads)
 		return nad.Unknown(nil)
 	case !a.found:
 		n.missing = true
 		n.warn("NetworkAttachmentDefinition %s/%s does not exist; the pod will not start until it does", s.Namespace, s.Name)
 		return nad.Unknown(nil)
 	case errors.Is(network.Problem, nad.ErrNoConfig):
-		n.warn("NetworkAttachmentDefinition %s/%s has no spec.config; its addresses are taken to belong to ENIs; label it %s=true or =false to say so", s.Namespace, s.Name, nad.ManagedLabel)
+		n.warn("NetworkAttachmentDefinition %s/%s has no spec.config; its addresses are assumed to belong to ENIs; label it %s=true or =false to say so", s.Namespace, s.Name, nad.ManagedLabel)
 	case network.Problem != nil:
 		n.warn("NetworkAttachmentDefinition %s/%s: %v", s.Namespace, s.Name, network.Problem)
 	}
@@ -99,8 +99,8 @@ func (n *networks) warn(format string, args ...any) {
 	}
 }
 
-// everywhere warns of a fixed address in the pod of a DaemonSet, which has one
-// on every worker. How many pods other owners have, a pod does not say.
+// everywhere warns about a fixed address in the pod of a DaemonSet, which runs on
+// every worker. A pod does not show how many pods other owners have.
 func everywhere(pod Pod, used []use) []string {
 	if !slices.ContainsFunc(pod.Metadata.Owners, func(o Owner) bool { return o.Kind == "DaemonSet" }) {
 		return nil
@@ -114,7 +114,7 @@ func everywhere(pod Pod, used []use) []string {
 	return texts[:min(len(texts), mostNames)]
 }
 
-// defaultNetworkWarnings warns of a pod whose eth0 is a managed network.
+// defaultNetworkWarnings warns about a pod whose eth0 is a managed network.
 func defaultNetworkWarnings(pod Pod, find FindNAD) []string {
 	value := pod.Metadata.Annotations[nad.DefaultNetworkAnnotation]
 	if value == "" {
@@ -128,8 +128,8 @@ func defaultNetworkWarnings(pod Pod, find FindNAD) []string {
 }
 
 // DefaultNetworkMessage says what is wrong with the value of a pod's
-// nad.DefaultNetworkAnnotation, if anything is: that network becomes eth0, by
-// which AWS is called and whose addresses are left alone.
+// nad.DefaultNetworkAnnotation, if anything: that network becomes eth0,
+// through which AWS is called and whose addresses are left alone.
 func DefaultNetworkMessage(value string, find FindNAD) string {
 	s, err := nad.DefaultNetwork(value)
 	if err != nil {
@@ -138,5 +138,5 @@ func DefaultNetworkMessage(value string, find FindNAD) string {
 	if network, found := find(s.Namespace, s.Name); !found || !network.Managed {
 		return ""
 	}
-	return fmt.Sprintf("annotation %s makes network %s/%s the pod's eth0, whose addresses nobody assigns to ENIs, and AWS is called by eth0; select the network in annotation %s only", nad.DefaultNetworkAnnotation, s.Namespace, s.Name, nad.NetworksAnnotation)
+	return fmt.Sprintf("annotation %s makes network %s/%s the pod's eth0, whose addresses are not assigned to ENIs, and AWS is called through eth0; select the network in annotation %s only", nad.DefaultNetworkAnnotation, s.Namespace, s.Name, nad.NetworksAnnotation)
 }

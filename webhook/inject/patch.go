@@ -24,7 +24,7 @@ const (
 	containers     = "spec.containers"
 )
 
-// place is where a container is.
+// place says where a container is.
 type place struct {
 	list  string // initContainers or containers
 	index int
@@ -51,8 +51,8 @@ func findContainer(pod Pod) (place, bool) {
 }
 
 // patch adds the container, its volumes, the Secrets of its image and the
-// annotation. Each operation adds one thing of ours; none replaces or repeats
-// what is the user's.
+// annotation. Each operation adds one of our objects; none replaces or repeats
+// the user's.
 func patch(pod Pod, mode spec.Mode, n networks, policy Policy) []Operation {
 	ops := []Operation{annotate(pod, string(mode)+" "+policy.Version)}
 	if pod.bare {

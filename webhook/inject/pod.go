@@ -3,8 +3,7 @@ package inject
 import "bytes"
 
 // Pod is what a decision reads of a core/v1 Pod, in the shape of its JSON.
-// Decoding into it passes over everything else, and what is not decoded cannot
-// be lost: a decision adds to the pod and never writes it back.
+// Decoding into it ignores everything else, which cannot be lost by that: a decision adds to the pod and never writes it back.
 type Pod struct {
 	Metadata Metadata `json:"metadata"`
 	// Spec is nil when it is absent or null.
@@ -120,7 +119,7 @@ const (
 	ContainerName = "multus-ipmgr"
 )
 
-// Values of InjectLabel. Any other value is like no label.
+// Values of InjectLabel. Any other value counts as no label.
 const (
 	Enabled  = "enabled"
 	Disabled = "disabled"

@@ -11,7 +11,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
 
-// SidecarStyle is how a sidecar is put into the pod.
+// SidecarStyle says how a sidecar is added to the pod.
 type SidecarStyle string
 
 // The styles of sidecars.
@@ -26,7 +26,7 @@ const (
 	Plain SidecarStyle = "container"
 )
 
-// Policy is what an installation decides about all injected containers.
+// Policy is an installation's configuration of all injected containers.
 type Policy struct {
 	Image      string
 	PullPolicy corev1.PullPolicy // empty: Kubernetes's default for the image's tag
@@ -40,31 +40,31 @@ type Policy struct {
 	// Env is passed on as it is: AWS_REGION, AWS_ENDPOINT_URL_EC2, ...
 	Env       []corev1.EnvVar
 	Resources corev1.ResourceRequirements
-	// MaxLimits is what annotations of pods and namespaces may ask for at most.
+	// MaxLimits is the most that annotations of pods and namespaces may ask for.
 	MaxLimits   corev1.ResourceList
 	WebIdentity WebIdentity
-	// Validation is what becomes of objects with errors, where a namespace's
-	// label does not say so.
+	// Validation says what happens to objects with errors, unless a namespace's
+	// label overrides it.
 	Validation Validation
 	// AllowForeign lets pods ask for addresses in ranges of networks of other
 	// namespaces, with a warning.
 	AllowForeign bool
-	// FreeZones leaves it to pods in which zone they run.
+	// FreeZones adds no zone affinity to pods.
 	FreeZones bool
 	// Protected namespaces are left alone whatever their labels say.
 	Protected []string
 }
 
-// AddEnv adds an entry NAME=VALUE to what is passed on to all injected
-// containers. It reports true instead if the entry is one of ipmgr's settings,
-// which package spec reads.
+// AddEnv adds an entry NAME=VALUE to the environment of all injected containers.
+// It reports true instead if the entry is one of ipmgr's settings, which package
+// spec reads.
 func AddEnv(env []corev1.EnvVar, entry string) (_ []corev1.EnvVar, setting bool, _ error) {
 	name, value, ok := strings.Cut(entry, "=")
 	switch {
 	case !ok || name == "":
 		return env, false, errors.New("want NAME=VALUE")
 	case slices.Contains([]string{spec.EnvInterfaces, spec.EnvHostIP, "POD_NAME", "POD_NAMESPACE"}, name):
-		return env, false, errors.New("is filled in for each pod")
+		return env, false, errors.New("is set for each pod")
 	case slices.ContainsFunc(env, func(e corev1.EnvVar) bool { return e.Name == name }):
 		return env, false, errors.New("is given twice")
 	case strings.HasPrefix(name, "IPMGR_"):
@@ -73,8 +73,8 @@ func AddEnv(env []corev1.EnvVar, entry string) (_ []corev1.EnvVar, setting bool,
 	return append(env, corev1.EnvVar{Name: name, Value: value}), false, nil
 }
 
-// WebIdentity gives the injected container, and no other one of the pod, AWS
-// credentials by a token of the pod's service account.
+// WebIdentity gives the injected container, and no other container of the pod,
+// AWS credentials through a token of the pod's service account.
 type WebIdentity struct {
 	RoleARN string // empty: credentials come from elsewhere
 	// Audience of the token: sts.amazonaws.com unless the role's trust policy
@@ -84,8 +84,7 @@ type WebIdentity struct {
 	Expiry int64
 }
 
-// DefaultPolicy returns what holds unless an installation says otherwise. It
-// lacks Image and Version.
+// DefaultPolicy returns the defaults, without Image and Version.
 func DefaultPolicy() Policy {
 	return Policy{
 		Style:     Native,
@@ -101,9 +100,9 @@ func DefaultPolicy() Policy {
 	}
 }
 
-// defaultResources: a start takes some 20 ms of CPU, a sidecar at rest none and
-// 12 MiB. The CPU limit lets a start finish within two of the kernel's 100 ms
-// quota periods, and the memory limit leaves a big room for the SDK's buffers
+// defaultResources returns the default resources. A start takes about 20 ms of
+// CPU, a sidecar at rest none and 12 MiB. The CPU limit lets a start finish within two of the kernel's 100 ms
+// quota periods, and the memory limit leaves much room for the SDK's buffers
 // and the trusted certificates.
 func defaultResources() corev1.ResourceRequirements {
 	return corev1.ResourceRequirements{

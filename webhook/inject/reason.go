@@ -2,63 +2,66 @@ package inject
 
 import "github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 
-// Reason is why a pod was or was not changed. The set is closed, and the log,
-// the metrics, the admission's audit annotation, the command line and the
-// tests all share it.
+// Reason says why a pod was or was not changed. The set is closed. The log, the
+// metrics, the audit annotation, the command line and the tests all use it.
 type Reason string
 
-// All reasons there are.
+// All reasons.
 const (
-	// Injected: the container was added.
+	// Injected means that the container was added.
 	Injected Reason = "injected"
-	// MovedFirst: the container was there already, and another webhook had
-	// pushed it from its place.
+	// MovedFirst means that the container was there already, but another webhook
+	// had moved it from the first place.
 	MovedFirst Reason = "moved-first"
 
-	// NoNetworks: the pod selects no Multus network.
+	// NoNetworks means that the pod selects no Multus network.
 	NoNetworks Reason = "no-networks"
-	// ProtectedNamespace: kube-system and our own namespace are left alone.
+	// ProtectedNamespace means that kube-system and our own namespace are left
+	// alone.
 	ProtectedNamespace Reason = "protected-namespace"
-	// MirrorPod: a static pod's mirror; the kubelet runs what its file says.
+	// MirrorPod means that the pod mirrors a static pod; the kubelet runs the
+	// static pod's file.
 	MirrorPod Reason = "mirror-pod"
-	// HostNetwork: the pod has the worker's own interfaces.
+	// HostNetwork means that the pod has the worker's own interfaces.
 	HostNetwork Reason = "host-network"
-	// Windows: Multus does not serve Windows pods.
+	// Windows means that Multus does not serve Windows pods.
 	Windows Reason = "windows"
-	// Fargate: Multus does not run on Fargate.
+	// Fargate means that Multus does not run on Fargate.
 	Fargate Reason = "fargate"
-	// PodDisabled: the pod's label opts it out.
+	// PodDisabled means that the pod's label opts it out.
 	PodDisabled Reason = "pod-disabled"
-	// NamespaceNotEnabled: neither the namespace nor the pod opts in.
+	// NamespaceNotEnabled means that neither the namespace nor the pod opts in.
 	NamespaceNotEnabled Reason = "namespace-not-enabled"
-	// AlreadyInjected: the container is there, in its place.
+	// AlreadyInjected means that the container is in its place already.
 	AlreadyInjected Reason = "already-injected"
-	// NoManagedNetwork: no address of the selected networks belongs to an ENI.
+	// NoManagedNetwork means that no address of the selected networks belongs to
+	// an ENI.
 	NoManagedNetwork Reason = "no-managed-network"
-	// NoAddress: in init mode, nothing would have an address to assign.
+	// NoAddress means that, in init mode, there is no address to assign.
 	NoAddress Reason = "no-address"
 
-	// InvalidMode: the mode is neither init nor sidecar.
+	// InvalidMode means that the mode is neither init nor sidecar.
 	InvalidMode Reason = "invalid-mode"
-	// InvalidSetting: a choice of the pod or its namespace cannot be read, or
-	// asks for more than the installation allows.
+	// InvalidSetting means that an annotation of the pod or its namespace cannot be
+	// read, or asks for more than the installation allows.
 	InvalidSetting Reason = "invalid-setting"
-	// InvalidAnnotation: Multus could not read its networks annotation.
+	// InvalidAnnotation means that Multus could not read its networks annotation.
 	InvalidAnnotation Reason = "invalid-annotation"
-	// InvalidAddresses: the pod asks for static addresses that it must not have.
+	// InvalidAddresses means that the pod asks for static addresses that it must
+	// not have.
 	InvalidAddresses Reason = "invalid-addresses"
-	// NameTaken: the pod has a container of its own by our container's name.
+	// NameTaken means that the pod has its own container with our container's name.
 	NameTaken Reason = "name-taken"
 )
 
-// Outcome is what became of the pod.
+// Outcome says what happened to the pod.
 type Outcome string
 
 // The outcomes of a decision.
 const (
 	Patched Outcome = "patched" // admitted and changed
 	Skipped Outcome = "skipped" // admitted as it is
-	Denied  Outcome = "denied"  // not admitted: the user has to change something
+	Denied  Outcome = "denied"  // not admitted: the user must change something
 )
 
 // Reasons lists all reasons in the order in which they are documented.
@@ -71,7 +74,7 @@ func Reasons() []Reason {
 	}
 }
 
-// Outcome says what becomes of a pod for this reason.
+// Outcome returns what happens to a pod for this reason.
 func (r Reason) Outcome() Outcome {
 	switch r {
 	case Injected, MovedFirst:

@@ -8,7 +8,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
-// Validation says what becomes of objects with findings that are errors.
+// Validation says what happens to objects with errors.
 type Validation string
 
 // The ways to validate.
@@ -24,8 +24,8 @@ const ValidateLabel = "multus-ipmgr.io/validate"
 // Validations lists the accepted values, the default first.
 func Validations() []Validation { return []Validation{Enforce, WarnOnly, Off} }
 
-// ValidationIn says how objects of a namespace are validated: as its label
-// says, else as the installation does. A value without meaning is like none.
+// ValidationIn returns how objects of a namespace are validated: by its label, or
+// else by the installation's setting. An unknown value counts as none.
 func (p Policy) ValidationIn(ns Namespace) Validation {
 	if label := Validation(ns.Labels[ValidateLabel]); slices.Contains(Validations(), label) {
 		return label
@@ -33,8 +33,8 @@ func (p Policy) ValidationIn(ns Namespace) Validation {
 	return p.Validation
 }
 
-// checkAddresses checks what a pod asks of its networks. It returns what the
-// pod must not have, and what the user is to be warned of. The error is that of
+// checkAddresses checks the addresses that a pod asks for. It returns those that
+// the pod must not have, and warnings for the user. The error is that of
 // ctx, which ended first.
 func checkAddresses(ctx context.Context, selections []nad.Selection, v View, policy Policy, how Validation) (errors, warnings []string, err error) {
 	if how == Off {
@@ -58,7 +58,8 @@ func checkAddresses(ctx context.Context, selections []nad.Selection, v View, pol
 	return errors, warnings, nil
 }
 
-// denyAddresses is the decision on a pod that asks for what it must not have.
+// denyAddresses is the decision about a pod that asks for addresses that it must
+// not have.
 func denyAddresses(errors, warnings []string) Decision {
 	return Decision{Reason: InvalidAddresses, Detail: strings.Join(errors, "\n"), Warnings: warnings}
 }

@@ -17,8 +17,7 @@ func (n Network) Addresses(s Selection) (ranges []Range, all bool) {
 	return Union(a.ranges), a.all
 }
 
-// answer is what the plugins of a network make of the addresses that a pod
-// asks for.
+// answer is the plugins' answer to the addresses that a pod asks for.
 type answer struct {
 	given  []wish  // what was asked for and is obeyed
 	ranges []Range // all that the interface may get, given among it
@@ -46,7 +45,7 @@ func (n Network) answer(field string, s Selection) answer {
 	if ipams > 0 {
 		return a
 	}
-	// Nobody knows who reads it, or the application does: it is all there is.
+	// It is unknown which plugin reads it, or the application does.
 	a.take(wishes(field+".ips", s.Texts))
 	a.take(wishes(field+".cni-args.ips", s.Args.IPs))
 	if len(n.Plugins) > 0 && len(s.IPs) > 0 {
@@ -77,7 +76,7 @@ func (a *answer) plugin(object string, p PluginConfig, field string, s Selection
 	}
 }
 
-// ignored says that whereabouts reads nothing that a pod asks for.
+// ignored reports that whereabouts ignores what a pod asks for.
 func (a *answer) ignored(field string, s Selection) {
 	const text = "whereabouts gives the pod an address of its own choice and ignores this; use a NAD with IPAM static and \"capabilities\": {\"ips\": true}"
 	if len(s.IPs) > 0 {

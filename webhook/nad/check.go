@@ -9,7 +9,7 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// Checker checks objects against what is known of the VPC and of other NADs.
+// Checker checks objects against the known state of the VPC and other NADs.
 // It may be used by several goroutines.
 type Checker struct {
 	known  bool // something is known of reservations
@@ -18,7 +18,7 @@ type Checker struct {
 	abroad bool // pods may ask for addresses of networks of other namespaces
 }
 
-// AllowForeign returns a checker that only warns of pods that ask for addresses
+// AllowForeign returns a checker that only warns about pods that ask for addresses
 // in ranges of networks of other namespaces.
 func (c Checker) AllowForeign() Checker {
 	c.abroad = true
@@ -34,7 +34,7 @@ func NewChecker(reservations []Reservation, others *Index) Checker {
 	return Checker{known: len(reservations) > 0, ground: others.on(reservations), others: others}
 }
 
-// NAD checks a NAD. Nothing is found in one whose addresses do not belong to
+// NAD checks a NAD. It finds nothing in one whose addresses do not belong to
 // ENIs. The error is that of ctx, which ended first.
 func (c Checker) NAD(ctx context.Context, d Definition) (Report, error) {
 	return c.Network(ctx, Read(d))
@@ -67,7 +67,7 @@ func (c Checker) Network(ctx context.Context, network Network) (Report, error) {
 	return report, nil
 }
 
-// networksField is where a pod says which addresses it wants.
+// networksField is the field in which a pod asks for addresses.
 const networksField = "metadata.annotations[" + NetworksAnnotation + "]"
 
 // BadAnnotation is the finding that Selections failed with err. field is where
@@ -138,10 +138,10 @@ func (c Checker) static(found *findings, field string, ip netip.Prefix, of Selec
 		rule = RangeOverlap
 	}
 	if abroad.total > 0 {
-		found.add(rule, field, "%s is in a range of %s, a network of another namespace, which may give it to another pod; ask for an address outside of the range", ip.Addr(), &abroad)
+		found.add(rule, field, "%s is in a range of %s, a network of another namespace, which may give it to another pod; ask for an address outside the range", ip.Addr(), &abroad)
 	}
 	if home.total > 0 {
-		found.add(RangeOverlap, field, "%s is in a range of %s, which may give it to another pod; exclude it there, or ask for one outside of the range", ip.Addr(), &home)
+		found.add(RangeOverlap, field, "%s is in a range of %s, which may give it to another pod; exclude it there, or ask for one outside the range", ip.Addr(), &home)
 	}
 	if home.total+abroad.total == 0 && !complete {
 		found.add(RangeOverlap, field, tooManyOthers, ip.Addr())
@@ -155,8 +155,8 @@ func (o overlap) within(namespace string) (from, to int) {
 	return from, to
 }
 
-// pool checks all that one pool hands out. kind is the IPAM's type, or "ips"
-// for an address in a pod, and decides what remedy is named.
+// pool checks the addresses of one pool. kind is the IPAM's type, or "ips" for an
+// address in a pod, and decides which remedy is named.
 func (c Checker) pool(found *findings, kind string, p Pool) {
 	c.addresses(found, kind, p)
 	s, ok := c.subnetOf(p.Ranges)
@@ -164,11 +164,11 @@ func (c Checker) pool(found *findings, kind string, p Pool) {
 		return
 	}
 	if p.Network.Bits() != s.cidr.Bits() {
-		mistake := "take the rest of the subnet for remote"
+		mistake := "treat the rest of the subnet as remote"
 		if p.Network.Bits() < s.cidr.Bits() {
-			mistake = "take addresses beyond the subnet for neighbours"
+			mistake = "treat addresses beyond the subnet as neighbours"
 		}
-		found.add(PrefixLength, p.Field, "the addresses get prefix length /%d and subnet %s has /%d, so pods %s; %s", p.Network.Bits(), s, s.cidr.Bits(), mistake, lengthRemedy(kind, p, s))
+		found.add(PrefixLength, p.Field, "the addresses get prefix length /%d, but subnet %s has /%d, so pods %s; %s", p.Network.Bits(), s, s.cidr.Bits(), mistake, lengthRemedy(kind, p, s))
 	}
 	if p.Gateway.IsValid() && p.Gateway != s.router() && !p.Gateway.IsLinkLocalUnicast() {
 		found.add(Gateway, p.GatewayField, "gateway %s is not the router of subnet %s; the VPC routes at %s only", p.Gateway, s, s.router())

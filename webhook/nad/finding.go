@@ -27,7 +27,7 @@ type ObjectRange struct {
 	End    netip.Addr `json:"end"` // the last address, included
 }
 
-// Report is what is known of an object once it has been checked.
+// Report is the result of checking an object.
 type Report struct {
 	Ranges   []ObjectRange `json:"ranges"`
 	Findings []Finding     `json:"findings"`
@@ -49,7 +49,7 @@ type findings struct {
 	meant int // unknown keys of which it was worked out what was meant
 }
 
-// rest is the findings of one rule that are not kept.
+// rest counts the findings of one rule that are not kept.
 type rest struct {
 	count int
 	field string // of the first of them

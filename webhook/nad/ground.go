@@ -7,7 +7,7 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// ground is what the reservations say of the VPC.
+// ground is what the reservations say about the VPC.
 type ground struct {
 	explicit []Range
 	// taken is what is reserved for whatever purpose, or AWS's own.
@@ -18,9 +18,8 @@ type ground struct {
 	subnets   []subnet
 }
 
-// knownGround is the ground of reservations, which is worked out when it is
-// first asked for: most pods ask for no address, and then nothing has to be
-// known.
+// knownGround computes the ground of reservations when it is first asked for:
+// most pods ask for no address and do not need it.
 type knownGround struct {
 	of     []Reservation
 	ground func() ground

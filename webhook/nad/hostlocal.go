@@ -19,8 +19,8 @@ type hostLocalRange struct {
 	field string // "spec.config.ipam.ranges[0][0]"
 }
 
-// subnetText is a subnet as it is written. host-local tells one that is empty
-// or null, which it refuses, from one that is not there.
+// subnetText is a subnet as it is written. host-local refuses an empty or null
+// subnet, but not a missing one.
 type subnetText struct {
 	text  string
 	given bool
@@ -112,7 +112,7 @@ func (r *reader) sets(sets [][]hostLocalRange) {
 			if j == 0 {
 				firsts = append(firsts, all.First)
 			} else if len(firsts) > 0 && all.First.BitLen() != firsts[len(firsts)-1].BitLen() {
-				r.add(IPAMMalformed, h.field, "host-local refuses IPv4 and IPv6 in one set; give each family a set of its own: [[...], [...]]")
+				r.add(IPAMMalformed, h.field, "host-local refuses IPv4 and IPv6 in one set; give each family its own set: [[...], [...]]")
 			}
 			if other, field, overlaps := before.put(all, h.field); overlaps {
 				r.add(IPAMMalformed, h.field, "host-local refuses this: it overlaps %s (%s)", field, other)

@@ -36,7 +36,7 @@ type giver struct {
 	objects []string // sorted; replaced, never changed, as readers keep it
 }
 
-// giverKey tells givers apart. whereabouts alone looks at the last two.
+// giverKey distinguishes givers. Only whereabouts uses the last two.
 type giverKey struct {
 	ranges      [sha256.Size]byte
 	ipam        string

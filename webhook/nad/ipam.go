@@ -83,7 +83,7 @@ func (r *reader) read() {
 // give adds a pool, unless nothing is left in it to hand out.
 func (r *reader) give(p Pool) {
 	if len(p.Ranges) == 0 {
-		r.add(RangeEmpty, p.Field, "no address is left to hand out: everything is excluded or the gateway's")
+		r.add(RangeEmpty, p.Field, "no address is left to hand out: everything is excluded or taken by the gateway")
 		return
 	}
 	r.ipam.Pools = append(r.ipam.Pools, p)
@@ -99,7 +99,7 @@ func (l *findings) single(version, field string, addresses []netip.Addr) {
 	for _, a := range addresses {
 		families[a.BitLen()]++
 		if families[a.BitLen()] == 2 {
-			l.add(IPAMMalformed, field, "cniVersion %q has room for one address of each family; write \"cniVersion\": \"0.3.1\" or later", version)
+			l.add(IPAMMalformed, field, "cniVersion %q allows only one address of each family; write \"cniVersion\": \"0.3.1\" or later", version)
 		}
 	}
 }
@@ -109,17 +109,16 @@ func (l *findings) single(version, field string, addresses []netip.Addr) {
 func parseAddr(text string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(text)
 	if err != nil || a.Zone() != "" {
-		return netip.Addr{}, fmt.Errorf("%q is no address", text)
+		return netip.Addr{}, fmt.Errorf("%q is not an address", text)
 	}
 	return a.Unmap(), nil
 }
 
-// parseCIDR keeps the host bits, as its callers differ in what they make of
-// them.
+// parseCIDR keeps the host bits, because its callers treat them differently.
 func parseCIDR(text string) (netip.Prefix, error) {
 	ip, network, err := net.ParseCIDR(text)
 	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("%q is no CIDR; want one such as 10.10.1.64/26", text)
+		return netip.Prefix{}, fmt.Errorf("%q is not a CIDR; want one such as 10.10.1.64/26", text)
 	}
 	return prefixOf(ip, network, text)
 }
@@ -151,8 +150,8 @@ func parseSloppyAddr(text string) (netip.Addr, error) {
 	return parseAddr(text)
 }
 
-// hasUsable reports whether anything is left of a prefix without its first and
-// its last address.
+// hasUsable reports whether a prefix has an address between its first and its
+// last one.
 func hasUsable(p netip.Prefix) bool { return p.Addr().BitLen()-p.Bits() > 1 }
 
 var errTooSmall = errors.New("has no address between its first and its last one")

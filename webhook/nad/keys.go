@@ -40,7 +40,7 @@ func mainKeys(kind string) []string {
 }
 
 // otherKeys are legal in sections of other plugins. In one that ignores them
-// they are nobody's typing mistake.
+// they are not typing mistakes.
 func otherKeys() []string {
 	return slices.Concat(mainKeys("ipvlan"), mainKeys("macvlan"), mainKeys("host-device"), mainKeys("sriov"), []string{
 		"allmulti", "backend", "bandwidth", "bridge", "conditionsV4", "conditionsV6", "daemonSocketPath", "dataDir", "disableContainerInterface",
@@ -221,6 +221,6 @@ func elements(raw json.RawMessage) []json.RawMessage {
 	return list[:min(len(list), maxStrangeKeys)]
 }
 
-// maxStrangeKeys bounds of how many keys of one object, and of how many objects
-// of one list, it is worked out what was meant.
+// maxStrangeKeys bounds the keys of one object, and the objects of one list, for
+// which the intended key is searched.
 const maxStrangeKeys = 32

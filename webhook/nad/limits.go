@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Bounds of the work that one object or one pod may cause. Whoever may create
-// objects chooses their sizes, so each bound is far above real use, and what is
-// beyond it is said and not read. docs/rules.md lists them.
+// Bounds of the work that one object or one pod may cause. Anyone who may create
+// objects chooses their sizes. Each bound is far above real use; input beyond it
+// is reported and not read. docs/rules.md lists them.
 
 // Bounds of a pod's networks annotation. A real one selects fewer than twenty
 // networks, and asks for one or two addresses of each.
@@ -37,11 +37,11 @@ const (
 
 // Bounds of one check, and of what it says.
 const (
-	// maxMeant is of how many unknown keys of one NAD it is worked out what was
-	// meant.
+	// maxMeant is the number of unknown keys of one NAD for which the intended key
+	// is searched.
 	maxMeant = 64
-	// maxOverlaps is with how many networks the overlaps of one pool, or of one
-	// address of a pod, are told. Copies of a network count once.
+	// maxOverlaps is the number of networks whose overlaps with one pool, or with
+	// one address of a pod, are reported. Copies of a network count once.
 	maxOverlaps = 64
 	// maxSteps bounds how many ranges of other networks one check looks at.
 	maxSteps = 200_000
@@ -54,13 +54,13 @@ const (
 	maxQuote   = 2 << 10
 )
 
-// ErrTooLarge says that there is more than is read.
+// ErrTooLarge says that an object exceeds a bound.
 var ErrTooLarge = errors.New("is too large to be checked")
 
-// budget is what is left of the steps of one check.
+// budget is the number of steps that one check has left.
 type budget int
 
-// spend reports whether there were so many steps left.
+// spend reports whether that many steps were left.
 func (b *budget) spend(steps int) bool {
 	if int(*b) < steps {
 		*b = 0
@@ -81,7 +81,7 @@ func (r *reader) fits(field, what string, count *int, more, most int) bool {
 		return true
 	}
 	r.ipam.unread = true
-	r.add(TooLarge, field, "this makes %d %s; at most %d of one NAD are checked, so none of this IPAM is; write fewer, or split the NAD", *count, what, most)
+	r.add(TooLarge, field, "this makes %d %s; at most %d of one NAD are checked, so this IPAM is not checked; write fewer, or split the NAD", *count, what, most)
 	return false
 }
 

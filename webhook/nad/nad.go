@@ -3,8 +3,8 @@
 // their interfaces are called in the pod, and whether their addresses belong
 // to ENIs.
 //
-// It is pure: it reads no cluster, and nothing of it knows what is done with
-// the answers.
+// It is pure: it reads no cluster, and does not know how its answers are
+// used.
 package nad
 
 import (
@@ -41,16 +41,16 @@ type Definition struct {
 	Annotations map[string]string
 }
 
-// Network is what a NAD means to the pods that select it, and to who plans
+// Network is what a NAD means to the pods that select it, and to the planner of
 // addresses.
 type Network struct {
 	Object string // "namespace/name" of the NAD
-	// Managed: its addresses belong to ENIs.
+	// Managed reports whether its addresses belong to ENIs.
 	Managed bool
-	// Addressed: its IPAM gives the interface an address before any container
-	// starts. False means that an address, if any, comes from the application.
+	// Addressed reports whether its IPAM gives the interface an address before any
+	// container starts. Otherwise an address, if any, comes from the application.
 	Addressed bool
-	// Problem says what had to be guessed, and is nil when nothing had to.
+	// Problem says what had to be guessed. It is nil if nothing had to.
 	Problem error
 	// Plugins of a managed network. Of others, nothing is read.
 	Plugins []PluginConfig
@@ -63,8 +63,8 @@ type Network struct {
 func (d Definition) Object() string { return d.Namespace + "/" + d.Name }
 
 // Unknown is a network of which nothing is known. It counts as managed and
-// addressed: an address that is managed in vain is reported by ipmgr, one that
-// is forgotten is reported by nobody.
+// addressed: ipmgr reports an address that is managed in vain, but nothing
+// reports one that is forgotten.
 func Unknown(problem error) Network {
 	return Network{Managed: true, Addressed: true, Problem: problem}
 }

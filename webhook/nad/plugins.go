@@ -11,7 +11,7 @@ type PluginConfig struct {
 	Type  string
 	Mode  string // of ipvlan and macvlan
 	Field string // "spec.config.plugins[0]", "spec.config" of a single plugin
-	// TakesIPs: Multus passes the addresses on that a pod asks for.
+	// TakesIPs reports whether Multus passes on the addresses that a pod asks for.
 	TakesIPs bool
 	IPAM     IPAM // the zero IPAM when it asks for no address
 }
@@ -35,7 +35,7 @@ func (n Network) Ranges() []Range {
 }
 
 // Readable reports whether Ranges are all the addresses that the network hands
-// out. Addresses that pods ask for are beside them.
+// out. Addresses that pods ask for are not included.
 func (n Network) Readable() bool {
 	return len(n.Plugins) > 0 && !slices.ContainsFunc(n.Plugins, func(p PluginConfig) bool {
 		return p.IPAM.unread || p.IPAM.Type != "" && p.IPAM.Type != "static" && len(p.IPAM.Pools) == 0
@@ -95,7 +95,7 @@ func readPlugins(d Definition, file document, err error, found *findings) []Plug
 			continue
 		}
 		if made != "" {
-			found.add(PluginMalformed, p.Field+".type", "%s fails: %s made the pod's interface already, and a list makes one; write a NAD for each interface", p.Type, made)
+			found.add(PluginMalformed, p.Field+".type", "%s fails: %s already created the pod's interface, and a list creates only one; write a NAD for each interface", p.Type, made)
 		}
 		made = p.Type
 	}

@@ -40,7 +40,7 @@ var whereaboutsCases = []planCase{
 	{"bounds at the network's ends", with(`"range":"10.10.1.0/30","range_start":"10.10.1.0","range_end":"10.10.1.3"`), []string{"10.10.1.1-10.10.1.2"}, nil},
 	{"a range_start outside is ignored", with(`"range":"10.10.1.64/26","range_start":"10.10.2.70"`), []string{"10.10.1.65-10.10.1.126"}, []string{"setting-ignored spec.config.ipam.range_start"}},
 	{"a range_end before range_start is ignored", with(`"range":"10.10.1.64/26","range_start":"10.10.1.80","range_end":"10.10.1.70"`), []string{"10.10.1.80-10.10.1.126"}, []string{"setting-ignored spec.config.ipam.range_end"}},
-	{"a range_start that is no address is ignored", with(`"range":"10.10.1.64/26","range_start":"10.10.1.300"`), []string{"10.10.1.65-10.10.1.126"}, []string{"setting-ignored spec.config.ipam.range_start"}},
+	{"a range_start that is not an address is ignored", with(`"range":"10.10.1.64/26","range_start":"10.10.1.300"`), []string{"10.10.1.65-10.10.1.126"}, []string{"setting-ignored spec.config.ipam.range_start"}},
 	{"exclude cuts ranges in two", with(`"range":"10.10.1.64/28","exclude":["10.10.1.68/30","10.10.1.77/32"]`), []string{"10.10.1.65-10.10.1.67", "10.10.1.72-10.10.1.76", "10.10.1.78"}, nil},
 	{"exclude takes single addresses", with(`"range":"10.10.1.64/29","exclude":["10.10.1.66"]`), []string{"10.10.1.65", "10.10.1.67-10.10.1.70"}, nil},
 	{"exclude with host bits means the network", with(`"range":"10.10.1.224/28","exclude":["10.10.1.229/30","10.10.1.236/32"]`), []string{"10.10.1.225-10.10.1.227", "10.10.1.232-10.10.1.235", "10.10.1.237-10.10.1.238"}, nil},

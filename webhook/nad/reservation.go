@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// ReservationType is what a subnet CIDR reservation is for.
+// ReservationType is the purpose of a subnet CIDR reservation.
 type ReservationType string
 
 // The types of reservations, by EC2's names.
 const (
-	// Explicit: EC2 gives out the addresses only when they are asked for.
+	// Explicit means that EC2 assigns the addresses only when they are asked for.
 	Explicit ReservationType = "explicit"
-	// Prefix: EC2 delegates prefixes from it.
+	// Prefix means that EC2 delegates prefixes from it.
 	Prefix ReservationType = "prefix"
 )
 
@@ -21,8 +21,7 @@ const (
 type Reservation struct {
 	CIDR netip.Prefix
 	Type ReservationType
-	// What is known of the subnet. Rules that need what is not known say
-	// nothing.
+	// What is known about the subnet. Rules that need more report nothing.
 	SubnetID   string
 	SubnetCIDR netip.Prefix // of the same family as CIDR
 	Zone       string       // availability zone
@@ -59,7 +58,7 @@ func canonical(text string) (netip.Prefix, error) {
 	return p, err
 }
 
-// subnet is one that reservations tell of.
+// subnet is a subnet that reservations name.
 type subnet struct {
 	id   string
 	cidr netip.Prefix
@@ -72,7 +71,7 @@ func (s subnet) String() string {
 	return s.id + " (" + s.cidr.String() + ")"
 }
 
-// router is where the VPC answers: the subnet's second address.
+// router returns the address of the VPC's router, the subnet's second address.
 func (s subnet) router() netip.Addr { return s.cidr.Addr().Next() }
 
 // reserved returns the addresses that AWS keeps: the first four and the last.

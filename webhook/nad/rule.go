@@ -6,75 +6,80 @@ type Rule string
 
 // Rules whose breach keeps pods from starting or their addresses from routing.
 const (
-	// TooLarge: there is more of it than is read.
+	// TooLarge means that the object exceeds a bound.
 	TooLarge Rule = "too-large"
-	// ConfigMalformed: Multus cannot read spec.config.
+	// ConfigMalformed means that Multus cannot read spec.config.
 	ConfigMalformed Rule = "config-malformed"
-	// AnnotationMalformed: Multus cannot read a pod's networks annotation.
+	// AnnotationMalformed means that Multus cannot read a pod's networks annotation.
 	AnnotationMalformed Rule = "annotation-malformed"
-	// PluginMalformed: a main plugin refuses its section, or all of them do.
+	// PluginMalformed means that one or all main plugins refuse their section.
 	PluginMalformed Rule = "plugin-malformed"
-	// IPAMMalformed: the IPAM plugin refuses its section.
+	// IPAMMalformed means that the IPAM plugin refuses its section.
 	IPAMMalformed Rule = "ipam-malformed"
-	// RangeEmpty: the IPAM has no address to hand out.
+	// RangeEmpty means that the IPAM has no address to hand out.
 	RangeEmpty Rule = "range-empty"
-	// NotReserved: addresses are outside of all explicit reservations.
+	// NotReserved means that addresses are outside all explicit reservations.
 	NotReserved Rule = "not-reserved"
-	// AWSReserved: addresses are among the first four or the last of a subnet.
+	// AWSReserved means that addresses are among the first four or the last of a
+	// subnet.
 	AWSReserved Rule = "aws-reserved"
-	// PrefixReservation: addresses are in a reservation of type prefix.
+	// PrefixReservation means that addresses are in a reservation of type prefix.
 	PrefixReservation Rule = "prefix-reservation"
-	// ForeignRange: a pod asks for an address that a network of another namespace
+	// ForeignRange means that a pod asks for an address that a network of another
+	// namespace
 	// hands out.
 	ForeignRange Rule = "foreign-range"
 )
 
 // Rules whose breach is legal and probably a mistake, or cannot be judged.
 const (
-	// NoReservation: nothing is known to check against.
+	// NoReservation means that there is no reservation to check against.
 	NoReservation Rule = "no-reservation"
-	// ConfigOnDisk: the configuration or its ranges are in a file on workers.
+	// ConfigOnDisk means that the configuration or its ranges are in a file on
+	// workers.
 	ConfigOnDisk Rule = "config-on-disk"
-	// IPAMUnknown: the IPAM type is not one whose ranges can be read.
+	// IPAMUnknown means that the ranges of the IPAM type cannot be read.
 	IPAMUnknown Rule = "ipam-unknown"
-	// PluginUnknown: the plugin's type is near that of a known one.
+	// PluginUnknown means that the plugin's type is probably a misspelt known one.
 	PluginUnknown Rule = "plugin-unknown"
-	// LabelUnknown: the label ManagedLabel has a value without meaning.
+	// LabelUnknown means that the label ManagedLabel has a value without meaning.
 	LabelUnknown Rule = "label-unknown"
-	// SettingIgnored: the IPAM plugin passes over a setting without a word.
+	// SettingIgnored means that the IPAM plugin silently ignores a setting.
 	SettingIgnored Rule = "setting-ignored"
-	// MasterMissing: the plugin takes the worker's primary ENI.
+	// MasterMissing means that the plugin takes the worker's primary ENI.
 	MasterMissing Rule = "master-missing"
-	// HostLocalShared: each worker hands out the same addresses.
+	// HostLocalShared means that each worker hands out the same addresses.
 	HostLocalShared Rule = "host-local-shared"
-	// Macvlan: EC2 drops frames from MACs that are not the ENI's.
+	// Macvlan means that EC2 drops frames from MACs that are not the ENI's.
 	Macvlan Rule = "macvlan"
-	// PrefixLength: the addresses' prefix length is not the subnet's.
+	// PrefixLength means that the addresses' prefix length is not the subnet's.
 	PrefixLength Rule = "prefix-length"
-	// Gateway: the gateway is not the subnet's router.
+	// Gateway means that the gateway is not the subnet's router.
 	Gateway Rule = "gateway"
-	// RangeOverlap: another NAD hands out the same addresses.
+	// RangeOverlap means that another NAD hands out the same addresses.
 	RangeOverlap Rule = "range-overlap"
-	// TwoSubnets: addresses are in more than one subnet.
+	// TwoSubnets means that addresses are in more than one subnet.
 	TwoSubnets Rule = "two-subnets"
-	// IPsIgnored: a pod asks for addresses that its network does not give.
+	// IPsIgnored means that a pod asks for addresses but its network ignores them.
 	IPsIgnored Rule = "ips-ignored"
 )
 
-// Rules about manifests, whose breach the API server would pass over, too.
+// Rules about manifests, whose breach the API server would ignore too.
 const (
-	// KeyUnknown: a label or an annotation that looks like one of ours means
-	// nothing.
+	// KeyUnknown means that a label or annotation looks like one of ours but has
+	// no effect.
 	KeyUnknown Rule = "key-unknown"
-	// InterfaceTwice: two of a pod's networks are to have one interface.
+	// InterfaceTwice means that two of a pod's networks have the same interface
+	// name.
 	InterfaceTwice Rule = "interface-twice"
-	// DefaultNetworkManaged: a managed network becomes a pod's eth0.
+	// DefaultNetworkManaged means that a managed network becomes a pod's eth0.
 	DefaultNetworkManaged Rule = "default-network"
-	// AddressShared: pods that run at once get one address.
+	// AddressShared means that pods that run at the same time get one address.
 	AddressShared Rule = "address-shared"
-	// AnnotationMisplaced: what pods are to have is on what makes them.
+	// AnnotationMisplaced means that an annotation for pods is on the object that
+	// creates them.
 	AnnotationMisplaced Rule = "annotation-misplaced"
-	// KindUnknown: a kind is misspelt, or its pods cannot be found.
+	// KindUnknown means that a kind is misspelt, or its pods cannot be found.
 	KindUnknown Rule = "kind-unknown"
 )
 
@@ -89,13 +94,13 @@ func Rules() []Rule {
 	}
 }
 
-// Severity says what a finding means for whoever applies the object.
+// Severity says what a finding means for the user who applies the object.
 type Severity string
 
 // The severities.
 const (
 	Error   Severity = "error"   // refused, where validation is enforced
-	Warning Severity = "warning" // admitted, and told
+	Warning Severity = "warning" // admitted with a warning
 )
 
 // Severity of a finding of this rule.

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// plugin checks what does not depend on the VPC's present state.
+// plugin checks what does not depend on the VPC's current state.
 func (l *findings) plugin(p PluginConfig) {
 	if p.Type == "macvlan" && p.Mode != "passthru" {
 		l.add(Macvlan, p.Field+".type", "macvlan gives each pod a MAC of its own, and EC2 drops frames of every MAC but the ENI's; use \"type\": \"ipvlan\"")
 	}
 	if p.IPAM.Type == "host-local" && len(p.IPAM.Pools) > 0 {
-		l.add(HostLocalShared, p.IPAM.Field+".type", "host-local remembers its allocations on each worker by itself, so two workers hand out the same address of %s; use whereabouts, or let pods of one worker only use this NAD", joined(p.IPAM.ranges()))
+		l.add(HostLocalShared, p.IPAM.Field+".type", "host-local stores its allocations on each worker separately, so two workers hand out the same address of %s; use whereabouts, or use this NAD on one worker only", joined(p.IPAM.ranges()))
 	}
 }
 
@@ -26,7 +26,7 @@ func (i IPAM) ranges() []Range {
 	return Union(all)
 }
 
-// tooManyOthers is said where not all that should be compared could be.
+// tooManyOthers is the message for a pool that was not compared with all others.
 const tooManyOthers = "%s was not compared with all other networks, as too many have ranges there; give each network a range of its own"
 
 // names are the NADs that a message lists: the first ones in order, and how
@@ -101,13 +101,13 @@ func together(a, b IPAM) bool {
 func overlapRemedy(a, b IPAM) string {
 	switch {
 	case a.Type != "whereabouts" || b.Type != "whereabouts":
-		return "each allocates for itself, so two pods may get the same address; give each NAD a range of its own"
+		return "each allocates on its own, so two pods may get the same address; give each NAD a range of its own"
 	case !a.Apart || !b.Apart:
-		return "where enable_overlapping_ranges is false, whereabouts gives two pods the same address; remove that setting, or give each NAD a range of its own"
+		return "if enable_overlapping_ranges is false, whereabouts gives two pods the same address; remove that setting, or give each NAD a range of its own"
 	case a.NetworkName != b.NetworkName:
 		return "their network_name differs, so whereabouts gives two pods the same address; use the same network_name, or give each NAD a range of its own"
 	default:
-		return "whereabouts keeps them apart by itself; if the NADs are meant to share addresses say so by the same network_name in both, before pods use them, because it begins a new list of allocations"
+		return "whereabouts keeps them apart by itself; if the NADs are meant to share addresses, give both the same network_name before pods use them, because it starts a new list of allocations"
 	}
 }
 

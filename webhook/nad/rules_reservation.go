@@ -57,14 +57,14 @@ func (c Checker) reserve(p Pool, missing []Range) string {
 	}
 	text := "reserve it: " + strings.Join(commands, " && ") + more
 	if strangers && len(c.ground().subnets) > 0 {
-		text += fmt.Sprintf("; is the range right? It is not in any subnet that is known: %s", joined(c.ground().subnets))
+		text += fmt.Sprintf("; is the range right? It is not in any known subnet: %s", joined(c.ground().subnets))
 	}
 	return text
 }
 
 // reservable returns the fewest CIDRs for the missing addresses. The first and
 // last address of the pool's own network are taken in where they save CIDRs
-// and are free: nobody is ever given them.
+// and are free: they are never handed out.
 func (c Checker) reservable(p Pool, missing []Range) []netip.Prefix {
 	network := RangeOf(p.Network)
 	wider := slices.Clone(missing)
@@ -135,8 +135,8 @@ func (c Checker) prefixReserved(found *findings, p Pool) []Range {
 	return all
 }
 
-// nothingKnown says that nothing was checked, rather than to let silence pass
-// for success.
+// nothingKnown says that nothing was checked, because silence would look like
+// success.
 func (c Checker) nothingKnown(found *findings, field string) {
 	if !c.known {
 		found.add(NoReservation, field, "no subnet CIDR reservation is known, so it is not checked whether EC2 leaves the addresses to pods; reserve them (aws ec2 create-subnet-cidr-reservation) and list the reservations as ReservedCIDR objects")
@@ -166,7 +166,7 @@ func lengthRemedy(kind string, p Pool, s subnet) string {
 	first, last := p.Ranges[0].First, p.Ranges[len(p.Ranges)-1].Last
 	switch {
 	case p.sliced:
-		return "node slices always have the range's length, and take all of it: do without node_slice_size and write \"range\": " + fmt.Sprintf("\"%s-%s/%d\"", first, last, s.cidr.Bits())
+		return "node slices always have the range's length, and take all of it: remove node_slice_size and write \"range\": " + fmt.Sprintf("\"%s-%s/%d\"", first, last, s.cidr.Bits())
 	case kind == "whereabouts":
 		return fmt.Sprintf("write \"range\": \"%s-%s/%d\"", first, last, s.cidr.Bits())
 	case kind == "host-local":

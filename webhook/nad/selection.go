@@ -31,11 +31,11 @@ type Selection struct {
 }
 
 // Args are addresses that a pod asks for by cni-args. Multus hands them on
-// unread, so what they mean is the IPAM plugin's to say.
+// unread, so only the IPAM plugin knows what they mean.
 type Args struct {
 	IPs []string
-	// Given: "ips" is there and replaces what the NAD has in args.cni.ips, even
-	// when it is empty.
+	// Given reports whether "ips" is there. It replaces the NAD's args.cni.ips,
+	// even when it is empty.
 	Given bool
 	// Malformed says why it is not a list of strings, and is empty if it is one.
 	Malformed string
@@ -58,8 +58,8 @@ const accepted = `want "name", "namespace/name" or "namespace/name@interface", s
 // without a namespace are looked up in the given one, the pod's. An empty
 // annotation selects nothing.
 //
-// Errors name the element and what is accepted. Refused beyond what Multus
-// itself refuses is only what can never start: elements without a name, and
+// Errors name the element and what is accepted. Beyond what Multus itself
+// refuses, it refuses only what can never start: elements without a name, and
 // interface names that CNI or the kernel do not take.
 func Selections(namespace, annotation string) ([]Selection, error) {
 	if annotation == "" {
@@ -69,7 +69,7 @@ func Selections(namespace, annotation string) ([]Selection, error) {
 		return nil, fmt.Errorf("it has %d bytes, and the API server takes at most %d", len(annotation), MaxAnnotation)
 	}
 	parse := parseText
-	if strings.ContainsAny(annotation, `[{"`) { // how Multus tells the forms apart
+	if strings.ContainsAny(annotation, `[{"`) { // as Multus distinguishes the forms
 		parse = parseList
 	}
 	selections, err := parse(annotation)
@@ -176,8 +176,8 @@ func parseList(annotation string) ([]Selection, error) {
 	return selections, nil
 }
 
-// countList stops at the first element that is too many. What is not a list is
-// left to who decodes it.
+// countList stops at the first element that is too many. Text that is not a list
+// is left to the decoder.
 func countList(annotation string) error {
 	decoder := json.NewDecoder(strings.NewReader(annotation))
 	if begin, err := decoder.Token(); err != nil || begin != json.Delim('[') {

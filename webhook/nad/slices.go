@@ -7,8 +7,8 @@ import (
 )
 
 // slices checks node_slice_size, by which whereabouts's controller cuts the
-// first range into a slice for each node. What it cannot cut it logs, no pool
-// is made, and no pod starts.
+// first range into a slice for each node. If it cannot cut the range, it logs
+// that, makes no pool, and no pod starts.
 // Source: github.com/k8snetworkplumbingwg/whereabouts, pkg/node-controller and
 // pkg/iphelpers (DivideRangeBySize).
 func (r *reader) slices(c whereabouts, name string, ranges []whereaboutsRange) {

@@ -46,7 +46,7 @@ func (r *reader) static() {
 		field, addresses, r.ipam.fixed = r.plugin+".runtimeConfig.ips", asAddresses(ips), true
 	}
 	if len(addresses) == 0 && !section.Capabilities["ips"] {
-		r.add(RangeEmpty, field, "static has no address, and pods cannot ask for any; add addresses, or \"capabilities\": {\"ips\": true} next to the plugin's type")
+		r.add(RangeEmpty, field, "static has no address, and pods cannot ask for one; add addresses, or \"capabilities\": {\"ips\": true} next to the plugin's type")
 		return
 	}
 	if r.fits(field, "addresses", &r.sums.addresses, len(addresses), MaxAddresses) {

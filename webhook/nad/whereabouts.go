@@ -159,7 +159,7 @@ func (r *reader) onePoolEach(ranges []whereaboutsRange) {
 			continue
 		}
 		if other, ok := first[w.network]; ok {
-			r.add(IPAMMalformed, w.field+".range", "no pod starts: whereabouts allocates from %s here and in %s.range by one list and gives a pod the same address twice; write one range from the first to the last address, and \"exclude\" what lies between", w.network, other)
+			r.add(IPAMMalformed, w.field+".range", "no pod starts: whereabouts allocates from %s here and in %s.range in one list and gives a pod the same address twice; write one range from the first to the last address, and \"exclude\" what lies between", w.network, other)
 			continue
 		}
 		first[w.network] = w.field
@@ -214,8 +214,8 @@ func (w *whereaboutsRange) split() error {
 	return nil
 }
 
-// bound moves one end of the usable range to what is written. Whereabouts
-// ignores a bound that is out of place without a word.
+// bound moves one end of the usable range to the written bound. Whereabouts
+// silently ignores a bound outside the range.
 func (r *reader) bound(w *whereaboutsRange, key, text string, usable *Range, end *netip.Addr) {
 	if text == "" {
 		return
@@ -228,15 +228,15 @@ func (r *reader) bound(w *whereaboutsRange, key, text string, usable *Range, end
 	whole := RangeOf(w.network)
 	switch {
 	case err != nil:
-		r.add(SettingIgnored, field, "whereabouts ignores this, as %v, and hands out %s", err, usable)
+		r.add(SettingIgnored, field, "whereabouts ignores this because %v, and hands out %s", err, usable)
 	case w.sliced:
-		r.add(SettingIgnored, field, "where node_slice_size is set, whereabouts cuts all of %s into slices and ignores bounds; write a CIDR without bounds that is reserved as a whole", w.network)
+		r.add(SettingIgnored, field, "if node_slice_size is set, whereabouts cuts all of %s into slices and ignores bounds; write a CIDR without bounds that is reserved as a whole", w.network)
 	case usable.Contains(a):
 		*end = a
 	case a == whole.First && *end == whole.First.Next(), a == whole.Last && *end == whole.Last.Prev():
 		// The network's own end, which is never handed out: the same as without.
 	default:
-		r.add(SettingIgnored, field, "whereabouts ignores this, as %s is not in %s, which it hands out", a, usable)
+		r.add(SettingIgnored, field, "whereabouts ignores this because %s is not in %s, which it hands out", a, usable)
 	}
 }
 
@@ -252,7 +252,7 @@ func (r *reader) exclusions(w *whereaboutsRange) []Range {
 		case err != nil:
 			r.add(IPAMMalformed, field, "whereabouts refuses this: %v", err)
 		case w.sliced:
-			r.add(SettingIgnored, field, "whereabouts ignores this where node_slice_size is set; write a range without these addresses, or do without node_slice_size")
+			r.add(SettingIgnored, field, "whereabouts ignores this if node_slice_size is set; write a range without these addresses, or remove node_slice_size")
 		default:
 			excluded = append(excluded, RangeOf(p))
 		}

@@ -52,7 +52,7 @@ var creations = []struct {
 	{name: "IPv6 in long form", spec: fields{"cidr": "2600:1f13:0:0::/64"}, wrong: "want the canonical form"},
 	{name: "IPv4 in IPv6", spec: fields{"cidr": "::ffff:10.0.1.64/122"}, wrong: "want a CIDR such as"},
 	{name: "text that is longer than any CIDR", spec: fields{"cidr": strings.Repeat("1", 44)}, wrong: "Too long"},
-	{name: "a subnet that is no CIDR", spec: fields{"cidr": "10.0.1.64/26", "subnetCIDR": "10.0.1.0"}, wrong: "want a CIDR such as 10.0.1.0/24"},
+	{name: "a subnet that is not a CIDR", spec: fields{"cidr": "10.0.1.64/26", "subnetCIDR": "10.0.1.0"}, wrong: "want a CIDR such as 10.0.1.0/24"},
 	{name: "a subnet with address bits", spec: fields{"cidr": "10.0.1.64/26", "subnetCIDR": "10.0.1.1/24"}, wrong: "want the canonical form"},
 	{name: "a range outside its subnet", spec: fields{"cidr": "10.0.2.64/26", "subnetCIDR": "10.0.1.0/24"}, wrong: "cidr must lie within subnetCIDR"},
 	{name: "a range larger than its subnet", spec: fields{"cidr": "10.0.0.0/16", "subnetCIDR": "10.0.1.0/24"}, wrong: "cidr must lie within subnetCIDR"},
