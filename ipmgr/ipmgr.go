@@ -4,8 +4,8 @@
 // It owns the loop: what is retried, what is permanent, when success may be
 // reported. The kernel and the cloud are behind two interfaces, implemented by
 // ipmgr/link and ipmgr/eni. The loop is level-triggered: an event only makes it
-// look at the whole state again. The one thing that a state cannot tell is that
-// an address has left and come back since the last look.
+// look at the whole state again. The one thing that a state does not show is
+// that an address has left and come back since the last look.
 package ipmgr
 
 import (
@@ -49,8 +49,8 @@ type ENIs interface {
 	// was not assigned. One bad address never fails the others. Of those that
 	// were taken over, from has who held them, as far as a call said so.
 	Assign(ctx context.Context, step plan.Step) (failed map[netip.Addr]error, from map[netip.Addr]plan.Holder)
-	// Unassign takes addresses of one family off the ENI. Addresses that the
-	// ENI does not hold are no error.
+	// Unassign takes addresses of one family off the ENI. It is not an
+	// error that the ENI does not hold them.
 	Unassign(ctx context.Context, eni plan.ENI, addrs []netip.Addr) error
 	// Owner names the ENI that holds addr. It is the zero Holder when none does.
 	Owner(ctx context.Context, addr netip.Addr) (plan.Holder, error)

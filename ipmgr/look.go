@@ -147,7 +147,7 @@ func (l *loop) takeView(v view) {
 }
 
 // askOwners asks EC2 who owns the addresses that the cloud's view no longer
-// shows. IMDS may lag, so the view alone is no proof.
+// shows. IMDS may lag, so the view alone does not prove it.
 func (l *loop) askOwners(ctx context.Context) {
 	for _, e := range l.book {
 		if e.phase != suspect || l.asking[e] || len(l.asking) >= maxQuestions {

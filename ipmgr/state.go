@@ -248,8 +248,8 @@ func (l *loop) apply(e *entry, ev event, n news) {
 }
 
 // conclude is the event that a look is for an address, given where the address
-// belongs by it; none when the look cannot tell. Only a look that started after
-// the phase did tells whether the ENI has the address.
+// belongs by it; none when the look says nothing. Only a look that started after
+// the phase did says whether the ENI has the address.
 func (l *loop) conclude(e *entry, p plan.Placement, started time.Time) (ev event, ok bool) {
 	assigned := e.phase == claimed || e.phase == held || e.phase == suspect
 	switch {
@@ -280,8 +280,8 @@ func (e *entry) lacksENI() bool {
 	return e.phase == foreign || e.phase == refused && fault.CodeOf(e.err) == fault.CodeNoENI
 }
 
-// assignedByUs reports whether EC2 was told of the address by us, and nothing
-// says that it was taken away since.
+// assignedByUs reports whether we had EC2 assign the address, and nothing says
+// that it was taken away since.
 func (e *entry) assignedByUs() bool {
 	assigned := e.phase == claiming || e.phase == claimed || e.phase == held
 	return assigned && e.eni.ID != "" && !e.eni.Fixes(e.address.Addr)

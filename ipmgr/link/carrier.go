@@ -9,8 +9,8 @@ import (
 // carrier is what carries a link's packets out of the pod.
 type carrier struct {
 	mac string
-	// bound: the MAC is that of a device outside the pod, an ENI. The link
-	// cannot have one of its own.
+	// bound reports whether the MAC is that of a device outside the pod, an
+	// ENI. The link cannot have one of its own.
 	bound bool
 }
 

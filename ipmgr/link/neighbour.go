@@ -130,8 +130,8 @@ func sourceOn(link netlink.Link, addr netip.Addr) (netip.Addr, error) {
 	return netip.Addr{}, errNoSource
 }
 
-// mayAsk: an address of the link that others can answer to. Link-local ones
-// serve too, and tentative ones do not yet.
+// mayAsk reports whether others can answer to an address of the link. Link-local
+// ones serve too, and tentative ones do not yet.
 func mayAsk(a netlink.Addr, from netip.Addr) bool {
 	const unready = unix.IFA_F_TENTATIVE | unix.IFA_F_DADFAILED
 	return !from.Is4In6() && (from.Is4() || a.Flags&unready == 0)

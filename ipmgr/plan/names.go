@@ -76,8 +76,8 @@ func (n Names) Resolve(present []string, placements []Placement) Names {
 			onENI[p.Address.Interface] = true
 		}
 	}
-	moved := Names{Required: move(n.Required, by), Excluded: move(n.Excluded, by)}
-	switch here, there := n.fit(onENI), moved.fit(onENI); {
+	moved := Names{Required: renumber(n.Required, by), Excluded: renumber(n.Excluded, by)}
+	switch here, there := n.countFitting(onENI), moved.countFitting(onENI); {
 	case here > there:
 		return n
 	case here == there:
@@ -86,7 +86,8 @@ func (n Names) Resolve(present []string, placements []Placement) Names {
 	return moved
 }
 
-func move(names []string, by int) []string {
+// renumber adds to the numbers of the names that Multus gives.
+func renumber(names []string, by int) []string {
 	moved := slices.Clone(names)
 	for i, name := range moved {
 		if n := number(name); n > 0 {
@@ -96,8 +97,9 @@ func move(names []string, by int) []string {
 	return moved
 }
 
-// fit counts the interfaces that are what their place in the settings says.
-func (n Names) fit(onENI map[string]bool) int {
+// countFitting counts the interfaces that are what their place in the settings
+// says.
+func (n Names) countFitting(onENI map[string]bool) int {
 	count := 0
 	for _, name := range n.Required {
 		if onENI[name] {

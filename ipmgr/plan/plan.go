@@ -20,10 +20,11 @@ type Address struct {
 	// MAC is that of the link that carries its packets out of the pod: this
 	// one, or the one below it. Lower case with colons; empty when it has none.
 	MAC string
-	// Bound: that link has no MAC of its own but an ENI's (ipvlan, host-device).
+	// Bound reports whether that link has the MAC of an ENI and none of its own
+	// (ipvlan, host-device).
 	Bound bool
-	// Late: the address was added to its interface after the first one, so the
-	// application added it and not IPAM.
+	// Late reports whether the address was added to its interface after the
+	// first one: by the application then, and not by IPAM.
 	Late bool
 }
 
@@ -64,17 +65,18 @@ type Policy struct {
 type Placement struct {
 	Address Address
 	ENI     ENI
-	// Shown: the cloud shows the address on the ENI.
+	// Shown reports whether the cloud shows the address on the ENI.
 	Shown bool
-	// Fixed: it is there as the primary address or inside a delegated prefix,
-	// so there is nothing to assign and nothing to release.
+	// Fixed reports whether it is there as the primary address or inside a
+	// delegated prefix, so that there is nothing to assign and to release.
 	Fixed bool
-	// TakeOver: the pools cover the address, it may be taken from any ENI.
+	// TakeOver reports whether the pools contain the address, so that it may be
+	// taken from any ENI.
 	TakeOver bool
-	// Refused is a permanent *fault.Error: the address can never be assigned.
+	// Refused is a permanent *fault.Error when the address can never be assigned.
 	Refused error
-	// Foreign: no ENI of the worker has to do with the address, and it is on
-	// an interface that is not required. It is left alone.
+	// Foreign reports whether no ENI of the worker has to do with the address,
+	// which is on an interface that is not required. It is left alone.
 	Foreign bool
 }
 
@@ -105,8 +107,8 @@ func Place(addrs []Address, enis []ENI, policy Policy) []Placement {
 	}
 	placements := make([]Placement, 0, len(addrs))
 	for _, a := range addrs {
-		eni, err := choose(a, enis, macs)
-		placements = append(placements, judge(a, eni, err, policy))
+		eni, err := chooseENI(a, enis, macs)
+		placements = append(placements, placeOn(a, eni, err, policy))
 	}
 	return placements
 }
@@ -117,7 +119,8 @@ var (
 	errOutside = errors.New("the ENI's subnet does not contain it")
 )
 
-func choose(a Address, enis []ENI, macs map[string]bool) (ENI, error) {
+// chooseENI finds the ENI of an address by the table over Place.
+func chooseENI(a Address, enis []ENI, macs map[string]bool) (ENI, error) {
 	if i := slices.IndexFunc(enis, func(e ENI) bool { return a.MAC != "" && e.MAC == a.MAC }); i >= 0 {
 		if len(enis[i].Subnets) > 0 && !contains(enis[i].Subnets, a.Addr) {
 			return enis[i], errOutside
@@ -138,17 +141,17 @@ func choose(a Address, enis []ENI, macs map[string]bool) (ENI, error) {
 	}
 	return slices.MinFunc(candidates, func(x, y ENI) int {
 		return cmp.Or(
-			first(shows(x, a.Addr), shows(y, a.Addr)),
-			first(macs[x.MAC], macs[y.MAC]),
-			first(x.DeviceIndex > 0, y.DeviceIndex > 0),
+			preferring(shows(x, a.Addr), shows(y, a.Addr)),
+			preferring(macs[x.MAC], macs[y.MAC]),
+			preferring(x.DeviceIndex > 0, y.DeviceIndex > 0),
 			cmp.Compare(x.DeviceIndex, y.DeviceIndex),
 			cmp.Compare(x.ID, y.ID),
 		)
 	}), nil
 }
 
-// first orders what has a property before what has not.
-func first(x, y bool) int {
+// preferring orders what has a property before what has not.
+func preferring(x, y bool) int {
 	switch {
 	case x && !y:
 		return -1
@@ -158,7 +161,9 @@ func first(x, y bool) int {
 	return 0
 }
 
-func judge(a Address, eni ENI, err error, policy Policy) Placement {
+// placeOn is the placement of an address on the ENI that was chosen for it. An
+// error says why that cannot be its ENI.
+func placeOn(a Address, eni ENI, err error, policy Policy) Placement {
 	p := Placement{Address: a, ENI: eni}
 	fixed := eni.Fixes(a.Addr)
 	pooled := contains(policy.Pools, a.Addr)
@@ -184,7 +189,7 @@ func (p Policy) Requires(name string) bool {
 	return len(p.Required) == 0 || slices.Contains(p.Required, name)
 }
 
-// unplaced is the fault of an address that has no ENI to be on.
+// unplaced is the fault of an address that no ENI can have.
 func unplaced(a Address, eni ENI, err error) error {
 	switch {
 	case errors.Is(err, errGone):
