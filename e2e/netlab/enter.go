@@ -58,8 +58,8 @@ func reenter() (int, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd, err := startInside(true)
-	if errors.Is(err, syscall.EPERM) && os.Geteuid() == 0 {
-		// Root of a container that may not have user namespaces.
+	if err != nil && isRefusal(err) && os.Geteuid() == 0 {
+		// Root needs no user namespace, and this machine gives none.
 		cmd, err = startInside(false)
 	}
 	if err != nil {

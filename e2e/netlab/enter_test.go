@@ -39,6 +39,17 @@ var roles = map[string]func() int{
 		_ = cmd.Run()
 		return cmd.ProcessState.ExitCode()
 	},
+	"root": func() int {
+		// Nobody below this user namespace gets a user namespace any more.
+		if err := os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		cmd := entering("new")
+		cmd.Stdout = os.Stdout
+		_ = cmd.Run()
+		return cmd.ProcessState.ExitCode()
+	},
 	"new": func() int {
 		_, err := netlab.New(netlab.Options{})
 		fmt.Println(errors.Is(err, netlab.ErrUnavailable), err)
@@ -117,6 +128,14 @@ func TestProgramInTheLabDiesWithTheOneOutside(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = outer.Wait()
+}
+
+func TestRootNeedsNoUserNamespace(t *testing.T) {
+	newLab(t, netlab.Options{})
+	out, err := entering("root").CombinedOutput()
+	if err != nil || string(out) != "false <nil>\n" {
+		t.Errorf("%v: %s", err, out)
+	}
 }
 
 func TestRefusalSaysWhatToDo(t *testing.T) {

@@ -159,7 +159,7 @@ func (l *Lab) awaitUp(name string) error {
 // vethPair describes the link: this end in the cloud, the peer in the pod.
 func (p *Pod) vethPair(n Net, master netlink.Link) (*netlink.Veth, error) {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name = fmt.Sprintf("%s-%d-%s", p.lab.bridge.Name[len("mgmt"):], p.index, n.Name)
+	attrs.Name = p.cloudEnd(n.Name)
 	if len(attrs.Name) >= syscall.IFNAMSIZ {
 		return nil, fmt.Errorf("interface name %q is too long", n.Name)
 	}
@@ -176,6 +176,11 @@ func (p *Pod) vethPair(n Net, master netlink.Link) (*netlink.Veth, error) {
 	}
 	veth.PeerHardwareAddr = mac
 	return veth, nil
+}
+
+// cloudEnd is what the cloud calls its end of an interface.
+func (p *Pod) cloudEnd(link string) string {
+	return fmt.Sprintf("%s-%d-%s", p.lab.bridge.Name[len("mgmt"):], p.index, link)
 }
 
 // DelLink detaches an interface.

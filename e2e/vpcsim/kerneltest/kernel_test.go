@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,7 +21,6 @@ import (
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
-	"golang.org/x/sys/unix"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/netlab"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
@@ -99,92 +97,20 @@ func worker(t *testing.T, lab *netlab.Lab, dir, eni, mac, eth0 string, addrs ...
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := links(t)
 	if err := pod.AddLink(netlab.Net{Name: "eth1", MAC: mac}); err != nil {
 		t.Fatal(err)
 	}
-	added := slices.DeleteFunc(links(t), func(name string) bool { return slices.Contains(before, name) })
-	if len(added) != 1 {
-		t.Fatalf("new links %q, want one", added)
+	unplug, err := pod.Cable("eth1", filepath.Join(dir, eni+".sock"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	cable(t, added[0], filepath.Join(dir, eni+".sock"))
+	t.Cleanup(func() { closed(t, unplug()) })
 	for _, a := range addrs {
 		if err := pod.AddAddr("eth1", netip.MustParsePrefix(a)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return pod
-}
-
-func links(t *testing.T) []string {
-	t.Helper()
-	all, err := net.Interfaces()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, l := range all {
-		names = append(names, l.Name)
-	}
-	return names
-}
-
-// cable carries frames between a link of this namespace and a socket.
-func cable(t *testing.T, link, socket string) {
-	t.Helper()
-	wire, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: socket, Net: "unixpacket"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw := packets(t, link)
-	var running sync.WaitGroup
-	running.Go(func() { relay(wire, raw) })
-	running.Go(func() { relay(raw, wire) })
-	t.Cleanup(func() {
-		wire.Close()
-		raw.Close()
-		running.Wait()
-	})
-}
-
-// readWriter passes one frame per call.
-type readWriter interface {
-	Read(b []byte) (int, error)
-	Write(b []byte) (int, error)
-}
-
-func relay(from, to readWriter) {
-	frame := make([]byte, 1<<16)
-	for {
-		n, err := from.Read(frame)
-		if err != nil {
-			return
-		}
-		if _, err := to.Write(frame[:n]); err != nil {
-			return
-		}
-	}
-}
-
-// packets opens a link for frames: those that arrive, not those that leave.
-func packets(t *testing.T, link string) *os.File {
-	t.Helper()
-	const everything = unix.ETH_P_ALL<<8 | unix.ETH_P_ALL>>8 // in network byte order
-	ifi, err := net.InterfaceByName(link)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: everything, Ifindex: ifi.Index}); err != nil {
-		t.Fatal(err)
-	}
-	return os.NewFile(uintptr(fd), link)
 }
 
 // probe pings between two addresses of the workers.
