@@ -11,6 +11,8 @@ import (
 	"time"
 )
 
+const proxyAdvice = "The Go module proxy must be reachable: GOPROXY names the one to use, HTTPS_PROXY the way to it"
+
 // builder builds programs into the cache.
 type builder struct {
 	modules  string // directory that holds the modules
@@ -90,7 +92,7 @@ func (j job) make(ctx context.Context) error {
 	j.log.start("fetching modules", "modules fetched")
 	list, err := j.log.follow(ctx, j.dir, "list", "-mod=readonly", "-deps", "-tags", j.tags, "-f", "{{.ImportPath}}", j.pkg)
 	if err != nil {
-		return fmt.Errorf("fetch its modules: %w\nThe Go module proxy must be reachable: GOPROXY names the one to use, HTTPS_PROXY the way to it", err)
+		return fmt.Errorf("fetch its modules: %w\n%s", err, proxyAdvice)
 	}
 	packages := strings.Count(list, "\n")
 	j.log.start("compiling", fmt.Sprintf("of %d packages compiled, the rest may be in Go's cache", packages))
@@ -106,6 +108,27 @@ func (j job) make(ctx context.Context) error {
 	}
 	j.log.say("ready after %s", j.log.elapsed())
 	return nil
+}
+
+// own is the directory of this repository's main module.
+const own = "../.."
+
+// buildOwn builds packages of this repository, static and stripped as its
+// Makefile does, into a directory.
+func buildOwn(ctx context.Context, progress io.Writer, into, ldflags string, packages []string) error {
+	into, err := filepath.Abs(into)
+	if err != nil {
+		return err
+	}
+	log := &reporter{out: progress, name: strings.Join(packages, " "), now: time.Now}
+	log.start("fetching modules", "modules fetched")
+	list, err := log.follow(ctx, own, append([]string{"list", "-deps", "-f", "{{.ImportPath}}"}, packages...)...)
+	if err != nil {
+		return fmt.Errorf("fetch modules: %w\n%s", err, proxyAdvice)
+	}
+	log.start("compiling", fmt.Sprintf("of %d packages compiled, the rest may be in Go's cache", strings.Count(list, "\n")))
+	_, err = log.follow(ctx, own, append([]string{"build", "-v", "-trimpath", "-ldflags", ldflags, "-o", into + string(filepath.Separator)}, packages...)...)
+	return err
 }
 
 func exists(path string) bool {

@@ -11,10 +11,15 @@
 //
 // where KEY is a hash of everything that decides what the program is. What
 // takes long is reported on standard error.
+//
+// With --into it builds programs of this repository instead, into a directory:
+//
+//	go run -C e2e/tools . --into ../../bin ./cmd/ipmgr ./e2e/demo
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -34,6 +39,16 @@ func main() {
 
 // run builds the named programs and prints their paths to out.
 func run(ctx context.Context, names []string, out, progress io.Writer) error {
+	flags := flag.NewFlagSet("tools", flag.ContinueOnError)
+	flags.SetOutput(progress)
+	into := flags.String("into", "", "`directory` for programs of this repository, whose packages are named")
+	ldflags := flags.String("ldflags", "", "the linker's `flags` for them")
+	if err := flags.Parse(names); err != nil {
+		return err
+	}
+	if names = flags.Args(); *into != "" {
+		return buildOwn(ctx, progress, *into, *ldflags, names)
+	}
 	root, err := cacheRoot(os.Getenv)
 	if err != nil {
 		return err
