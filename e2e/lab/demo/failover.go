@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/demo/ledger"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/demo/story"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/podbox/probe"
 )
 
@@ -50,7 +52,7 @@ func (d *demo) failOver(ctx context.Context) error {
 	if err := d.settle(ctx, host.Host, addr); err != nil {
 		return err
 	}
-	_, before := eniRows(d.bed.Sim().ENIs(), nil)
+	_, before := ledger.Rows(d.bed.Sim().ENIs(), nil)
 	if before[addr] != eniOf(dying) {
 		return fmt.Errorf("%s is held by %q, want %s", addr, before[addr], eniOf(dying))
 	}
@@ -62,7 +64,7 @@ func (d *demo) failOver(ctx context.Context) error {
 		return err
 	}
 	d.tell.Say("%s has %s, by %s; another host of the VPC asks it every %s, and %s loses its power:",
-		active, floating, before[addr], round(probe.Every), dying)
+		active, floating, before[addr], story.Round(probe.Every), dying)
 	died := time.Now()
 	if err := d.bed.Crash(ctx, dying); err != nil {
 		return err
@@ -137,7 +139,7 @@ func (d *demo) showLoss(r probe.Report, died time.Time, addr netip.Addr) error {
 	settings := d.bed.Sim().Settings()
 	ec2 := time.Duration(settings.Latency) + time.Duration(settings.DataPathLag)
 	d.tell.Table([]string{"QUESTIONS LOST", "IN", "keepalived NOTICES AND ipmgr CALLS", "EC2 ACTS", "REST"}, [][]string{{
-		strconv.Itoa(lost), round(to.Sub(from)), round(asked.Sub(from)), round(ec2), round(to.Sub(asked) - ec2),
+		strconv.Itoa(lost), story.Round(to.Sub(from)), story.Round(asked.Sub(from)), story.Round(ec2), story.Round(to.Sub(asked) - ec2),
 	}})
 	return nil
 }
@@ -145,7 +147,7 @@ func (d *demo) showLoss(r probe.Report, died time.Time, addr netip.Addr) error {
 // assigned returns when EC2 was asked to assign an address to an ENI.
 func (d *demo) assigned(addr netip.Addr, eni string, since time.Time) (time.Time, error) {
 	for _, c := range d.bed.Sim().Calls(false) {
-		if c.Action == "AssignPrivateIpAddresses" && c.At.After(since) && c.Params["NetworkInterfaceId"] == eni &&
+		if c.Action == ledger.Assign && c.At.After(since) && c.Params["NetworkInterfaceId"] == eni &&
 			slices.Contains(slices.Collect(maps.Values(c.Params)), addr.String()) {
 			return c.At, nil
 		}

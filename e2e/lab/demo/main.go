@@ -2,7 +2,7 @@
 // pods whose Multus addresses do not reach each other, the label that cures it,
 // and a floating address that follows its application to another worker.
 //
-//	make demo
+//	make demo-lab
 //
 // The commands that it prints are run, and each claim is verified. It exits 0 when all claims held, 1 when one did not or something
 // failed, 2 for bad usage, and 130 when it was interrupted. It leaves nothing

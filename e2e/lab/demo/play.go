@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 	client "k8s.io/client-go/kubernetes"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/demo/story"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/demo/story"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/testbed"
 )
 
@@ -83,7 +83,7 @@ func play(ctx context.Context, dir string) int {
 	left := d.stop(ctx) // what an earlier end than the last step's has left
 	switch {
 	case err == nil && left == nil:
-		d.tell.Say("%s in all", round(time.Since(began)))
+		d.tell.Say("%s in all", story.Round(time.Since(began)))
 		return exitDone
 	case ctx.Err() != nil && left == nil:
 		d.tell.Fails("interrupted; everything is cleaned up")

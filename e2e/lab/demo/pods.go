@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/testbed"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/demo/ledger"
 )
 
 const (
@@ -25,12 +25,13 @@ const (
 
 // replica is a pod of the Deployment.
 type replica struct {
-	testbed.Pod
+	*ledger.Pod
 
-	spec  corev1.PodSpec
-	addr  netip.Addr   // on net1
-	heard []netip.Addr // of the others', those that answer
+	spec corev1.PodSpec
 }
+
+// eniOf names the ENI that is a worker's eth1, as the lab's topology does.
+func eniOf(worker string) string { return "eni-w" + strings.TrimPrefix(worker, "worker-") + "-eth1" }
 
 // replicas waits until all pods of the Deployment are Ready.
 func (d *demo) replicas(ctx context.Context) ([]*replica, error) {
@@ -53,7 +54,9 @@ func (d *demo) replicas(ctx context.Context) ([]*replica, error) {
 		if len(pod.Networks[secondary]) != 1 {
 			return nil, fmt.Errorf("pod %s has the networks %v, want one address on %s", pod.Name, pod.Networks, secondary)
 		}
-		all = append(all, &replica{Pod: pod, spec: p.Spec, addr: pod.Networks[secondary][0]})
+		all = append(all, &replica{
+			&ledger.Pod{Name: pod.Name, Worker: pod.Worker, ENI: eniOf(pod.Worker), Addr: pod.Networks[secondary][0]}, p.Spec,
+		})
 	}
 	slices.SortFunc(all, func(a, b *replica) int { return strings.Compare(a.Worker+a.Name, b.Worker+b.Name) })
 	return all, nil
@@ -81,11 +84,7 @@ func (d *demo) hearEachOther(ctx context.Context, pods []*replica) error {
 		})
 	}
 	asking.Wait()
-	var rows [][]string
-	for _, p := range pods {
-		rows = append(rows, []string{p.Name, p.Worker, p.addr.String(), words(p.heard)})
-	}
-	d.tell.Table([]string{"POD", "WORKER", "net1", "ANSWERS FROM"}, rows)
+	d.tell.Table(ledger.PodHeader(), ledger.PodRows(pictures(pods)))
 	return failed
 }
 
@@ -93,7 +92,7 @@ func (d *demo) hear(ctx context.Context, p *replica, pods []*replica) error {
 	args := []string{"-n", namespace, "exec", p.Name, "--", "sh", "-c", pings, "sh"}
 	for _, other := range pods {
 		if other != p {
-			args = append(args, other.addr.String())
+			args = append(args, other.Addr.String())
 		}
 	}
 	out, err := d.run(ctx, args...)
@@ -105,60 +104,18 @@ func (d *demo) hear(ctx context.Context, p *replica, pods []*replica) error {
 		if err != nil {
 			return fmt.Errorf("ping in pod %s: %w", p.Name, err)
 		}
-		p.heard = append(p.heard, addr)
+		p.Heard = append(p.Heard, addr)
 	}
 	return nil
 }
 
-func words(addrs []netip.Addr) string {
-	var texts []string
-	for _, a := range addrs {
-		texts = append(texts, a.String())
-	}
-	if len(texts) == 0 {
-		return "nobody"
-	}
-	return strings.Join(texts, "  ")
-}
-
-// onlyOnOneWorker verifies that each pod hears those on its own worker, and no
-// others, and that there are both.
-func onlyOnOneWorker(pods []*replica) error {
-	near, far := 0, 0
+// pictures are what the story tells of pods.
+func pictures(pods []*replica) []*ledger.Pod {
+	var all []*ledger.Pod
 	for _, p := range pods {
-		for _, other := range pods {
-			if p == other {
-				continue
-			}
-			same := p.Worker == other.Worker
-			if same {
-				near++
-			} else {
-				far++
-			}
-			if slices.Contains(p.heard, other.addr) != same {
-				return fmt.Errorf("pod %s on %s hears %s; %s is on %s", p.Name, p.Worker, words(p.heard), other.addr, other.Worker)
-			}
-		}
+		all = append(all, p.Pod)
 	}
-	if near == 0 || far == 0 {
-		return fmt.Errorf("of %d pods, none share a worker, or all do", len(pods))
-	}
-	return nil
-}
-
-// everywhere verifies that each pod hears all others, and that the ENI of its
-// worker holds its address.
-func everywhere(pods []*replica, held holders) error {
-	for _, p := range pods {
-		if len(p.heard) != len(pods)-1 {
-			return fmt.Errorf("pod %s on %s hears %s, want %d others", p.Name, p.Worker, words(p.heard), len(pods)-1)
-		}
-		if held[p.addr] != eniOf(p.Worker) {
-			return fmt.Errorf("%s of pod %s on %s is held by %q", p.addr, p.Name, p.Worker, held[p.addr])
-		}
-	}
-	return nil
+	return all
 }
 
 // injected verifies that multus-ipmgr goes before all else in each pod.

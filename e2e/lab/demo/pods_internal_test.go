@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -10,59 +9,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/demo/ledger"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/testbed"
 )
-
-func addrs(texts ...string) []netip.Addr {
-	var out []netip.Addr
-	for _, text := range texts {
-		out = append(out, netip.MustParseAddr(text))
-	}
-	return out
-}
-
-// three are two pods on worker-1 and one on worker-2, who hear whom they say.
-func three(first, second, third []netip.Addr) []*replica {
-	pod := func(name, worker, addr string, heard []netip.Addr) *replica {
-		return &replica{Pod: testbed.Pod{Name: name, Worker: worker}, addr: netip.MustParseAddr(addr), heard: heard}
-	}
-	return []*replica{
-		pod("a", "worker-1", "10.10.1.64", first), pod("b", "worker-1", "10.10.1.65", second), pod("c", "worker-2", "10.10.1.66", third),
-	}
-}
-
-func TestThePictureOfTheArticleIsToldFromOthers(t *testing.T) {
-	for name, c := range map[string]struct {
-		pods []*replica
-		want string
-	}{
-		"each hears those on its worker": {three(addrs("10.10.1.65"), addrs("10.10.1.64"), nil), ""},
-		"one hears nobody":               {three(nil, addrs("10.10.1.64"), nil), "a on worker-1 hears nobody; 10.10.1.65 is on worker-1"},
-		"one hears another worker":       {three(addrs("10.10.1.65"), addrs("10.10.1.64"), addrs("10.10.1.64")), "c on worker-2 hears 10.10.1.64"},
-		"all are on one worker":          {three(addrs("10.10.1.65"), addrs("10.10.1.64"), nil)[:2], "of 2 pods, none share a worker, or all do"},
-	} {
-		t.Run(name, func(t *testing.T) { judge(t, onlyOnOneWorker(c.pods), c.want) })
-	}
-}
-
-func TestThePictureOfTheCureIsToldFromOthers(t *testing.T) {
-	all := three(addrs("10.10.1.65", "10.10.1.66"), addrs("10.10.1.64", "10.10.1.66"), addrs("10.10.1.64", "10.10.1.65"))
-	held := func(third string) holders {
-		return holders{all[0].addr: "eni-w1-eth1", all[1].addr: "eni-w1-eth1", all[2].addr: third}
-	}
-	deaf := three(addrs("10.10.1.65"), all[1].heard, all[2].heard)
-	for name, c := range map[string]struct {
-		pods []*replica
-		held holders
-		want string
-	}{
-		"all hear all":                    {all, held("eni-w2-eth1"), ""},
-		"one misses another":              {deaf, held("eni-w2-eth1"), "pod a on worker-1 hears 10.10.1.65, want 2 others"},
-		"an ENI of another worker has it": {all, held("eni-w1-eth1"), `10.10.1.66 of pod c on worker-2 is held by "eni-w1-eth1"`},
-	} {
-		t.Run(name, func(t *testing.T) { judge(t, everywhere(c.pods, c.held), c.want) })
-	}
-}
 
 func judge(t *testing.T, err error, want string) {
 	t.Helper()
@@ -76,7 +25,7 @@ func judge(t *testing.T, err error, want string) {
 
 func TestPodsWithoutTheContainerAreNoticed(t *testing.T) {
 	with := func(names ...string) []*replica {
-		p := &replica{Pod: testbed.Pod{Name: "a"}}
+		p := &replica{Pod: &ledger.Pod{Name: "a"}}
 		for _, n := range names {
 			p.spec.InitContainers = append(p.spec.InitContainers, corev1.Container{Name: n})
 		}

@@ -9,6 +9,8 @@ import (
 
 	client "k8s.io/client-go/kubernetes"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/demo/ledger"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/demo/story"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/testbed"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 )
@@ -71,7 +73,7 @@ func (d *demo) deploy(ctx context.Context) error {
 		return err
 	}
 	d.showENIs(nil)
-	if err := onlyOnOneWorker(pods); err != nil {
+	if err := ledger.OnlyOnOneWorker(pictures(pods)); err != nil {
 		return err
 	}
 	d.tell.Holds("pods on one worker reach each other, and pods on different workers do not: no ENI has their addresses")
@@ -111,7 +113,7 @@ func (d *demo) optIn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.tell.Show(readable(out, "mode", "pod"))
+	d.tell.Show(story.Readable(out, "mode", "pod"))
 	d.tell.Holds("the Deployment is as it was, but for the annotation of every restart; each pod got the container %s", manager)
 	return nil
 }
@@ -126,15 +128,22 @@ func (d *demo) meet(ctx context.Context) error {
 		return err
 	}
 	held := d.showENIs(nil)
-	if err := everywhere(pods, held); err != nil {
+	if err := ledger.Everywhere(pictures(pods), held); err != nil {
 		return err
 	}
-	calls, err := onlyAssigned(d.bed.Sim().Calls(true), len(pods))
+	calls, err := ledger.OnlyAssigned(d.bed.Sim().Calls(true), len(pods))
 	if err != nil {
 		return err
 	}
 	d.tell.Holds("every pod reaches every pod: each address is on the ENI of its pod's worker, by %d EC2 calls for %d pods", calls, len(pods))
 	return nil
+}
+
+// showENIs prints the ENIs of eth1 and returns who holds what.
+func (d *demo) showENIs(before ledger.Holders) ledger.Holders {
+	rows, held := ledger.Rows(d.bed.Sim().ENIs(), before)
+	d.tell.Table(ledger.Header(), rows)
+	return held
 }
 
 // clean ends the lab and verifies that nothing of it is left.

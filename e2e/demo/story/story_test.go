@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/demo/story"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/demo/story"
 )
 
 func tell(colour bool) string {

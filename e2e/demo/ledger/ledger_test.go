@@ -1,4 +1,4 @@
-package main
+package ledger_test
 
 import (
 	"net/netip"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/demo/ledger"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
 )
 
@@ -13,29 +14,29 @@ func TestNewAddressesOfENIsAreMarked(t *testing.T) {
 	enis := []vpcsim.ENI{
 		{ID: "eni-w1-eth0", Primary: netip.MustParseAddr("10.10.12.11")},
 		{
-			ID: "eni-w1-eth1", DeviceIndex: device, Primary: netip.MustParseAddr("10.10.1.11"),
+			ID: "eni-w1-eth1", DeviceIndex: ledger.Device, Primary: netip.MustParseAddr("10.10.1.11"),
 			Secondaries: addrs("10.10.1.80", "10.10.1.81", "10.10.1.82"),
 		},
 		{ID: "eni-w1-eth2", DeviceIndex: 2, Primary: netip.MustParseAddr("10.10.2.11")},
-		{ID: "eni-w2-eth1", DeviceIndex: device, Primary: netip.MustParseAddr("10.10.1.12")},
+		{ID: "eni-w2-eth1", DeviceIndex: ledger.Device, Primary: netip.MustParseAddr("10.10.1.12")},
 	}
-	before := holders{netip.MustParseAddr("10.10.1.80"): "eni-w1-eth1", netip.MustParseAddr("10.10.1.81"): "eni-w2-eth1"}
+	before := ledger.Holders{netip.MustParseAddr("10.10.1.80"): "eni-w1-eth1", netip.MustParseAddr("10.10.1.81"): "eni-w2-eth1"}
 	want := [][]string{
 		{"eni-w1-eth1", "10.10.1.11", "10.10.1.80  +10.10.1.81  +10.10.1.82"},
 		{"eni-w2-eth1", "10.10.1.12", "none"},
 	}
-	rows, held := eniRows(enis, before)
+	rows, held := ledger.Rows(enis, before)
 	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
-	if len(held) != 3 || held[netip.MustParseAddr("10.10.1.81")] != eniOf("worker-1") {
+	if len(held) != 3 || held[netip.MustParseAddr("10.10.1.81")] != "eni-w1-eth1" {
 		t.Errorf("holders: %v", held)
 	}
 }
 
 func TestOnlyCallsThatChangeAddressesCountAndRefusedOnesAreNamed(t *testing.T) {
-	const assign, unassign = "AssignPrivateIpAddresses", "UnassignPrivateIpAddresses"
-	got := changes([]vpcsim.Call{
+	const assign, unassign = ledger.Assign, "UnassignPrivateIpAddresses"
+	got := ledger.Changes([]vpcsim.Call{
 		{Action: assign, Result: "ok"},
 		{Action: "DescribeSubnets", Result: "ok"},
 		{Action: assign, Result: "RequestLimitExceeded"},
@@ -48,7 +49,7 @@ func TestOnlyCallsThatChangeAddressesCountAndRefusedOnesAreNamed(t *testing.T) {
 }
 
 func TestAssignmentsAloneAreTheStory(t *testing.T) {
-	assign := vpcsim.Call{Action: "AssignPrivateIpAddresses", Result: "ok"}
+	assign := vpcsim.Call{Action: ledger.Assign, Result: "ok"}
 	for name, c := range map[string]struct {
 		calls []vpcsim.Call
 		count int
@@ -61,7 +62,7 @@ func TestAssignmentsAloneAreTheStory(t *testing.T) {
 		"one that EC2 refused": {[]vpcsim.Call{assign, assign, {Action: assign.Action, Result: "UnauthorizedOperation"}}, 0, "UnauthorizedOperation"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			count, err := onlyAssigned(c.calls, 2)
+			count, err := ledger.OnlyAssigned(c.calls, 2)
 			judge(t, err, c.want)
 			if count != c.count {
 				t.Errorf("%d calls, want %d", count, c.count)

@@ -1,4 +1,4 @@
-package main
+package story
 
 import (
 	"encoding/json"
@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// round makes a duration readable: two digits or three.
-func round(d time.Duration) string {
+// Round writes a duration with two digits or three.
+func Round(d time.Duration) string {
 	switch {
 	case d < 10*time.Millisecond:
 		return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
@@ -20,9 +20,9 @@ func round(d time.Duration) string {
 	return fmt.Sprintf("%.1f s", d.Seconds())
 }
 
-// readable shortens a log of JSON lines: level, message, and then the keys that
+// Readable shortens a log of JSON lines: level, message, and then the keys that
 // are not known from the context. Other lines stay as they are.
-func readable(log string, known ...string) string {
+func Readable(log string, known ...string) string {
 	var out strings.Builder
 	for line := range strings.Lines(log) {
 		var fields map[string]any

@@ -1,10 +1,12 @@
-package main
+package story_test
 
 import (
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/demo/story"
 )
 
 func TestDurationsHaveTwoOrThreeDigits(t *testing.T) {
@@ -15,7 +17,7 @@ func TestDurationsHaveTwoOrThreeDigits(t *testing.T) {
 		108 * time.Millisecond:   "108 ms",
 		1540 * time.Millisecond:  "1.5 s",
 	} {
-		if diff := cmp.Diff(want, round(d)); diff != "" {
+		if diff := cmp.Diff(want, story.Round(d)); diff != "" {
 			t.Errorf("%d ns (-want +got):\n%s", d, diff)
 		}
 	}
@@ -27,11 +29,11 @@ func TestLogLinesAreShortened(t *testing.T) {
 			`{"time":"2026-01-01T00:00:00Z","level":"INFO","msg":"address assigned","mode":"init","took":"1ms","address":"10.10.1.80"}` + "\n",
 			"INFO address assigned  address=10.10.1.80  took=1ms\n",
 		},
-		"what is no JSON stays": {"panic: oops\n", "panic: oops\n"},
-		"an empty log is empty": {"", ""},
+		"what is not JSON stays": {"panic: oops\n", "panic: oops\n"},
+		"an empty log is empty":  {"", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, readable(test.log, "mode")); diff != "" {
+			if diff := cmp.Diff(test.want, story.Readable(test.log, "mode")); diff != "" {
 				t.Errorf("readable (-want +got):\n%s", diff)
 			}
 		})
