@@ -29,11 +29,18 @@ help: ## Print this page.
 	  /^#: / { printf "  %-21s %s\n", "", substr($$0, 4) }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: go lab-machine ## Show the whole system at work on this machine, in a minute, and clean up.
+demo: go linux ## Show the whole system at work on this machine, in ten seconds, and clean up.
+#: In network namespaces; needs nothing but Go, and no root where users may have
+#: namespaces. The first time it compiles for some minutes. See docs/lab.md.
+	@CGO_ENABLED=0 GOFLAGS=-trimpath $(TOOLS) --into ../../bin --ldflags '$(LDFLAGS)' ./cmd/ipmgr ./e2e/demo
+	@exec bin/demo
+
+.PHONY: demo-lab
+demo-lab: go lab-machine ## Tell the same story on real kubelets, in a minute, and clean up.
 #: Two workers with kernels of their own, without root. Needs Debian's
 #: user-mode-linux and runc, which root installs. See docs/lab.md.
-	@go build -C e2e/lab -o "$$PWD/bin/demo" ./demo
-	@exec bin/demo
+	@go build -C e2e/lab -o "$$PWD/bin/demo-lab" ./demo
+	@exec bin/demo-lab
 
 ##@ Build
 
@@ -171,6 +178,10 @@ endef
 go:
 	@command -v go >/dev/null || { echo "Go $$(awk '/^go /{print $$2}' go.mod) or newer is needed: https://go.dev/dl/"; exit 1; }
 	@go env GOVERSION >/dev/null || { echo "Go $$(awk '/^go /{print $$2}' go.mod) or newer is needed, see the line above: https://go.dev/dl/"; exit 1; }
+
+.PHONY: linux
+linux: go
+	@[ "$$(go env GOHOSTOS)" = linux ] || { echo "Network namespaces are Linux's: run this there, in a virtual machine for instance."; exit 1; }
 
 .PHONY: lab-machine
 lab-machine: go
