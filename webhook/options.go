@@ -129,7 +129,7 @@ func (p *optionParser) injection() {
 		policy.PullSecrets, err = parseNames(text)
 		return err
 	})
-	p.value("sidecar-style", "`style` of sidecars: native, or container for clusters before Kubernetes 1.29 (default native)", func(text string) error {
+	p.value("sidecar-style", "`style` of sidecars: native, or container: ordinary containers, for clusters whose policies refuse native ones (default native)", func(text string) error {
 		policy.Style = inject.SidecarStyle(text)
 		return oneOf(policy.Style, inject.Native, inject.Plain)
 	})

@@ -16,13 +16,13 @@ type SidecarStyle string
 
 // The styles of sidecars.
 const (
-	// Native sidecars are init containers that keep running (Kubernetes 1.29
-	// and newer): application containers start only once the addresses route,
-	// and Jobs complete.
+	// Native sidecars are init containers that keep running: application
+	// containers start only once the addresses route, and Jobs complete.
 	Native SidecarStyle = "native"
 	// Plain sidecars are the first of the ordinary containers, for clusters
-	// without native ones. Applications do not wait for the addresses, only
-	// the pod's readiness does, and a Job with one never completes.
+	// whose policies refuse native ones. Applications do not wait for the
+	// addresses, only the pod's readiness does, and a Job with one never
+	// completes.
 	Plain SidecarStyle = "container"
 )
 
