@@ -8,8 +8,13 @@
 # same commit, builder and version give the same layers.
 
 # The builder has Go, a shell, and certificate authorities in
-# /etc/ssl/certs/ca-certificates.crt.
-ARG BUILDER=golang:1.26.8-bookworm
+# /etc/ssl/certs/ca-certificates.crt. BUILDER= names another one.
+ARG BUILDER=builder
+
+# The digest is that of the index of all architectures, as shown by
+# "docker buildx imagetools inspect golang:1.26.8-bookworm". Dependabot renews
+# what stands in a FROM, and not what an ARG names.
+FROM --platform=$BUILDPLATFORM golang:1.26.8-bookworm@sha256:a688600ca24f8a4d3ca77f95b0dd40704a9fc787c826660eb7ba0b641b8b175d AS builder
 
 FROM --platform=$BUILDPLATFORM ${BUILDER} AS build
 WORKDIR /src

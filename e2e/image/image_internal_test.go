@@ -177,7 +177,7 @@ func TestBuilderOfTheDockerfileHasTheGoThatTheModuleWants(t *testing.T) {
 		}
 		return "go" + string(found[1])
 	}
-	has, wants := find("Dockerfile", `(?m)^ARG BUILDER=golang:([0-9.]+)-`), find("go.mod", `(?m)^go (\S+)$`)
+	has, wants := find("Dockerfile", `(?m)^FROM \S+ golang:([0-9.]+)-`), find("go.mod", `(?m)^go (\S+)$`)
 	if goversion.Compare(has, wants) < 0 {
 		t.Errorf("the builder has %s, go.mod wants %s", has, wants)
 	}
