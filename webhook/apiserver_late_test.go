@@ -53,7 +53,7 @@ func (w *world) patch(t *testing.T, namespace, name, patch string, subresources 
 
 func (w *world) refusesAnnotationOfGatedPod(t *testing.T) {
 	w.gated(t, "apps", "gated", "")
-	if err := w.patch(t, "apps", "gated", addNetworks); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "a container cannot be added to a pod that exists") {
+	if err := w.patch(t, "apps", "gated", addNetworks); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "a container cannot be added to an existing pod") {
 		t.Errorf("error %v", err)
 	}
 	w.create(t, "plain", labelled(pod("in-by-itself", ""), inject.Enabled))
