@@ -23,6 +23,8 @@ type Cluster struct {
 	client  kubernetes.Interface
 	objects dynamic.Interface
 	webhook *program.Program
+	// controller is nil unless JudgeNADs started it.
+	controller *program.Program
 
 	startTime time.Duration // of the webhook
 }
@@ -55,10 +57,14 @@ func (c *Cluster) connect(ctx context.Context) (err error) {
 // StartTime is how long the webhook took from its start until it was ready.
 func (c *Cluster) StartTime() time.Duration { return c.startTime }
 
-// Stop ends etcd, the API server and the webhook, in this order: the webhook
-// would wait a second for the API server to hang up.
+// Stop ends the controller, etcd, the API server and the webhook, in this order: the
+// webhook would wait a second for the API server to hang up.
 func (c *Cluster) Stop() error {
-	errs := []error{c.plane.Stop()}
+	var errs []error
+	if c.controller != nil { // it ends with an error where it cannot give its lease back
+		errs = append(errs, c.controller.Stop(grace))
+	}
+	errs = append(errs, c.plane.Stop())
 	if c.webhook != nil {
 		errs = append(errs, c.webhook.Stop(grace))
 	}

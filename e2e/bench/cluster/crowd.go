@@ -18,12 +18,15 @@ const (
 	// largeConfig is nearly what etcd takes in one object, and far beyond what
 	// the webhook reads of a NAD.
 	largeConfig = 1_200_000
+	// longConfig is nearly the longest that is checked (nad.MaxConfig).
+	longConfig = 128<<10 - 300
 )
 
 // Crowd is how many objects a cluster has before the webhook starts.
 type Crowd struct {
 	Namespaces int // each with one ordinary NAD
 	LargeNADs  int // each of 1.2 MB
+	LongNADs   int // each nearly as long as is checked
 }
 
 // Gather creates the objects of a crowd.
@@ -46,6 +49,13 @@ func (c *Cluster) Gather(ctx context.Context, crowd Crowd) error {
 	for i := range crowd.LargeNADs {
 		group.Go(func() error {
 			return c.createNAD(ctx, metav1.NamespaceDefault, fmt.Sprintf("large-%d", i), `{"type": "ipvlan", "filler": "`+strings.Repeat("x", largeConfig)+`"}`)
+		})
+	}
+	for i := range crowd.LongNADs {
+		group.Go(func() error {
+			config := fmt.Sprintf(`{"cniVersion": "0.3.1", "type": "ipvlan", "master": "eth1", "filler": %q, "ipam": {"type": "whereabouts", "range": "10.200.%d.%d/28"}}`,
+				strings.Repeat("x", longConfig), i/16, i%16*16)
+			return c.createNAD(ctx, metav1.NamespaceDefault, fmt.Sprintf("long-%d", i), config)
 		})
 	}
 	return group.Wait()
