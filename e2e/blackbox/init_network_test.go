@@ -1,15 +1,8 @@
 package blackbox_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +14,7 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/testca"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
 )
 
@@ -128,24 +122,13 @@ type authority struct {
 // newAuthority signs a certificate for a host, valid until a time.
 func (s *scene) newAuthority(host string, until time.Time) authority {
 	s.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	root, err := testca.New("company root")
 	s.do(err)
-	root := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "company root"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(24 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	signed, err := x509.CreateCertificate(rand.Reader, root, root, &key.PublicKey, key)
-	s.do(err)
-	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "proxy"}, IPAddresses: []net.IP{net.ParseIP(host)},
-		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: until, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	chain, err := x509.CreateCertificate(rand.Reader, leaf, root, &key.PublicKey, key)
+	proxy, err := root.Issue(testca.Request{Name: "proxy", Hosts: []string{host}, Until: until})
 	s.do(err)
 	file := filepath.Join(s.TempDir(), "ca.pem")
-	s.do(os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed}), 0o600))
-	return authority{file: file, server: tls.Certificate{Certificate: [][]byte{chain}, PrivateKey: key}}
+	s.do(os.WriteFile(file, root.PEM, 0o600))
+	return authority{file: file, server: proxy.TLS}
 }
 
 // tlsEC2 serves EC2 by TLS and names the authority by a variable.

@@ -125,7 +125,7 @@ func (cp *ControlPlane) prepare(addresses []net.IP) (err error) {
 	if err := os.MkdirAll(cp.dir, 0o700); err != nil {
 		return err
 	}
-	cp.pki, err = newPKI(cp.dir, time.Now(), addresses)
+	cp.pki, err = newPKI(cp.dir, addresses)
 	return err
 }
 

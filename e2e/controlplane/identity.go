@@ -7,6 +7,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/testca"
 )
 
 // admin is the user of Config and Kubeconfig.
@@ -16,14 +18,14 @@ const admin = "admin"
 // system:serviceaccount:NAMESPACE:NAME, in the given groups. The user may do
 // what RBAC grants it. Clients of it are not limited in their rate.
 func (cp *ControlPlane) ConfigFor(user string, groups ...string) (*rest.Config, error) {
-	cert, key, err := cp.pki.client(user, groups...)
+	client, err := cp.pki.Issue(testca.Request{Name: user, Groups: groups})
 	if err != nil {
 		return nil, err
 	}
 	return &rest.Config{
 		Host:            cp.url,
 		QPS:             -1,
-		TLSClientConfig: rest.TLSClientConfig{CAData: cp.pki.pem, CertData: cert, KeyData: key},
+		TLSClientConfig: rest.TLSClientConfig{CAData: cp.pki.PEM, CertData: client.PEM, KeyData: client.KeyPEM},
 	}, nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/testca"
 )
 
 // Workers make a control plane that real kubelets join: all controllers and a
@@ -45,14 +47,14 @@ func (cp *ControlPlane) serverArgs(w *Workers) ([]string, error) {
 	if err := os.WriteFile(egress, fmt.Appendf(nil, proxied, w.Proxy), 0o600); err != nil {
 		return nil, err
 	}
-	cert, key, err := cp.pki.client(kubeletClient, "system:masters")
+	client, err := cp.pki.Issue(testca.Request{Name: kubeletClient, Groups: []string{"system:masters"}})
 	if err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(cp.pki.path("kubelet-client.crt"), cert, 0o600); err != nil {
+	if err := os.WriteFile(cp.pki.path("kubelet-client.crt"), client.PEM, 0o600); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(cp.pki.path("kubelet-client.key"), key, 0o600); err != nil {
+	if err := os.WriteFile(cp.pki.path("kubelet-client.key"), client.KeyPEM, 0o600); err != nil {
 		return nil, err
 	}
 	return []string{
@@ -95,7 +97,7 @@ func (cp *ControlPlane) WorkerKubeconfig(server netip.AddrPort, user string, gro
 }
 
 // CA returns the certificate of the cluster's authority, in PEM.
-func (cp *ControlPlane) CA() []byte { return cp.pki.pem }
+func (cp *ControlPlane) CA() []byte { return cp.pki.PEM }
 
 // Address returns where the API server listens, HOST:PORT on loopback.
 func (cp *ControlPlane) Address() string { return strings.TrimPrefix(cp.url, "https://") }

@@ -2,19 +2,11 @@ package samples_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"log/slog"
-	"math/big"
-	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -31,6 +23,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/config"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/controlplane"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/eventually"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/testca"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook"
 )
 
@@ -154,33 +147,23 @@ func (c cluster) serve(t *testing.T) (server *webhook.Server, bundle []byte) {
 	return server, bundle
 }
 
-// certificate returns a directory with a serving certificate for loopback,
-// which is its own authority.
+// certificate returns a directory with a serving certificate for loopback, and
+// its authority.
 func certificate(t *testing.T) (dir string, bundle []byte) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	dir = t.TempDir()
+	ca, err := testca.New("samples")
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, leaf, leaf, key.Public(), key)
+	pair, err := ca.Issue(testca.Request{Hosts: []string{"127.0.0.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
+	if err := pair.Write(dir); err != nil {
 		t.Fatal(err)
 	}
-	dir, bundle = t.TempDir(), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	for name, data := range map[string][]byte{"tls.crt": bundle, "tls.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})} {
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir, bundle
+	return dir, ca.PEM
 }
 
 func probe(ctx context.Context, url string) error {

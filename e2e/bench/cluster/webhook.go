@@ -13,6 +13,7 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/config"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/bench/program"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/testca"
 )
 
 // Where the webhook listens. The bench has the loopback to itself.
@@ -63,9 +64,16 @@ func (c *Cluster) run(path string, environ, more []string) ([]byte, error) {
 	if err := os.MkdirAll(certificates, 0o700); err != nil {
 		return nil, err
 	}
-	bundle, err := writeCertificate(certificates)
+	ca, err := testca.New("bench")
 	if err != nil {
-		return nil, fmt.Errorf("make the webhook's certificate: %w", err)
+		return nil, err
+	}
+	pair, err := ca.Issue(testca.Request{Name: "multus-ipmgr-webhook", Hosts: []string{"127.0.0.1"}})
+	if err != nil {
+		return nil, err
+	}
+	if err := pair.Write(certificates); err != nil {
+		return nil, err
 	}
 	kubeconfig, err := c.plane.KubeconfigFor(account, "system:serviceaccounts", "system:authenticated")
 	if err != nil {
@@ -76,7 +84,7 @@ func (c *Cluster) run(path string, environ, more []string) ([]byte, error) {
 		"--cert-dir=" + certificates, "--kubeconfig=" + kubeconfig, "--drain=0s",
 	}, more...)
 	c.webhook, err = program.Start(c.dir, path, environ, arguments...)
-	return bundle, err
+	return ca.PEM, err
 }
 
 func ready(ctx context.Context) error {
