@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/image/oci"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/testca"
@@ -38,7 +39,7 @@ func good(t *testing.T) *oci.Image {
 	image.Files = append(image.Files, oci.File{Path: "licenses", Mode: fs.ModeDir | 0o755, Modified: time.Unix(epoch, 0)})
 	slices.SortFunc(image.Files, func(a, b oci.File) int { return strings.Compare(a.Path, b.Path) })
 	c := &image.Config
-	c.Created, c.OS, c.Architecture = time.Unix(epoch, 0), "linux", "amd64"
+	c.Created, c.OS, c.Architecture = v1.Time{Time: time.Unix(epoch, 0)}, "linux", "amd64"
 	c.Config.User, c.Config.Entrypoint = "65532:65532", []string{"/ipmgr"}
 	c.Config.Labels = map[string]string{}
 	for name, value := range map[string]string{
@@ -72,7 +73,7 @@ func TestJudgeNamesEveryBrokenPromise(t *testing.T) {
 		{"it starts another program", func(i *oci.Image) { i.Config.Config.Entrypoint = []string{"sh"} }, "its entrypoint is [sh]"},
 		{"it has arguments", func(i *oci.Image) { i.Config.Config.Cmd = []string{"init"} }, "its command is 1"},
 		{"it is of another architecture", func(i *oci.Image) { i.Config.Architecture = "arm64" }, "its platform is linux/arm64"},
-		{"it was made now", func(i *oci.Image) { i.Config.Created = time.Unix(1, 0) }, "its time of creation is 1"},
+		{"it was made now", func(i *oci.Image) { i.Config.Created.Time = time.Unix(1, 0) }, "its time of creation is 1"},
 		{"its version is another", func(i *oci.Image) { i.Config.Config.Labels["org.opencontainers.image.version"] = "v0" }, "its label version is v0"},
 		{"it has no title", func(i *oci.Image) { delete(i.Config.Config.Labels, "org.opencontainers.image.title") }, "no label org.opencontainers.image.title"},
 		{"it holds a shell", func(i *oci.Image) {

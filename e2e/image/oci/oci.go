@@ -4,11 +4,6 @@ package oci
 
 import (
 	"archive/tar"
-	"bytes"
-	"compress/gzip"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +13,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
 )
 
 // maxEntry keeps a damaged archive from filling the memory.
@@ -27,22 +26,8 @@ const maxEntry = 256 << 20
 type Image struct {
 	Digest     string // of the manifest, "sha256:..."
 	Compressed int64  // bytes of all layers as a registry keeps and a node pulls them
-	Config     Config
+	Config     v1.ConfigFile
 	Files      []File // of all layers, sorted by path
-}
-
-// Config is what the image's configuration says, as far as it is judged here.
-type Config struct {
-	Created      time.Time `json:"created"`
-	OS           string    `json:"os"`
-	Architecture string    `json:"architecture"`
-	Config       struct {
-		User       string              `json:"User"`
-		Entrypoint []string            `json:"Entrypoint"`
-		Cmd        []string            `json:"Cmd"`
-		Volumes    map[string]struct{} `json:"Volumes"`
-		Labels     map[string]string   `json:"Labels"`
-	} `json:"config"`
 }
 
 // File is an entry of a layer.
@@ -63,144 +48,125 @@ func (i *Image) Open(path string) (File, error) {
 	return i.Files[at], nil
 }
 
-// descriptor points to a blob.
-type descriptor struct {
-	MediaType   string            `json:"mediaType"`
-	Digest      string            `json:"digest"`
-	Annotations map[string]string `json:"annotations"`
-}
-
-// index is a list of images, and manifest what one image is made of.
-type index struct {
-	Manifests []descriptor `json:"manifests"`
-}
-
-type manifest struct {
-	Config descriptor   `json:"config"`
-	Layers []descriptor `json:"layers"`
-}
-
-// layout is the files of an archive by name.
-type layout map[string][]byte
-
 // Read reads the archive in file. Blobs that do not have the digest by which
 // they are named are errors.
 func Read(file string) (*Image, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	files := layout{}
-	err = entries(f, func(header *tar.Header, content []byte) {
-		files[path.Clean(header.Name)] = content
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	image, err := files.image()
+	image, err := readArchive(file)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return image, nil
 }
 
-// image follows the index to the one image.
-func (l layout) image() (*Image, error) {
-	top, err := l.manifest()
+func readArchive(file string) (_ *Image, err error) {
+	dir, err := os.MkdirTemp("", "oci-")
 	if err != nil {
 		return nil, err
 	}
-	image := &Image{Digest: top.Digest}
-	var parts manifest
-	if err := l.decode(top, &parts); err != nil {
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := unpack(file, dir); err != nil {
 		return nil, err
 	}
-	if err := l.decode(parts.Config, &image.Config); err != nil {
+	top, err := layout.ImageIndexFromPath(dir)
+	if err != nil {
 		return nil, err
 	}
-	for _, layer := range parts.Layers {
-		if err := l.layer(layer, image); err != nil {
-			return nil, fmt.Errorf("layer %s: %w", layer.Digest, err)
+	one, err := only(top)
+	if err != nil {
+		return nil, err
+	}
+	if err := validate.Image(one); err != nil {
+		return nil, fmt.Errorf("the image is damaged: %w", err)
+	}
+	return read(one)
+}
+
+// unpack unpacks an archive into a directory, for the library reads layouts of
+// files.
+func unpack(file, dir string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return entries(f, func(header *tar.Header, content []byte) error {
+		if header.Typeflag != tar.TypeReg {
+			return nil
+		}
+		name := path.Clean(header.Name)
+		return errors.Join(root.MkdirAll(path.Dir(name), 0o700), root.WriteFile(name, content, 0o600))
+	})
+}
+
+// only returns the one image, which BuildKit puts below a second index.
+func only(list v1.ImageIndex) (v1.Image, error) {
+	for {
+		manifest, err := list.IndexManifest()
+		if err != nil {
+			return nil, err
+		}
+		if len(manifest.Manifests) != 1 {
+			return nil, fmt.Errorf("it holds %d images, want one", len(manifest.Manifests))
+		}
+		entry := manifest.Manifests[0]
+		if !entry.MediaType.IsIndex() {
+			return list.Image(entry.Digest)
+		}
+		if list, err = list.ImageIndex(entry.Digest); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func read(from v1.Image) (*Image, error) {
+	digest, errDigest := from.Digest()
+	config, errConfig := from.ConfigFile()
+	layers, errLayers := from.Layers()
+	if err := errors.Join(errDigest, errConfig, errLayers); err != nil {
+		return nil, err
+	}
+	image := &Image{Digest: digest.String(), Config: *config}
+	for _, layer := range layers {
+		if err := image.add(layer); err != nil {
+			return nil, err
 		}
 	}
 	slices.SortFunc(image.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	return image, nil
 }
 
-// manifest finds the one manifest, which BuildKit puts below a second index.
-func (l layout) manifest() (descriptor, error) {
-	var list index
-	if err := json.Unmarshal(l["index.json"], &list); err != nil {
-		return descriptor{}, fmt.Errorf("index.json: %w", err)
-	}
-	for {
-		if len(list.Manifests) != 1 {
-			return descriptor{}, fmt.Errorf("it holds %d images, want one", len(list.Manifests))
-		}
-		only := list.Manifests[0]
-		if !strings.Contains(only.MediaType, "index") {
-			return only, nil
-		}
-		list = index{}
-		if err := l.decode(only, &list); err != nil {
-			return descriptor{}, err
-		}
-	}
-}
-
-// layer adds the files of a layer.
-func (l layout) layer(d descriptor, image *Image) error {
-	blob, err := l.blob(d)
+// add adds the files of a layer.
+func (i *Image) add(layer v1.Layer) error {
+	size, err := layer.Size()
 	if err != nil {
 		return err
 	}
-	image.Compressed += int64(len(blob))
-	plain, err := gzip.NewReader(bytes.NewReader(blob))
+	i.Compressed += size
+	plain, err := layer.Uncompressed()
 	if err != nil {
-		return fmt.Errorf("%s is not gzip: %w", d.MediaType, err)
+		return err
 	}
-	return entries(plain, func(header *tar.Header, content []byte) {
+	defer plain.Close()
+	return entries(plain, func(header *tar.Header, content []byte) error {
 		name := strings.TrimPrefix(path.Clean("/"+header.Name), "/")
 		if name == "" {
-			return // the root itself
+			return nil // the root itself
 		}
-		image.Files = append(image.Files, File{
+		i.Files = append(i.Files, File{
 			Path: name, Mode: header.FileInfo().Mode(), UID: header.Uid, GID: header.Gid,
 			Modified: header.ModTime, Content: content,
 		})
+		return nil
 	})
 }
 
-func (l layout) decode(d descriptor, into any) error {
-	blob, err := l.blob(d)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(blob, into); err != nil {
-		return fmt.Errorf("%s: %w", d.Digest, err)
-	}
-	return nil
-}
-
-// blob returns what has the digest.
-func (l layout) blob(d descriptor) ([]byte, error) {
-	name, ok := strings.CutPrefix(d.Digest, "sha256:")
-	if !ok {
-		return nil, fmt.Errorf("digest %q: want sha256", d.Digest)
-	}
-	blob, ok := l["blobs/sha256/"+name]
-	if !ok {
-		return nil, fmt.Errorf("%s is missing", d.Digest)
-	}
-	if sum := sha256.Sum256(blob); hex.EncodeToString(sum[:]) != name {
-		return nil, fmt.Errorf("%s is damaged", d.Digest)
-	}
-	return blob, nil
-}
-
 // entries calls visit for each entry of a tar file.
-func entries(r io.Reader, visit func(*tar.Header, []byte)) error {
+func entries(r io.Reader, visit func(*tar.Header, []byte) error) error {
 	reader := tar.NewReader(r)
 	for {
 		header, err := reader.Next()
@@ -217,6 +183,8 @@ func entries(r io.Reader, visit func(*tar.Header, []byte)) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", header.Name, err)
 		}
-		visit(header, content)
+		if err := visit(header, content); err != nil {
+			return err
+		}
 	}
 }

@@ -23,8 +23,8 @@ func TestBillOfAnArchiveNamesProgramsAndSharedModulesOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	count := map[string]int{}
-	for _, c := range document.Components {
-		count[c.Type+" "+c.Name]++
+	for _, c := range *document.Components {
+		count[string(c.Type)+" "+c.Name]++
 	}
 	for _, want := range []string{"file /LICENSE", "application /one", "application /two", "library stdlib"} {
 		if count[want] != 1 {

@@ -4,6 +4,7 @@ import (
 	"runtime/debug"
 	"testing"
 
+	cdx "github.com/CycloneDX/cyclonedx-go"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -12,13 +13,17 @@ func TestModulesAreThoseLinked(t *testing.T) {
 		{Path: "example.com/A/v2", Version: "v2.0.0+incompatible", Sum: "h1:a="},
 		{Path: "example.com/replaced", Version: "v1.0.0", Replace: &debug.Module{Path: "example.com/by", Version: "v1.0.1", Sum: "h1:b="}},
 	}})
-	library := func(name, version, purl string, properties ...Property) Component {
-		return Component{Type: "library", Ref: purl, PURL: purl, Name: name, Version: version, Properties: properties}
+	library := func(name, version, purl string, properties ...cdx.Property) cdx.Component {
+		c := cdx.Component{Type: cdx.ComponentTypeLibrary, BOMRef: purl, PackageURL: purl, Name: name, Version: version}
+		if len(properties) > 0 {
+			c.Properties = &properties
+		}
+		return c
 	}
-	want := []Component{
+	want := []cdx.Component{
 		library("stdlib", "1.26.8", "pkg:golang/stdlib@1.26.8"),
-		library("example.com/A/v2", "v2.0.0+incompatible", "pkg:golang/example.com/A/v2@v2.0.0%2Bincompatible", Property{"golang:h1", "h1:a="}),
-		library("example.com/by", "v1.0.1", "pkg:golang/example.com/by@v1.0.1", Property{"golang:h1", "h1:b="}),
+		library("example.com/A/v2", "v2.0.0+incompatible", "pkg:golang/example.com/A/v2@v2.0.0%2Bincompatible", cdx.Property{Name: "golang:h1", Value: "h1:a="}),
+		library("example.com/by", "v1.0.1", "pkg:golang/example.com/by@v1.0.1", cdx.Property{Name: "golang:h1", Value: "h1:b="}),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("components (-want +got):\n%s", diff)

@@ -11,7 +11,6 @@ import (
 	"crypto/sha256"
 	"debug/buildinfo"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"path"
@@ -20,54 +19,26 @@ import (
 	"strings"
 	"time"
 
+	cdx "github.com/CycloneDX/cyclonedx-go"
+
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/image/oci"
 )
 
 // Document is a bill of materials.
-type Document struct {
-	Schema       string       `json:"$schema"`
-	Format       string       `json:"bomFormat"`
-	SpecVersion  string       `json:"specVersion"`
-	SerialNumber string       `json:"serialNumber"`
-	Version      int          `json:"version"`
-	Metadata     Metadata     `json:"metadata"`
-	Components   []Component  `json:"components"`
-	Dependencies []Dependency `json:"dependencies"`
+type Document struct{ cdx.BOM }
+
+// newDocument returns the document of a component, which may have been made
+// long ago.
+func newDocument(id string, made time.Time, whole cdx.Component) *Document {
+	d := &Document{*cdx.NewBOM()}
+	d.SerialNumber = serial(id)
+	d.Metadata = &cdx.Metadata{Timestamp: made.UTC().Format(time.RFC3339), Component: &whole}
+	return d
 }
 
-// Metadata says what the document is about.
-type Metadata struct {
-	Timestamp string    `json:"timestamp"`
-	Component Component `json:"component"`
-}
-
-// Component is an image, a program, a module or a file.
-type Component struct {
-	Type       string     `json:"type"`
-	Ref        string     `json:"bom-ref"`
-	Name       string     `json:"name"`
-	Version    string     `json:"version,omitempty"`
-	Hashes     []Hash     `json:"hashes,omitempty"`
-	PURL       string     `json:"purl,omitempty"`
-	Properties []Property `json:"properties,omitempty"`
-}
-
-// Hash is a checksum in hexadecimal digits.
-type Hash struct {
-	Algorithm string `json:"alg"`
-	Content   string `json:"content"`
-}
-
-// Property is what CycloneDX has no field for.
-type Property struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
-}
-
-// Dependency says what a component is made of.
-type Dependency struct {
-	Ref       string   `json:"ref"`
-	DependsOn []string `json:"dependsOn"`
+// lists replaces what the document lists.
+func (d *Document) lists(components []cdx.Component, dependencies []cdx.Dependency) {
+	d.Components, d.Dependencies = &components, &dependencies
 }
 
 // Describe returns the bill of materials of an image whose program, at the
@@ -82,52 +53,56 @@ func Describe(name string, image *oci.Image) (*Document, error) {
 		return nil, fmt.Errorf("/%s: %w", name, err)
 	}
 	whole := container(name, image)
-	main := file("application", program)
+	main := file(cdx.ComponentTypeApplication, program)
 	main.Version = whole.Version
 	libraries := modules(info)
-	d := &Document{
-		Schema: "http://cyclonedx.org/schema/bom-1.6.schema.json", Format: "CycloneDX", SpecVersion: "1.6",
-		SerialNumber: serial(image.Digest), Version: 1,
-		Metadata:   Metadata{Timestamp: image.Config.Created.UTC().Format(time.RFC3339), Component: whole},
-		Components: append([]Component{main}, libraries...),
-	}
-	parts := []string{main.Ref}
+	components, parts := append([]cdx.Component{main}, libraries...), []string{main.BOMRef}
 	for _, f := range image.Files {
 		if f.Mode.IsRegular() && f.Path != name {
-			d.Components = append(d.Components, file("file", f))
-			parts = append(parts, d.Components[len(d.Components)-1].Ref)
+			part := file(cdx.ComponentTypeFile, f)
+			components, parts = append(components, part), append(parts, part.BOMRef)
 		}
 	}
-	d.Dependencies = []Dependency{{Ref: whole.Ref, DependsOn: parts}, {Ref: main.Ref, DependsOn: refs(libraries)}}
+	d := newDocument(image.Digest, image.Config.Created.Time, whole)
+	d.lists(components, []cdx.Dependency{dependsOn(whole, parts), dependsOn(main, refs(libraries))})
 	return d, nil
+}
+
+func dependsOn(c cdx.Component, refs []string) cdx.Dependency {
+	return cdx.Dependency{Ref: c.BOMRef, Dependencies: &refs}
 }
 
 // JSON returns the document as it is published.
 func (d *Document) JSON() ([]byte, error) {
-	data, err := json.MarshalIndent(d, "", "  ")
-	return append(data, '\n'), err
+	var out bytes.Buffer
+	err := cdx.NewBOMEncoder(&out, cdx.BOMFileFormatJSON).SetPretty(true).EncodeVersion(&d.BOM, cdx.SpecVersion1_6)
+	return out.Bytes(), err
 }
 
-func container(name string, image *oci.Image) Component {
+func container(name string, image *oci.Image) cdx.Component {
 	purl := "pkg:oci/" + name + "@" + url.QueryEscape(image.Digest) + "?arch=" + image.Config.Architecture
-	return Component{
-		Type: "container", Ref: purl, Name: name, PURL: purl,
+	return cdx.Component{
+		Type: cdx.ComponentTypeContainer, BOMRef: purl, Name: name, PackageURL: purl,
 		Version: image.Config.Config.Labels["org.opencontainers.image.version"],
-		Hashes:  []Hash{{"SHA-256", strings.TrimPrefix(image.Digest, "sha256:")}},
+		Hashes:  sha256Hash(strings.TrimPrefix(image.Digest, "sha256:")),
 	}
 }
 
-func file(kind string, f oci.File) Component {
+func sha256Hash(digits string) *[]cdx.Hash {
+	return &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: digits}}
+}
+
+func file(kind cdx.ComponentType, f oci.File) cdx.Component {
 	sum := sha256.Sum256(f.Content)
-	return Component{
-		Type: kind, Ref: "file:/" + f.Path, Name: "/" + f.Path,
-		Hashes: []Hash{{"SHA-256", hex.EncodeToString(sum[:])}},
+	return cdx.Component{
+		Type: kind, BOMRef: "file:/" + f.Path, Name: "/" + f.Path,
+		Hashes: sha256Hash(hex.EncodeToString(sum[:])),
 	}
 }
 
 // modules lists the standard library and every module linked.
-func modules(info *debug.BuildInfo) []Component {
-	list := []Component{module("stdlib", strings.TrimPrefix(info.GoVersion, "go"), "")}
+func modules(info *debug.BuildInfo) []cdx.Component {
+	list := []cdx.Component{module("stdlib", strings.TrimPrefix(info.GoVersion, "go"), "")}
 	for _, dependency := range info.Deps {
 		if dependency.Replace != nil {
 			dependency = dependency.Replace
@@ -137,23 +112,23 @@ func modules(info *debug.BuildInfo) []Component {
 	return list
 }
 
-func module(name, version, sum string) Component {
+func module(name, version, sum string) cdx.Component {
 	segments := strings.Split(path.Clean(name), "/")
 	for i, segment := range segments {
 		segments[i] = url.PathEscape(segment)
 	}
 	purl := "pkg:golang/" + strings.Join(segments, "/") + "@" + url.QueryEscape(version)
-	c := Component{Type: "library", Ref: purl, Name: name, Version: version, PURL: purl}
+	c := cdx.Component{Type: cdx.ComponentTypeLibrary, BOMRef: purl, Name: name, Version: version, PackageURL: purl}
 	if sum != "" {
-		c.Properties = []Property{{"golang:h1", sum}}
+		c.Properties = &[]cdx.Property{{Name: "golang:h1", Value: sum}}
 	}
 	return c
 }
 
-func refs(components []Component) []string {
+func refs(components []cdx.Component) []string {
 	names := make([]string, 0, len(components))
 	for _, c := range components {
-		names = append(names, c.Ref)
+		names = append(names, c.BOMRef)
 	}
 	slices.Sort(names)
 	return names
@@ -169,8 +144,8 @@ func serial(digest string) string {
 // Modules counts the Go modules, the standard library among them.
 func (d *Document) Modules() int {
 	count := 0
-	for _, c := range d.Components {
-		if c.Type == "library" {
+	for _, c := range *d.Components {
+		if c.Type == cdx.ComponentTypeLibrary {
 			count++
 		}
 	}

@@ -35,20 +35,20 @@ func TestBillListsTheProgramAndFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, c := range document.Components {
-		names = append(names, c.Type+" "+c.Name)
+	for _, c := range *document.Components {
+		names = append(names, string(c.Type)+" "+c.Name)
 	}
 	want := []string{"application /program", "library stdlib", "file /etc/ca.crt"}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("components (-want +got):\n%s", diff)
 	}
 	// Every reference leads to a component, or consumers refuse the document.
-	known := []string{document.Metadata.Component.Ref}
-	for _, c := range document.Components {
-		known = append(known, c.Ref)
+	known := []string{document.Metadata.Component.BOMRef}
+	for _, c := range *document.Components {
+		known = append(known, c.BOMRef)
 	}
-	for _, d := range document.Dependencies {
-		for _, ref := range append(d.DependsOn, d.Ref) {
+	for _, d := range *document.Dependencies {
+		for _, ref := range append(*d.Dependencies, d.Ref) {
 			if !slices.Contains(known, ref) {
 				t.Errorf("reference %q leads nowhere", ref)
 			}
