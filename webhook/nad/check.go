@@ -119,18 +119,16 @@ func (c Checker) static(found *findings, field string, ip netip.Prefix, of Selec
 		c.pool(found, "ips", pool)
 	}
 	own := of.Namespace + "/" + of.Name
-	gives := func(o overlap) bool { return o.ipam.Type != "static" && o.besides(own) > 0 }
-	overlaps, complete := c.others.overlaps(one, left, gives)
+	gives := func(other IPAM) bool { return other.Type != "static" }
+	overlaps, complete := c.others.overlaps(own, one, left, gives)
 	var home, abroad names
 	for _, o := range overlaps {
-		from, to := o.within(of.Namespace)
-		home.add(overlap{objects: o.objects[from:to]}, own)
-		abroad.add(overlap{objects: o.objects[:from]}, own)
-		abroad.add(overlap{objects: o.objects[to:]}, own)
+		home.add(o.home)
+		abroad.add(o.abroad)
 	}
 	if abroad.total == 0 { // the list may be cut short, the answer may not
-		if other, found := c.others.abroad(ip.Addr(), of.Namespace); found {
-			abroad.add(overlap{objects: []string{other}}, own)
+		if other, found := c.others.abroad(ip.Addr(), own); found {
+			abroad.add(names{first: []string{other}, total: 1})
 		}
 	}
 	rule := ForeignRange
@@ -146,13 +144,6 @@ func (c Checker) static(found *findings, field string, ip netip.Prefix, of Selec
 	if home.total+abroad.total == 0 && !complete {
 		found.add(RangeOverlap, field, tooManyOthers, ip.Addr())
 	}
-}
-
-// within returns where the NADs of a namespace are among the sorted objects.
-func (o overlap) within(namespace string) (from, to int) {
-	from, _ = slices.BinarySearch(o.objects, namespace+"/")
-	to, _ = slices.BinarySearch(o.objects, namespace+"0") // what follows a slash
-	return from, to
 }
 
 // pool checks the addresses of one pool. kind is the IPAM's type, or "ips" for an

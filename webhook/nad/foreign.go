@@ -1,163 +1,187 @@
 package nad
 
 import (
+	"cmp"
 	"hash/maphash"
 	"net/netip"
-	"strings"
 )
 
-// givenRanges finds NADs of other namespaces that may give an address to pods,
-// however many there are of the own one. It is a search tree of ranges by their
-// first addresses, a treap, in which each node knows which of the ranges below
-// it reach farthest.
-type givenRanges struct {
+// pieceTree finds the givers that hand out an address. It is a search tree of
+// ranges by their first addresses, a treap, in which each node knows which of
+// the ranges below it reach farthest: so it finds those of other namespaces
+// however many there are of the own one.
+type pieceTree struct {
 	seed maphash.Seed
-	root *given
+	root *piece
 }
 
-// given is a range that a NAD hands out to pods.
-type given struct {
-	givenKey
-	priority    uint64 // at random, and highest at the root: so the tree stays flat
-	left, right *given
+// piece is one range of a giver.
+type piece struct {
+	giver       *giver
+	at          uint32 // of the giver's ranges
+	priority    uint32 // at random, and highest at the root: so the tree stays flat
+	left, right *piece
 
-	// farthest ends last of this range and those below, and rival ends last of
-	// those that are not of farthest's namespace.
-	farthest, rival *given
+	// farthest ends last of this piece and those below, and rival ends last of
+	// those whose home is not farthest's.
+	farthest, rival *piece
 }
 
-type givenKey struct {
-	Range
-	object string // "namespace/name" of the NAD
+func (p *piece) reach() Range { return p.giver.ranges[p.at] }
+
+// last is the last address of this piece and those below.
+func (p *piece) last() netip.Addr { return p.farthest.reach().Last }
+
+func (p *piece) compare(other *piece) int {
+	a, b := p.reach(), other.reach()
+	return cmp.Or(a.First.Compare(b.First), a.Last.Compare(b.Last), cmp.Compare(p.giver.id, other.giver.id))
 }
 
-func (k givenKey) compare(other givenKey) int {
-	if c := k.First.Compare(other.First); c != 0 {
-		return c
+// add adds the ranges of a giver that has none in the tree.
+func (t *pieceTree) add(g *giver) {
+	for at := range g.ranges {
+		n := t.piece(g, at)
+		n.look()
+		before, after := t.root.split(n)
+		t.root = before.join(n).join(after)
 	}
-	if c := k.Last.Compare(other.Last); c != 0 {
-		return c
+}
+
+// remove removes the ranges of a giver, whose home is what it was when they
+// were added.
+func (t *pieceTree) remove(g *giver) {
+	for at := range g.ranges {
+		t.root = t.root.without(t.piece(g, at))
 	}
-	return strings.Compare(k.object, other.object)
 }
 
-func (k givenKey) namespace() string {
-	namespace, _, _ := strings.Cut(k.object, "/")
-	return namespace
+func (t *pieceTree) piece(g *giver, at int) *piece {
+	type key struct {
+		giver uint64
+		at    int
+	}
+	return &piece{giver: g, at: uint32(at), priority: uint32(maphash.Comparable(t.seed, key{g.id, at}))}
 }
 
-// add adds a range that is not there yet.
-func (t *givenRanges) add(key givenKey) {
-	n := &given{givenKey: key, priority: maphash.Comparable(t.seed, key)}
-	n.look()
-	before, after := t.root.split(key)
-	t.root = before.join(n).join(after)
-}
-
-// remove removes a range, if it is there.
-func (t *givenRanges) remove(key givenKey) { t.root = t.root.without(key) }
-
-// abroad returns a NAD that may give the address to a pod and is not of the
-// namespace. It looks at no more ranges than the tree is deep.
-func (t *givenRanges) abroad(addr netip.Addr, namespace string) (object string, found bool) {
+// abroad returns a giver of the address that has a NAD outside of a home, or
+// nil. It looks at no more pieces than the tree is deep.
+func (t *pieceTree) abroad(addr netip.Addr, home string) *giver {
 	for n := t.root; n != nil; {
-		if addr.Less(n.First) {
+		if addr.Less(n.reach().First) {
 			n = n.left
 			continue
 		}
 		// n and what is left of it begin at the address or before.
-		for _, g := range []*given{n, n.left.reaches(), n.left.rivals()} {
-			if g != nil && addr.Compare(g.Last) <= 0 && g.namespace() != namespace {
-				return g.object, true
+		for _, p := range []*piece{n, n.left.reaches(), n.left.rivals()} {
+			if p != nil && addr.Compare(p.reach().Last) <= 0 && p.giver.home != home {
+				return p.giver
 			}
 		}
 		n = n.right
 	}
-	return "", false
+	return nil
 }
 
-func (n *given) reaches() *given {
-	if n == nil {
-		return nil
+// within calls look with the givers of the pieces that have an address in
+// common with a range, until it returns false.
+func (p *piece) within(r Range, look func(*giver) bool) bool {
+	if p == nil || p.last().Less(r.First) {
+		return true
 	}
-	return n.farthest
+	if !p.left.within(r, look) {
+		return false
+	}
+	if r.Last.Less(p.reach().First) {
+		return true // as what is right of p begins later still
+	}
+	if p.reach().Overlaps(r) && !look(p.giver) {
+		return false
+	}
+	return p.right.within(r, look)
 }
 
-func (n *given) rivals() *given {
-	if n == nil {
+func (p *piece) reaches() *piece {
+	if p == nil {
 		return nil
 	}
-	return n.rival
+	return p.farthest
+}
+
+func (p *piece) rivals() *piece {
+	if p == nil {
+		return nil
+	}
+	return p.rival
 }
 
 // look works out farthest and rival after a change below.
-func (n *given) look() {
-	n.farthest, n.rival = n, nil
-	for _, g := range []*given{n.left.reaches(), n.left.rivals(), n.right.reaches(), n.right.rivals()} {
-		n.consider(g)
+func (p *piece) look() {
+	p.farthest, p.rival = p, nil
+	for _, other := range []*piece{p.left.reaches(), p.left.rivals(), p.right.reaches(), p.right.rivals()} {
+		p.consider(other)
 	}
 }
 
-func (n *given) consider(g *given) {
+func (p *piece) consider(other *piece) {
 	switch {
-	case g == nil:
-	case g.namespace() == n.farthest.namespace():
-		if n.farthest.Last.Less(g.Last) {
-			n.farthest = g
+	case other == nil:
+	case other.giver.home == p.farthest.giver.home:
+		if p.last().Less(other.reach().Last) {
+			p.farthest = other
 		}
-	case n.farthest.Last.Less(g.Last):
-		n.farthest, n.rival = g, n.farthest
-	case n.rival == nil || n.rival.Last.Less(g.Last):
-		n.rival = g
+	case p.last().Less(other.reach().Last):
+		p.farthest, p.rival = other, p.farthest
+	case p.rival == nil || p.rival.reach().Last.Less(other.reach().Last):
+		p.rival = other
 	}
 }
 
-// split takes a tree apart: what comes before the key, and what does not.
-func (n *given) split(key givenKey) (before, after *given) {
+// split takes a tree apart: what comes before the piece, and what does not.
+func (p *piece) split(at *piece) (before, after *piece) {
 	switch {
-	case n == nil:
+	case p == nil:
 		return nil, nil
-	case n.compare(key) < 0:
-		n.right, after = n.right.split(key)
-		n.look()
-		return n, after
+	case p.compare(at) < 0:
+		p.right, after = p.right.split(at)
+		p.look()
+		return p, after
 	default:
-		before, n.left = n.left.split(key)
-		n.look()
-		return before, n
+		before, p.left = p.left.split(at)
+		p.look()
+		return before, p
 	}
 }
 
-// join is the tree of two, of which all of the other comes after n.
-func (n *given) join(other *given) *given {
+// join is the tree of two, of which all of the other comes after p.
+func (p *piece) join(other *piece) *piece {
 	switch {
-	case n == nil:
+	case p == nil:
 		return other
 	case other == nil:
-		return n
-	case n.priority > other.priority:
-		n.right = n.right.join(other)
-		n.look()
-		return n
+		return p
+	case p.priority > other.priority:
+		p.right = p.right.join(other)
+		p.look()
+		return p
 	default:
-		other.left = n.join(other.left)
+		other.left = p.join(other.left)
 		other.look()
 		return other
 	}
 }
 
-func (n *given) without(key givenKey) *given {
-	if n == nil {
+func (p *piece) without(other *piece) *piece {
+	if p == nil {
 		return nil
 	}
-	switch c := key.compare(n.givenKey); {
+	switch c := other.compare(p); {
 	case c == 0:
-		return n.left.join(n.right)
+		return p.left.join(p.right)
 	case c < 0:
-		n.left = n.left.without(key)
+		p.left = p.left.without(other)
 	default:
-		n.right = n.right.without(key)
+		p.right = p.right.without(other)
 	}
-	n.look()
-	return n
+	p.look()
+	return p
 }

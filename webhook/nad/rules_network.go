@@ -17,8 +17,11 @@ func (l *findings) plugin(p PluginConfig) {
 	}
 }
 
-// ranges returns all addresses that the IPAM hands out.
+// ranges returns all addresses that the IPAM hands out. Nobody may change them.
 func (i IPAM) ranges() []Range {
+	if len(i.Pools) == 1 {
+		return Union(i.Pools[0].Ranges)
+	}
 	var all []Range
 	for _, p := range i.Pools {
 		all = append(all, p.Ranges...)
@@ -36,17 +39,11 @@ type names struct {
 	total int
 }
 
-// add adds the NADs of an overlap, but for the one that is checked.
-func (n *names) add(o overlap, own string) {
-	n.total += o.besides(own)
-	for _, name := range o.objects[:min(len(o.objects), mostItems+2)] {
-		if name != own {
-			n.first = append(n.first, name)
-		}
-	}
-	slices.Sort(n.first)
-	unique := slices.Compact(n.first)
-	n.total -= len(n.first) - len(unique)
+// add adds other NADs. One that is among the first of both counts once.
+func (n *names) add(other names) {
+	first := slices.Sorted(slices.Values(slices.Concat(n.first, other.first)))
+	unique := slices.Compact(slices.Clone(first))
+	n.total += other.total - (len(first) - len(unique))
 	n.first = unique[:min(len(unique), mostItems+1)]
 }
 
@@ -58,14 +55,6 @@ func (n *names) String() string {
 	return fmt.Sprintf("%s, %d more", strings.Join(n.first[:mostItems], ", "), n.total-mostItems)
 }
 
-// besides counts the NADs of an overlap without the one that is checked.
-func (o overlap) besides(own string) int {
-	if _, among := slices.BinarySearch(o.objects, own); among {
-		return len(o.objects) - 1
-	}
-	return len(o.objects)
-}
-
 // overlap finds addresses that other NADs hand out too: one finding for all
 // with the same remedy, as a NAD may have a copy in each namespace.
 func (c Checker) overlap(found *findings, network Network, ipam IPAM, p Pool, left *budget) {
@@ -73,8 +62,8 @@ func (c Checker) overlap(found *findings, network Network, ipam IPAM, p Pool, le
 		shared []Range
 		others names
 	}
-	apart := func(o overlap) bool { return o.besides(network.Object) > 0 && !together(ipam, o.ipam) }
-	overlaps, complete := c.others.overlaps(p.Ranges, left, apart)
+	apart := func(other IPAM) bool { return !together(ipam, other) }
+	overlaps, complete := c.others.overlaps(network.Object, p.Ranges, left, apart)
 	groups := map[string]*group{} // by remedy
 	for _, o := range overlaps {
 		remedy := overlapRemedy(ipam, o.ipam)
@@ -82,7 +71,8 @@ func (c Checker) overlap(found *findings, network Network, ipam IPAM, p Pool, le
 			groups[remedy] = new(group)
 		}
 		groups[remedy].shared = append(groups[remedy].shared, o.shared...)
-		groups[remedy].others.add(o, network.Object)
+		groups[remedy].others.add(o.home)
+		groups[remedy].others.add(o.abroad)
 	}
 	for _, remedy := range slices.Sorted(maps.Keys(groups)) {
 		g := groups[remedy]
