@@ -86,7 +86,7 @@ func reduceNAD(u *unstructured.Unstructured) nad.Network {
 	if err != nil {
 		return nad.Unknown(err)
 	}
-	return nad.Read(nad.Definition{Namespace: u.GetNamespace(), Name: u.GetName(), Labels: u.GetLabels(), Annotations: u.GetAnnotations(), Config: config})
+	return nad.Read(nad.Definition{Namespace: u.GetNamespace(), Name: u.GetName(), Labels: u.GetLabels(), Annotations: u.GetAnnotations(), Config: config}).Kept()
 }
 
 // reduceReservation reads a ReservedCIDR. One that the CRD's schema should have

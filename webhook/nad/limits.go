@@ -35,6 +35,14 @@ const (
 	MaxAddresses  = 256
 )
 
+// maxPieces is how many ranges caches keep of one NAD, or one for each that it
+// names. MaxRanges ranges that gateways cut in two are that many.
+const maxPieces = 2 * MaxRanges
+
+// maxName is how many bytes are kept of a plugin's type and of other names. No
+// file and no object has a longer one.
+const maxName = 253
+
 // Bounds of one check, and of what it says.
 const (
 	// maxMeant is the number of unknown keys of one NAD for which the intended key
@@ -83,6 +91,14 @@ func (r *reader) fits(field, what string, count *int, more, most int) bool {
 	r.ipam.unread = true
 	r.add(TooLarge, field, "this makes %d %s; at most %d of one NAD are checked, so this IPAM is not checked; write fewer, or split the NAD", *count, what, most)
 	return false
+}
+
+// bounded is the error, or what it begins and ends with.
+func bounded(err error) error {
+	if err == nil || len(err.Error()) <= maxMessage {
+		return err
+	}
+	return errors.New(shorten(err.Error(), maxMessage))
 }
 
 // shorten keeps the beginning and the end of a text that is too long: what it

@@ -78,6 +78,7 @@ func Unknown(problem error) Network {
 // (ErrBadLabel) is a problem, and the plugin decides.
 func Read(d Definition) Network {
 	file, config, err := parse(d.Config)
+	err = bounded(err)
 	network := classify(config, err)
 	network.Object = d.Object()
 	switch value, labelled := d.Labels[ManagedLabel]; {

@@ -128,5 +128,8 @@ func readPlugin(file document, i int, raw json.RawMessage, resource bool, sums *
 	r.read()
 	p.IPAM = r.ipam
 	found.merge(r.findings)
+	for _, name := range []*string{&p.Type, &p.Mode, &p.IPAM.Type, &p.IPAM.NetworkName, &p.IPAM.version} {
+		*name = shorten(*name, maxName)
+	}
 	return p
 }
