@@ -16,14 +16,31 @@ import (
 )
 
 // called returns the EC2 actions that a package can call: those whose input it
-// makes. Tags in the input of another action need ec2:CreateTags besides.
+// makes, and those behind the methods of vpc.Client that it calls. Tags in the
+// input of another action need ec2:CreateTags besides.
 func called(t *testing.T, dir string) []string {
+	t.Helper()
+	shared := map[string]map[string]bool{} // actions by method
+	for range 2 {                          // a method may call another one
+		for _, f := range functions(t, "../vpc") {
+			shared[f.Name.Name] = actionsIn(f, shared)
+		}
+	}
+	actions := map[string]bool{}
+	for _, f := range functions(t, dir) {
+		maps.Copy(actions, actionsIn(f, shared))
+	}
+	return slices.Sorted(maps.Keys(actions))
+}
+
+// functions parses the functions and methods of a package.
+func functions(t *testing.T, dir string) []*ast.FuncDecl {
 	t.Helper()
 	files, err := filepath.Glob(dir + "/*.go")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%s: files %q, error %v", dir, files, err)
 	}
-	actions := map[string]bool{}
+	var list []*ast.FuncDecl
 	for _, name := range files {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
@@ -32,22 +49,37 @@ func called(t *testing.T, dir string) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ast.Inspect(file, func(node ast.Node) bool {
-			switch n := node.(type) {
-			case *ast.SelectorExpr:
-				action, input := strings.CutSuffix(n.Sel.Name, "Input")
-				if of, ok := n.X.(*ast.Ident); ok && of.Name == "ec2" && input {
-					actions["ec2:"+action] = true
-				}
-			case *ast.KeyValueExpr:
-				if key, ok := n.Key.(*ast.Ident); ok && key.Name == "TagSpecifications" {
-					actions["ec2:CreateTags"] = true
-				}
+		for _, decl := range file.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok {
+				list = append(list, f)
 			}
-			return true
-		})
+		}
 	}
-	return slices.Sorted(maps.Keys(actions))
+	return list
+}
+
+// actionsIn returns the actions that a function calls, given those of methods.
+func actionsIn(f *ast.FuncDecl, methods map[string]map[string]bool) map[string]bool {
+	actions := map[string]bool{}
+	ast.Inspect(f, func(node ast.Node) bool {
+		switch n := node.(type) {
+		case *ast.CallExpr:
+			if method, ok := n.Fun.(*ast.SelectorExpr); ok {
+				maps.Copy(actions, methods[method.Sel.Name])
+			}
+		case *ast.SelectorExpr:
+			action, input := strings.CutSuffix(n.Sel.Name, "Input")
+			if of, ok := n.X.(*ast.Ident); ok && of.Name == "ec2" && input {
+				actions["ec2:"+action] = true
+			}
+		case *ast.KeyValueExpr:
+			if key, ok := n.Key.(*ast.Ident); ok && key.Name == "TagSpecifications" {
+				actions["ec2:CreateTags"] = true
+			}
+		}
+		return true
+	})
+	return actions
 }
 
 // statement is one of a policy.
@@ -90,7 +122,7 @@ func policy(t *testing.T, name string) []statement {
 }
 
 func TestPoliciesAllowWhatIsCalledAndNothingElse(t *testing.T) {
-	for name, dir := range map[string]string{"ipmgr.json": "../ipmgr/eni", "controller.json": "../controller/vpc"} {
+	for name, dir := range map[string]string{"ipmgr.json": "../ipmgr/eni", "controller.json": "../controller/reservation"} {
 		var allowed []string
 		for _, s := range policy(t, name) {
 			if s.Effect != "Allow" {

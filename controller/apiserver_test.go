@@ -19,9 +19,9 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/reservation"
-	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/metricsdoc"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 const (

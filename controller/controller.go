@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -30,10 +30,8 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
-	"github.com/multus-ipmgr/multus-ipmgr/controller/backoff"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/finding"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/reservation"
-	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
 	"github.com/multus-ipmgr/multus-ipmgr/feed"
 	"github.com/multus-ipmgr/multus-ipmgr/process"
 )
@@ -92,7 +90,7 @@ func connect(kubeconfig string) (*rest.Config, error) {
 // environment says. Its listener is open from then on.
 func New(ctx context.Context, options Options, config *rest.Config, log *slog.Logger) (*Controller, error) {
 	counters := newMetrics()
-	cloud, err := vpc.New(ctx, vpc.Options{Version: options.Version, Observe: counters.observe})
+	cloud, err := newCloud(ctx, options, counters, log)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +105,7 @@ func New(ctx context.Context, options Options, config *rest.Config, log *slog.Lo
 	}
 	reconciler := reservation.New(reservation.Options{
 		Client: manager.GetClient(), Cloud: cloud, Selection: options.Selection, Interval: options.SyncInterval, Settle: options.Settle,
-		Backoff: backoff.Backoff{Base: time.Second, Max: options.SyncInterval, Rand: rand.Float64},
+		Limiter: workqueue.NewTypedItemExponentialFailureRateLimiter[string](time.Second, options.SyncInterval),
 		Log:     log, Now: time.Now,
 	})
 	counters.registry.MustRegister(reconciler.Collector())

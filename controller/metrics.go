@@ -1,6 +1,10 @@
 package controller
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // metrics counts what the controller asks of EC2.
 type metrics struct {
@@ -26,7 +30,7 @@ func newMetrics() *metrics {
 }
 
 // observe counts one EC2 call.
-func (m *metrics) observe(action, code string, throttled bool) {
+func (m *metrics) observe(action, code string, throttled bool, _ time.Duration) {
 	m.calls.WithLabelValues(action, code).Inc()
 	counter := m.throttles.WithLabelValues(action) // from zero on
 	if throttled {

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 // Options are what an installation can choose about the controller. AWS's

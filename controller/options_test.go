@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller"
-	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 func TestParseOptions(t *testing.T) {

@@ -34,9 +34,9 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/config"
 	"github.com/multus-ipmgr/multus-ipmgr/controller"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
-	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/controlplane"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 const (

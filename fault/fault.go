@@ -34,21 +34,25 @@ type Error struct {
 
 // Error names the address, the ENI, the code, the cause and the advice.
 func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString(e.subject())
-	for _, part := range []string{e.Code, e.Action, e.Said()} {
-		if part != "" && b.Len() > 0 {
-			b.WriteString(": ")
-		}
-		b.WriteString(part)
-	}
-	if e.Request != "" {
-		b.WriteString(" (request " + e.Request + ")")
+	text := e.Cause()
+	if subject := e.subject(); subject != "" {
+		text = subject + ": " + text
 	}
 	if e.Advice != "" {
-		b.WriteString("; " + e.Advice)
+		text += "; " + e.Advice
 	}
-	return b.String()
+	return text
+}
+
+// Cause is the part of the sentence about the call: its code, its action and
+// what was said.
+func (e *Error) Cause() string {
+	parts := slices.DeleteFunc([]string{e.Code, e.Action, e.Said()}, func(part string) bool { return part == "" })
+	text := strings.Join(parts, ": ")
+	if e.Request != "" {
+		text += " (request " + e.Request + ")"
+	}
+	return text
 }
 
 func (e *Error) subject() string {
@@ -68,6 +72,13 @@ func (e *Error) Said() string {
 		return e.Text
 	}
 	return e.Err.Error()
+}
+
+// With returns the failure with more to be said about it.
+func (e *Error) With(more string) *Error {
+	told := *e
+	told.Text = told.Said() + "; " + more
+	return &told
 }
 
 // Unwrap returns the cause.

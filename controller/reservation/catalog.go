@@ -6,7 +6,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 // standing is what is known of a subnet.

@@ -14,7 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
-	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 // claims makes the reservations that objects ask for, and deletes those of
@@ -146,10 +147,10 @@ func (r *Reconciler) finalizeAll(ctx context.Context, subnet vpc.Subnet, objects
 		}
 		if view == nil {
 			reservations, err := r.reservations(ctx, subnet.ID, objects)
-			if vpc.KindOf(err) == vpc.Missing { // one answer may be wrong, and would leave a reservation behind
+			if fault.MeaningOf(err) == fault.Missing { // one answer may be wrong, and would leave a reservation behind
 				reservations, err = r.reservations(ctx, subnet.ID, objects)
 			}
-			if err != nil && vpc.KindOf(err) != vpc.Missing { // they went with the subnet
+			if err != nil && fault.MeaningOf(err) != fault.Missing { // they went with the subnet
 				return err
 			}
 			view = &snapshot{subnet: subnet, reservations: reservations, at: r.Now()}

@@ -12,7 +12,8 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/reservation"
-	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 // tagged is a rig that selects by tag: subnet-a and subnet-b have it.
@@ -95,7 +96,7 @@ func TestAFailureBetweenTwoListsProvesNothing(t *testing.T) {
 		delete(r.cloud.subnets, "subnet-a")
 		r.pass()
 		for range 3 {
-			r.cloud.err = failure("RequestLimitExceeded", vpc.Throttled)
+			r.cloud.err = failure("RequestLimitExceeded", fault.Throttled)
 			r.pass()
 		}
 		r.cloud.err = nil
@@ -116,7 +117,7 @@ func TestAListAfterAFailedChangeIsNotAllThereIs(t *testing.T) {
 		if err := r.client.Create(t.Context(), wish("pool", "10.1.9.0/26")); err != nil {
 			t.Fatal(err)
 		}
-		r.cloud.refuse = failure("InternalError", vpc.Transient)
+		r.cloud.refuse = failure("InternalError", fault.Transient)
 		r.cloud.gap = true // in the list that looks whether the change took effect
 		r.cloud.gapAfter = 1
 		r.pass()
@@ -140,7 +141,7 @@ func TestOneAnswerThatASubnetIsGoneLeavesNoReservationBehind(t *testing.T) {
 		clear(r.cloud.subnets)
 		r.look()
 		r.look() // the subnet counts as missing now
-		r.cloud.once = failure("InvalidSubnetID.NotFound", vpc.Missing)
+		r.cloud.once = failure("InvalidSubnetID.NotFound", fault.Missing)
 		r.pass0()
 		if r.exists("pool") || len(r.cloud.reservations) > 0 {
 			t.Errorf("the object exists: %t; left in EC2: %v", r.exists("pool"), r.cloud.reservations)
@@ -170,7 +171,7 @@ func TestOneAnswerThatAReservationIsGoneLeavesNoneBehind(t *testing.T) {
 			r.cloud.deaf = c.deaf
 			for pass := 1; ; pass++ {
 				if c.list && pass == 1 {
-					r.cloud.failAfter(1, failure("Unavailable", vpc.Transient))
+					r.cloud.failAfter(1, failure("Unavailable", fault.Transient))
 				}
 				again := r.pass().RequeueAfter
 				if !r.exists("pool") {

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/capacity"
-	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 // ledger remembers how the subnets fare, for conditions and metrics.
@@ -19,11 +19,10 @@ type ledger struct {
 
 // entry is one subnet.
 type entry struct {
-	read     time.Time // zero if it was never read
-	trouble  string    // of the last pass, empty if it succeeded
-	failures int       // in a row
-	ranges   []extent
-	enis     []load
+	read    time.Time // zero if it was never read
+	trouble string    // of the last pass, empty if it succeeded
+	ranges  []extent
+	enis    []load
 }
 
 // extent is a reservation as metrics show it.
@@ -87,23 +86,17 @@ func loadOf(eni *vpc.ENI) load {
 	return l
 }
 
-// outcome notes how a pass ended. It returns how many failed in a row, and
-// whether that is news.
-func (l *ledger) outcome(subnetID, trouble string) (failures int, changed bool) {
+// outcome notes how a pass ended, and reports whether that is news.
+func (l *ledger) outcome(subnetID, trouble string) (changed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if trouble == "" && l.entries[subnetID] == nil {
-		return 0, false
+		return false
 	}
 	e := l.of(subnetID)
 	changed = e.trouble != trouble
 	e.trouble = trouble
-	if trouble == "" {
-		e.failures = 0
-	} else {
-		e.failures++
-	}
-	return e.failures, changed
+	return changed
 }
 
 // since returns when a subnet was read last, or since when it should have been.

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
-	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 // IndexSubnet is the field by which the cache finds the objects of a subnet.
@@ -68,17 +68,17 @@ func (r *Reconciler) finish(ctx context.Context, subnetID string, err error) rec
 	if errors.Is(err, errSettling) || errors.Is(err, errListed) {
 		return reconcile.Result{RequeueAfter: r.Settle}
 	}
-	failures, changed := r.ledger.outcome(subnetID, troubleOf(err))
-	switch {
+	switch changed := r.ledger.outcome(subnetID, troubleOf(err)); {
 	case changed && err != nil:
 		r.Log.LogAttrs(ctx, slog.LevelError, "subnet not synced", slog.String(keySubnet, subnetID), slog.Any(keyError, err))
 	case changed:
 		r.Log.LogAttrs(ctx, slog.LevelInfo, "subnet synced again", slog.String(keySubnet, subnetID))
 	}
 	if err == nil {
+		r.Limiter.Forget(subnetID)
 		return reconcile.Result{}
 	}
-	return reconcile.Result{RequeueAfter: r.Backoff.Delay(failures)}
+	return reconcile.Result{RequeueAfter: r.Limiter.When(subnetID)} // an error would be logged each time
 }
 
 // sync is a pass over a subnet that is to be mirrored.

@@ -16,10 +16,10 @@ import (
 	"log/slog"
 	"time"
 
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/multus-ipmgr/multus-ipmgr/controller/backoff"
-	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 const (
@@ -33,7 +33,7 @@ const (
 )
 
 // Cloud is EC2 as far as this package needs it. Lists are complete or an
-// error; errors are *vpc.Error.
+// error; errors are *fault.Error.
 type Cloud interface {
 	Subnets(context.Context, vpc.Selection) (map[string]vpc.Subnet, error)
 	Reservations(ctx context.Context, subnetID string) ([]vpc.Reservation, error)
@@ -50,8 +50,9 @@ type Options struct {
 	// Interval is the time between two looks at a subnet, give or take a tenth.
 	Interval time.Duration
 	// Settle is how long EC2 may take to list a new reservation.
-	Settle  time.Duration
-	Backoff backoff.Backoff
+	Settle time.Duration
+	// Limiter says how long to wait after failures of a subnet in a row.
+	Limiter workqueue.TypedRateLimiter[string]
 	Log     *slog.Logger
 	Now     func() time.Time
 }

@@ -16,7 +16,8 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/reservation"
-	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 // bubble is a test whose time costs nothing.
@@ -37,7 +38,7 @@ func TestOutage(t *testing.T) {
 		r.pass()
 		before := len(r.written)
 		clear(r.written)
-		r.cloud.err = failure("RequestLimitExceeded", vpc.Throttled)
+		r.cloud.err = failure("RequestLimitExceeded", fault.Throttled)
 		for range 6 {
 			time.Sleep(10 * time.Second)
 			r.pass()
@@ -59,7 +60,7 @@ func TestOutage(t *testing.T) {
 		clear(r.written)
 		for range 60 {
 			time.Sleep(time.Minute)
-			r.cloud.err = failure("Unavailable", vpc.Transient) // with another request id each time
+			r.cloud.err = failure("Unavailable", fault.Transient) // with another request id each time
 			r.pass()
 		}
 		for name, n := range r.written {
@@ -88,7 +89,7 @@ func TestOutage(t *testing.T) {
 		r := newRig(t)
 		r.pass()
 		for _, code := range []string{"Unavailable", "Unavailable", "InternalError", "InternalError"} {
-			r.cloud.err = failure(code, vpc.Transient)
+			r.cloud.err = failure(code, fault.Transient)
 			r.pass()
 		}
 		if n := r.said("subnet not synced"); n != 2 {
@@ -100,7 +101,7 @@ func TestOutage(t *testing.T) {
 		r.pass()
 		var waits []time.Duration
 		for range 8 {
-			r.cloud.err = failure("RequestLimitExceeded", vpc.Throttled)
+			r.cloud.err = failure("RequestLimitExceeded", fault.Throttled)
 			waits = append(waits, r.pass().RequeueAfter)
 		}
 		r.cloud.err = nil
@@ -183,7 +184,7 @@ func TestSettling(t *testing.T) {
 	virtually(t, "an object without reservation goes although EC2 is silent", func(t bubble) {
 		r := newRig(t, wish("outside", "10.9.0.0/26"))
 		r.pass()
-		r.cloud.err = failure("Unavailable", vpc.Transient)
+		r.cloud.err = failure("Unavailable", fault.Transient)
 		if err := r.client.Delete(t.Context(), r.get("outside")); err != nil {
 			t.Fatal(err)
 		}
@@ -420,7 +421,7 @@ func TestMirroredOnceAllSelectedSubnetsAre(t *testing.T) {
 	virtually(t, "not while EC2 cannot be read", func(t bubble) {
 		r := newRig(t)
 		r.mirrored(2)
-		r.cloud.err = failure("UnauthorizedOperation", vpc.Denied)
+		r.cloud.err = failure("UnauthorizedOperation", fault.Denied)
 		r.pass()
 		if mirrored(r) {
 			t.Error("mirrored without having been read")

@@ -27,9 +27,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
-	"github.com/multus-ipmgr/multus-ipmgr/controller/backoff"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/reservation"
-	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -100,8 +100,8 @@ func (c *cloud) Release(_ context.Context, id string) error {
 }
 
 // failure is an error as package vpc returns it. Each has another request id.
-func failure(code string, kind vpc.Kind) error {
-	return &vpc.Error{Action: "GetSubnetCidrReservations", Code: code, Kind: kind,
+func failure(code string, meaning fault.Meaning) error {
+	return &fault.Error{Action: "GetSubnetCidrReservations", Code: code, Meaning: meaning,
 		Err: fmt.Errorf("request %d: %w", time.Now().UnixNano(), &smithy.GenericAPIError{Code: code, Message: "as EC2 words it"})}
 }
 
@@ -144,7 +144,7 @@ func newRig(t bubble, objects ...client.Object) *rig {
 	r.Reconciler = reservation.New(reservation.Options{
 		Client: r.client, Cloud: r.cloud, Selection: vpc.Selection{IDs: []string{"subnet-a"}},
 		Interval: time.Minute, Settle: 30 * time.Second,
-		Backoff: backoff.Backoff{Base: time.Second, Max: time.Minute, Rand: func() float64 { return 1 }},
+		Limiter: workqueue.NewTypedItemExponentialFailureRateLimiter[string](time.Second, time.Minute),
 		Log:     slog.New(slog.NewJSONHandler(&r.log, nil)), Now: time.Now,
 	})
 	return r

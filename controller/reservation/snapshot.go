@@ -10,7 +10,7 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/capacity"
-	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 // snapshot is a subnet as EC2 shows it.

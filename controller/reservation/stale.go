@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
-	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 )
 
 // patience is how many intervals a subnet may go unread before its objects say
@@ -22,7 +22,7 @@ const patience = 2
 // and of when it is. Nothing else of them changes.
 func (r *Reconciler) stale(ctx context.Context, subnetID string, objects []*v1alpha1.ReservedCIDR, cause error) error {
 	since := r.ledger.since(subnetID)
-	if cause == nil || vpc.CodeOf(cause) == vpc.CodeCanceled || r.Now().Sub(since) < patience*r.Interval {
+	if cause == nil || fault.CodeOf(cause) == fault.CodeCanceled || r.Now().Sub(since) < patience*r.Interval {
 		return nil
 	}
 	var errs []error
@@ -41,7 +41,7 @@ func (r *Reconciler) stale(ctx context.Context, subnetID string, objects []*v1al
 // how long.
 func outdate(o *v1alpha1.ReservedCIDR, since time.Time, cause error) {
 	reason := reasonOf(cause)
-	if vpc.CodeOf(cause) == "" {
+	if fault.CodeOf(cause) == "" {
 		reason = ReasonMissing // of the catalog
 	}
 	now := meta.FindStatusCondition(o.Status.Conditions, v1alpha1.ConditionSynced)
@@ -51,7 +51,7 @@ func outdate(o *v1alpha1.ReservedCIDR, since time.Time, cause error) {
 	if last := o.Status.LastSyncTime; last != nil && last.After(since) {
 		since = last.Time // another replica read it later
 	}
-	what := vpc.CodeOf(cause)
+	what := fault.CodeOf(cause)
 	if what == "" {
 		what = cause.Error()
 	}

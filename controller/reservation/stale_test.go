@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
-	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 )
 
 func TestFiguresSaySinceWhenTheyAreOld(t *testing.T) {
@@ -25,14 +25,14 @@ func TestFiguresSaySinceWhenTheyAreOld(t *testing.T) {
 		read := time.Now()
 		for minute := range 30 {
 			time.Sleep(time.Minute)
-			r.cloud.err = failure("Unavailable", vpc.Transient)
+			r.cloud.err = failure("Unavailable", fault.Transient)
 			r.pass()
 			old := minute+1 >= 2
 			if got := since(r.get("scr-m0")); got.Equal(read) != old || !old && !got.IsZero() {
 				t.Fatalf("after %d minutes: stale since %v, read at %v", minute+1, got, read)
 			}
 		}
-		r.cloud.err = failure("UnauthorizedOperation", vpc.Denied) // another reason, the same figures
+		r.cloud.err = failure("UnauthorizedOperation", fault.Denied) // another reason, the same figures
 		r.pass()
 		if got := since(r.get("scr-m0")); !got.Equal(read) {
 			t.Errorf("stale since %v, want %v still", got, read)
@@ -50,7 +50,7 @@ func TestFiguresSaySinceWhenTheyAreOld(t *testing.T) {
 		wrote := r.get("scr-m0").Status.LastSyncTime.Time
 		for range 60 {
 			time.Sleep(time.Minute)
-			r.cloud.enisErr = failure("UnauthorizedOperation", vpc.Denied)
+			r.cloud.enisErr = failure("UnauthorizedOperation", fault.Denied)
 			r.pass()
 			if got := since(r.get("scr-m0")); !got.Equal(wrote) {
 				t.Fatalf("stale since %v, want %v", got, wrote)

@@ -2,6 +2,7 @@ package reservation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"net/netip"
@@ -13,7 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
-	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 // Reasons of conditions.
@@ -48,7 +50,7 @@ func (f refusal) show(s *v1alpha1.ReservedCIDRStatus, o *v1alpha1.ReservedCIDR) 
 func refusalOf(err error, permission string) refusal {
 	reason, message := reasonOf(err), "EC2 says: "+vpc.Message(err)
 	switch {
-	case vpc.SkewOf(err) != 0: // the message says what to do
+	case isOfClock(err): // the message says what to do
 	case reason == ReasonDenied:
 		message += fmt.Sprintf("; allow the controller's role %s (config/iam/controller.json)", permission)
 	case reason == ReasonThrottled || reason == ReasonUnavailable:
@@ -58,18 +60,24 @@ func refusalOf(err error, permission string) refusal {
 }
 
 func reasonOf(err error) string {
-	switch vpc.KindOf(err) {
-	case vpc.Throttled:
+	switch fault.MeaningOf(err) {
+	case fault.Throttled:
 		return ReasonThrottled
-	case vpc.Transient:
+	case fault.Transient, fault.Expired:
 		return ReasonUnavailable
-	case vpc.Denied:
+	case fault.Denied, fault.Unsigned:
 		return ReasonDenied
-	case vpc.Missing:
+	case fault.Missing:
 		return ReasonMissing
-	case vpc.Failed:
+	case fault.Done, fault.Refused, fault.Full, fault.Invalid, fault.Unknown:
 	}
 	return ReasonRefused
+}
+
+// isOfClock reports whether the worker's clock may be why EC2 refused.
+func isOfClock(err error) bool {
+	f, ok := errors.AsType[*fault.Error](err)
+	return ok && f.Skew != 0
 }
 
 // troubleOf names an error so that the same trouble has the same name: the
@@ -78,8 +86,8 @@ func troubleOf(err error) string {
 	switch {
 	case err == nil:
 		return ""
-	case vpc.CodeOf(err) != "":
-		return vpc.CodeOf(err)
+	case fault.CodeOf(err) != "":
+		return fault.CodeOf(err)
 	default:
 		return err.Error()
 	}

@@ -221,7 +221,7 @@ func TestEndlessPagesEnd(t *testing.T) {
 			fmt.Fprintf(w, `<DescribeNetworkInterfacesResponse><networkInterfaceSet/><nextToken>%d</nextToken></DescribeNetworkInterfacesResponse>`, calls.Add(1))
 		}))
 		_, err := r.cloud.Attached(r.t.Context(), onLink(macEth1, "10.10.1.70"))
-		if got := outcomeOf(r.t, err); got != (outcome{Code: fault.CodeUnknown}) || calls.Load() > 100 {
+		if got := outcomeOf(r.t, err); got != (outcome{Code: fault.CodeEndless}) || calls.Load() > 100 {
 			r.t.Errorf("outcome %v after %d calls", got, calls.Load())
 		}
 	})

@@ -3,8 +3,6 @@ package eni
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -24,18 +22,15 @@ func (c *Cloud) Assign(ctx context.Context, step plan.Step) (failed map[netip.Ad
 	if len(step.Addrs) == 0 {
 		return nil, nil
 	}
-	a := &assignment{cloud: c, step: step, failed: map[netip.Addr]error{}, holders: map[netip.Addr]plan.Holder{}}
+	a := &assignment{
+		cloud: c, step: step, failed: map[netip.Addr]error{}, holders: map[netip.Addr]plan.Holder{},
+		refusals: map[netip.Addr]error{}, taken: map[netip.Addr]bool{},
+	}
 	a.run(ctx)
 	for addr := range a.failed {
 		delete(a.holders, addr)
 	}
 	return a.failed, a.holders
-}
-
-// refusal is EC2's answer to a call for a single address.
-type refusal struct {
-	err   error
-	moved bool // the call was to take the address from whoever has it
 }
 
 // assignment is one step under way.
@@ -47,8 +42,10 @@ type assignment struct {
 	holders map[netip.Addr]plan.Holder
 	// blind: the owners of the addresses cannot be looked up.
 	blind bool
-	// refusals are what EC2 said to addresses that it refused one by one.
-	refusals map[netip.Addr]refusal
+	// refusals are what EC2 said to addresses that it refused one by one; taken
+	// are those of them that were to be taken from whoever has them.
+	refusals map[netip.Addr]error
+	taken    map[netip.Addr]bool
 	// noRoom is what EC2 said when the ENI was full; untried are the addresses
 	// that were not tried after that.
 	noRoom  error
@@ -68,7 +65,7 @@ func (a *assignment) run(ctx context.Context) {
 		return
 	}
 	err := a.assign(ctx, addrs, move)
-	switch m := meaningIn(err); {
+	switch m := fault.MeaningOf(err); {
 	case m == fault.Done:
 		return
 	case m == fault.Full:
@@ -89,10 +86,10 @@ func (a *assignment) sortOut(ctx context.Context, addrs []netip.Addr, refusal er
 		a.split(ctx, addrs, a.step.TakeOver, refusal)
 		return
 	}
-	groups := map[verdict][]netip.Addr{}
+	groups := map[tenure][]netip.Addr{}
 	for _, addr := range addrs {
-		v, err := judge(addr, owners, a.step)
-		groups[v] = append(groups[v], addr)
+		had, err := judge(addr, owners, a.step)
+		groups[had] = append(groups[had], addr)
 		if err != nil {
 			a.failed[addr] = because(err, refusal)
 		}
@@ -115,7 +112,7 @@ func (a *assignment) takeAny(ctx context.Context, available, held []netip.Addr, 
 	if len(addrs) < len(a.step.Addrs) {
 		err = a.assign(ctx, addrs, true)
 	}
-	switch m := meaningIn(err); {
+	switch m := fault.MeaningOf(err); {
 	case m == fault.Done:
 	case m.AboutParts():
 		a.split(ctx, addrs, true, err)
@@ -154,7 +151,7 @@ func (a *assignment) try(ctx context.Context, addrs []netip.Addr, move bool) boo
 		return false
 	}
 	err := a.assign(ctx, addrs, move)
-	switch m := meaningIn(err); {
+	switch m := fault.MeaningOf(err); {
 	case m == fault.Done:
 		return true
 	case m.AboutParts(), m == fault.Denied && a.blind && len(addrs) > 1:
@@ -170,22 +167,19 @@ func (a *assignment) split(ctx context.Context, addrs []netip.Addr, move bool, e
 	if len(addrs) > 1 {
 		half := len(addrs) / 2
 		fits := a.try(ctx, addrs[:half], move)
-		if fits && meaningIn(err) == fault.Full {
+		if fits && fault.MeaningOf(err) == fault.Full {
 			a.split(ctx, addrs[half:], move, err) // both have no room, so the second half has none now
 			return
 		}
 		a.try(ctx, addrs[half:], move)
 		return
 	}
-	if meaningIn(err) == fault.Full {
+	if fault.MeaningOf(err) == fault.Full {
 		a.noRoom = err
 		a.untried = append(a.untried, addrs...)
 		return
 	}
-	if a.refusals == nil {
-		a.refusals = map[netip.Addr]refusal{}
-	}
-	a.refusals[addrs[0]] = refusal{err: err, moved: move && addrs[0].Is4()}
+	a.refusals[addrs[0]], a.taken[addrs[0]] = err, move && addrs[0].Is4()
 }
 
 // conclude tells why single addresses were refused.
@@ -201,31 +195,30 @@ func (a *assignment) conclude(ctx context.Context) {
 		addrs = append(addrs, addr)
 	}
 	owners, err := a.lookUp(ctx, sortedAddrs(addrs))
-	for addr, r := range a.refusals {
+	for addr, refusal := range a.refusals {
 		if err != nil {
-			a.failed[addr] = a.unexplained(addr, r.err, err)
+			a.failed[addr] = a.unexplained(addr, refusal, err)
 			continue
 		}
-		switch v, err := judge(addr, owners, a.step); v {
+		switch had, err := judge(addr, owners, a.step); had {
 		case ours: // by a call whose answer was lost
 		case kept:
-			a.failed[addr] = because(err, r.err)
+			a.failed[addr] = because(err, refusal)
 		case free:
-			a.failed[addr] = toFault(r.err, addr, a.step.ENI.ID)
+			a.failed[addr] = failed(refusal, addr, a.step.ENI.ID)
 		case movable:
-			a.failed[addr] = a.unmoved(addr, r, owners[addr])
+			a.failed[addr] = a.unmoved(addr, refusal, owners[addr])
 		}
 	}
 }
 
 // unmoved is the fault of an address that another ENI holds and might lose. It
 // was taken between two of our calls, or EC2 will not move it at all.
-func (a *assignment) unmoved(addr netip.Addr, r refusal, owner nic) error {
-	if !r.moved {
-		return a.transient(addr, r.err)
+func (a *assignment) unmoved(addr netip.Addr, refusal error, owner nic) error {
+	if !a.taken[addr] {
+		return a.transient(addr, refusal)
 	}
-	told := faultOf(r.err, addr, a.step.ENI.ID)
-	told.Err = fmt.Errorf("%w; %s holds it", told.Err, describe(owner))
+	told := failureOf(refusal, addr, a.step.ENI.ID).With(describe(owner) + " holds it")
 	told.Advice = "choose another address, or release it there"
 	return told
 }
@@ -233,14 +226,14 @@ func (a *assignment) unmoved(addr netip.Addr, r refusal, owner nic) error {
 // unexplained is the fault of a refused address whose owner could not be
 // looked up. If that may work later, so may the address.
 func (a *assignment) unexplained(addr netip.Addr, refusal, err error) error {
-	if meaningIn(err).Permanent() {
-		return toFault(refusal, addr, a.step.ENI.ID)
+	if fault.MeaningOf(err).Permanent() {
+		return failed(refusal, addr, a.step.ENI.ID)
 	}
 	return a.transient(addr, refusal)
 }
 
 func (a *assignment) transient(addr netip.Addr, refusal error) error {
-	told := faultOf(refusal, addr, a.step.ENI.ID)
+	told := failureOf(refusal, addr, a.step.ENI.ID)
 	told.Meaning, told.Advice = fault.Transient, ""
 	return told
 }
@@ -261,36 +254,23 @@ func (a *assignment) lookUp(ctx context.Context, addrs []netip.Addr) (map[netip.
 	return owners, err
 }
 
-// errTooManyTries stands for a call that was not made.
-var errTooManyTries = errors.New("EC2 refuses many of the pod's addresses one by one")
-
 // assign makes one of the step's assignments.
 func (a *assignment) assign(ctx context.Context, addrs []netip.Addr, move bool) error {
 	a.tries++
 	if a.tries > maxTries {
-		return errTooManyTries
+		return &fault.Error{
+			Code: fault.CodePending, Text: "EC2 refuses many of the pod's addresses one by one",
+			Advice: "remove the addresses that EC2 refuses from the pod",
+		}
 	}
 	return a.cloud.api.assign(ctx, a.step.ENI.ID, addrs, move)
 }
 
-// later leaves addresses to a later step.
-func (a *assignment) later(addrs []netip.Addr) {
-	for _, addr := range addrs {
-		a.failed[addr] = &fault.Error{
-			Addr: addr, ENI: a.step.ENI.ID, Code: fault.CodePending, Err: errTooManyTries,
-			Advice: "remove the addresses that EC2 refuses from the pod",
-		}
-	}
-}
-
+// fail is the failure of a call for addrs, or of one that a later step makes.
 func (a *assignment) fail(ctx context.Context, addrs []netip.Addr, err error) {
-	if errors.Is(err, errTooManyTries) {
-		a.later(addrs)
-		return
-	}
 	advice := a.cloud.adviceFor(ctx, err)
 	for _, addr := range addrs {
-		told := faultOf(err, addr, a.step.ENI.ID)
+		told := failureOf(err, addr, a.step.ENI.ID)
 		told.Advice = cmp.Or(advice, told.Advice)
 		a.failed[addr] = told
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 // Which ENIs are believed to be the worker's. An application with CAP_NET_ADMIN
@@ -95,7 +96,7 @@ func placed(a plan.Address, enis []plan.ENI) bool {
 // examine asks EC2 whether ENIs are attached to the instance of the known ones,
 // some of which may be detached or deleted by now.
 func (c *Cloud) examine(ctx context.Context, known, fresh []string) {
-	nics, err := c.api.where(ctx, filter("network-interface-id", slices.Concat(known, fresh)...))
+	nics, err := c.api.where(ctx, vpc.Filter("network-interface-id", slices.Concat(known, fresh)...))
 	at, worker := map[string]string{}, ""
 	for _, n := range nics {
 		at[n.ID] = n.instance

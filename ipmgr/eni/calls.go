@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"github.com/multus-ipmgr/multus-ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 const (
@@ -21,18 +22,6 @@ const (
 	// an account; empty pages come before them where it has a hundred thousand.
 	maxPages = 100
 )
-
-// endOfPages reports whether token says that no page follows, and fails when
-// too many did.
-func endOfPages(action string, pages int, token *string) (bool, error) {
-	if aws.ToString(token) == "" {
-		return true, nil
-	}
-	if pages < maxPages {
-		return false, nil
-	}
-	return false, &failure{action: action, code: fault.CodeUnknown, text: fmt.Sprintf("the answer has more than %d pages", maxPages)}
-}
 
 // assign makes addrs, of one family, addresses of the ENI. With move, IPv4
 // addresses are taken from the ENIs that have them; IPv6 has no such call.
@@ -71,14 +60,14 @@ func names(action, eni string, answered *string, asked []netip.Addr, named []str
 	got := parseAddrs(named)
 	for _, addr := range got {
 		if !slices.Contains(asked, addr) {
-			return &failure{action: action, eni: eni, code: fault.CodeUnknown, text: "the answer is of another assignment: it names " + addr.String()}
+			return &fault.Error{Action: action, ENI: eni, Code: fault.CodeUnknown, Text: "the answer is of another assignment: it names " + addr.String()}
 		}
 	}
 	if i := slices.IndexFunc(asked, func(addr netip.Addr) bool { return addr.Is4() && !slices.Contains(got, addr) }); i >= 0 {
-		return &failure{action: action, eni: eni, code: fault.CodeUnknown, text: "the answer does not name " + asked[i].String()}
+		return &fault.Error{Action: action, ENI: eni, Code: fault.CodeUnknown, Text: "the answer does not name " + asked[i].String()}
 	}
 	if aws.ToString(answered) != eni {
-		return &failure{action: action, eni: eni, code: fault.CodeUnknown, text: fmt.Sprintf("the answer is not of this ENI but of %q", aws.ToString(answered))}
+		return &fault.Error{Action: action, ENI: eni, Code: fault.CodeUnknown, Text: fmt.Sprintf("the answer is not of this ENI but of %q", aws.ToString(answered))}
 	}
 	return nil
 }
@@ -105,67 +94,82 @@ func (a api) byID(ctx context.Context, ids ...string) ([]nic, error) {
 	return a.describe(ctx, &ec2.DescribeNetworkInterfacesInput{NetworkInterfaceIds: ids})
 }
 
-// describe reads all pages: only a missing token ends them, not a short page.
+// describe reads all pages. Accounts with many ENIs must say how long they are.
 func (a api) describe(ctx context.Context, in *ec2.DescribeNetworkInterfacesInput) ([]nic, error) {
+	nics, err := a.pagesOf(ctx, in)
+	if fault.CodeOf(err) == "OperationNotPermitted" && len(in.NetworkInterfaceIds) == 0 {
+		in.MaxResults = aws.Int32(pageSize)
+		return a.pagesOf(ctx, in)
+	}
+	return nics, err
+}
+
+func (a api) pagesOf(ctx context.Context, in *ec2.DescribeNetworkInterfacesInput) ([]nic, error) {
+	const action = "DescribeNetworkInterfaces"
 	var nics []nic
-	for pages := 1; ; pages++ {
-		out, err := invoke(ctx, a, "DescribeNetworkInterfaces", "", in, (*ec2.Client).DescribeNetworkInterfaces)
-		if codeIn(err) == "OperationNotPermitted" && in.MaxResults == nil && len(in.NetworkInterfaceIds) == 0 {
-			in.MaxResults = aws.Int32(pageSize) // accounts with many ENIs must read them by pages
-			continue
-		}
+	err := vpc.Pages(action, maxPages, &in.NextToken, func() (*string, error) {
+		out, err := invoke(ctx, a, action, "", in, (*ec2.Client).DescribeNetworkInterfaces)
 		if err != nil {
 			return nil, err
 		}
 		for _, described := range out.NetworkInterfaces {
 			nics = append(nics, newNIC(described))
 		}
-		if end, err := endOfPages("DescribeNetworkInterfaces", pages, out.NextToken); end || err != nil {
-			return nics, err
-		}
-		in.NextToken = out.NextToken
+		return out.NextToken, nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	return nics, nil
+}
+
+// where describes the ENIs that pass all filters, each once.
+func (a api) where(ctx context.Context, filters ...types.Filter) ([]nic, error) {
+	var nics []nic
+	seen := map[string]bool{}
+	for _, some := range vpc.Chunks(filters...) { // a pod can have more links and addresses than one call takes
+		part, err := a.describe(ctx, &ec2.DescribeNetworkInterfacesInput{Filters: some})
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range part {
+			if !seen[n.ID] {
+				nics = append(nics, n)
+			}
+			seen[n.ID] = true
+		}
+	}
+	return nics, nil
 }
 
 // cidrs returns the IPv4 CIDR and the associated IPv6 CIDRs of each subnet.
 func (a api) cidrs(ctx context.Context, ids []string) (map[string][]netip.Prefix, error) {
+	const action = "DescribeSubnets"
 	found := map[string][]netip.Prefix{}
 	in := &ec2.DescribeSubnetsInput{SubnetIds: ids}
-	for pages := 1; ; pages++ {
-		out, err := invoke(ctx, a, "DescribeSubnets", "", in, (*ec2.Client).DescribeSubnets)
+	err := vpc.Pages(action, maxPages, &in.NextToken, func() (*string, error) {
+		out, err := invoke(ctx, a, action, "", in, (*ec2.Client).DescribeSubnets)
 		if err != nil {
 			return nil, err
 		}
-		for _, subnet := range out.Subnets {
-			found[aws.ToString(subnet.SubnetId)] = prefixes(subnet)
+		for i := range out.Subnets {
+			subnet := vpc.NewSubnet(&out.Subnets[i])
+			found[subnet.ID] = subnet.CIDRs
 		}
-		if end, err := endOfPages("DescribeSubnets", pages, out.NextToken); end || err != nil {
-			return found, err
-		}
-		in.NextToken = out.NextToken
+		return out.NextToken, nil
+	})
+	if err != nil {
+		return nil, err
 	}
-}
-
-func prefixes(subnet types.Subnet) []netip.Prefix {
-	cidrs := []string{aws.ToString(subnet.CidrBlock)}
-	for _, block := range subnet.Ipv6CidrBlockAssociationSet {
-		if block.Ipv6CidrBlockState != nil && block.Ipv6CidrBlockState.State == types.SubnetCidrBlockStateCodeAssociated {
-			cidrs = append(cidrs, aws.ToString(block.Ipv6CidrBlock))
-		}
-	}
-	return parsePrefixes(cidrs)
-}
-
-func filter(name string, values ...string) types.Filter {
-	return types.Filter{Name: &name, Values: values}
+	return found, nil
 }
 
 // holding filters for ENIs that hold one of addrs, as primary or secondary.
 func holding(addrs []netip.Addr) types.Filter {
 	if addrs[0].Is4() {
-		return filter("addresses.private-ip-address", texts(addrs)...)
+		return vpc.Filter("addresses.private-ip-address", texts(addrs)...)
 	}
-	return filter("ipv6-addresses.ipv6-address", texts(addrs)...)
+	return vpc.Filter("ipv6-addresses.ipv6-address", texts(addrs)...)
 }
 
 func texts(addrs []netip.Addr) []string {

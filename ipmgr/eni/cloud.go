@@ -26,6 +26,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/wire"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 const (
@@ -86,6 +87,9 @@ type Cloud struct {
 	api      api
 }
 
+// agent is our name in the user agent.
+const agent = "multus-ipmgr"
+
 // New returns a Cloud. It makes no connection: what the environment lacks is
 // reported by the first call that needs it.
 func New(opts Options) (*Cloud, error) {
@@ -102,7 +106,11 @@ func New(opts Options) (*Cloud, error) {
 	}
 	c.imds = imds.New(settings.FromEnvironment(opts.Getenv))
 	c.metadata = newMetadata(c.imds)
-	c.api = newAPI(c)
+	env := environment{getenv: opts.Getenv, local: c.local, remote: c.remote, imds: c.imds, version: opts.Version}
+	c.api = api{vpc.New(vpc.Options{
+		Config: env.config, Name: agent, Version: opts.Version, Timeout: callTimeout,
+		Observe: opts.Observe, Logger: opts.Logger, Now: opts.Now,
+	})}
 	return c, nil
 }
 
@@ -161,10 +169,10 @@ func (c *Cloud) Attached(ctx context.Context, addrs []plan.Address) ([]plan.ENI,
 		return enis, nil
 	}
 	if ctx.Err() != nil {
-		return nil, toFault(newFailure(ctx, "IMDS", "", err), netip.Addr{}, "")
+		return nil, ended(ctx, err)
 	}
 	if c.opts.Discovery == spec.DiscoverIMDS {
-		return nil, imdsFault(err)
+		return nil, imdsFailure(err)
 	}
 	if errors.Is(err, imds.ErrUnavailable) && c.registry.firstFallback() {
 		c.opts.Logger.Info("instance metadata does not answer, EC2 is asked instead", "error", err)
@@ -183,10 +191,9 @@ func untilIMDSAnswers(refusal, failed error) error {
 	if !ok || !told.Meaning.Permanent() {
 		return refusal
 	}
-	transient := *told
-	transient.Meaning = fault.Transient
-	transient.Err = fmt.Errorf("%w; EC2 was asked because of: %w", told.Err, failed)
-	return &transient
+	passing := told.With("EC2 was asked because of: " + failed.Error())
+	passing.Meaning = fault.Transient
+	return passing
 }
 
 // Owner names the ENI that holds addr. It is the zero Holder when none does. It looks in the
@@ -194,11 +201,11 @@ func untilIMDSAnswers(refusal, failed error) error {
 func (c *Cloud) Owner(ctx context.Context, addr netip.Addr) (plan.Holder, error) {
 	vpc, err := c.vpcFor(ctx, addr)
 	if err != nil {
-		return plan.Holder{}, toFault(err, addr, "")
+		return plan.Holder{}, failed(err, addr, "")
 	}
 	owners, err := c.owners(ctx, vpc, []netip.Addr{addr})
 	if err != nil {
-		return plan.Holder{}, toFault(err, addr, "")
+		return plan.Holder{}, failed(err, addr, "")
 	}
 	return owners[addr].holder(), nil
 }

@@ -42,11 +42,11 @@ func (c *Cloud) adviceDenied(ctx context.Context, action, eni string) string {
 
 // adviceFor is the advice about a call that needs a look, or "".
 func (c *Cloud) adviceFor(ctx context.Context, err error) string {
-	f, ok := errors.AsType[*failure](err)
-	if !ok || f.eni == "" || f.source != "" || fault.MeaningOfCode(f.code) != fault.Denied {
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok || f.ENI == "" || f.Meaning != fault.Denied {
 		return ""
 	}
-	return c.adviceDenied(ctx, f.action, f.eni)
+	return c.adviceDenied(ctx, f.Action, f.ENI)
 }
 
 // lookForTag looks at the ENI once in a while.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 // errStale means that the worker's ENIs are not what was learnt before.
@@ -22,7 +23,7 @@ var errStale = errors.New("an ENI that was attached is not any more")
 func (c *Cloud) attachedByEC2(ctx context.Context, addrs []plan.Address) ([]plan.ENI, error) {
 	macs, complete := macsOf(addrs)
 	nics, err := c.again(ctx, macs, complete)
-	if errors.Is(err, errStale) || meaningIn(err) == fault.Missing {
+	if errors.Is(err, errStale) || fault.MeaningOf(err) == fault.Missing {
 		c.registry.forget()
 		nics, err = c.discover(ctx, macs, complete)
 	}
@@ -30,7 +31,7 @@ func (c *Cloud) attachedByEC2(ctx context.Context, addrs []plan.Address) ([]plan
 		err = ambiguous(nil, c.opts.HostIP)
 	}
 	if err != nil {
-		return nil, toFault(err, netip.Addr{}, "")
+		return nil, failed(err, netip.Addr{}, "")
 	}
 	enis := make([]plan.ENI, len(nics))
 	for i, n := range nics {
@@ -68,7 +69,7 @@ func (c *Cloud) again(ctx context.Context, macs []string, complete bool) ([]nic,
 func (c *Cloud) discover(ctx context.Context, macs []string, complete bool) ([]nic, error) {
 	var found []nic
 	if some := macs[:min(len(macs), maxFilterValues)]; len(some) > 0 { // a pod that has more made them itself
-		nics, err := c.api.where(ctx, filter("mac-address", some...))
+		nics, err := c.api.where(ctx, vpc.Filter("mac-address", some...))
 		if err != nil {
 			return nil, err
 		}
@@ -148,7 +149,7 @@ func instancesOf(nics []nic) []string {
 // ofInstance reads all ENIs of the worker, and their subnets unless MACs tell
 // all that is to be known.
 func (c *Cloud) ofInstance(ctx context.Context, instance string, macs []string, complete bool) ([]nic, error) {
-	nics, err := c.api.where(ctx, filter("attachment.instance-id", instance))
+	nics, err := c.api.where(ctx, vpc.Filter("attachment.instance-id", instance))
 	if err != nil {
 		return nil, err
 	}

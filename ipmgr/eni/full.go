@@ -70,7 +70,7 @@ func (a *assignment) probe(ctx context.Context, addrs []netip.Addr) (left []neti
 		return addrs, false
 	}
 	err := a.assign(ctx, addrs[i:i+1], a.step.TakeOver)
-	switch meaningIn(err) {
+	switch fault.MeaningOf(err) {
 	case fault.Done:
 		a.cloud.room.note(a.step, nil)
 		left = slices.Delete(slices.Clone(addrs), i, i+1)
@@ -101,9 +101,7 @@ func (a *assignment) concludeFull(ctx context.Context) {
 		if holder.holds(addr) {
 			continue
 		}
-		told := faultOf(a.noRoom, addr, a.step.ENI.ID)
-		told.Err = fmt.Errorf("%w; %s", told.Err, limit)
-		a.failed[addr] = told
+		a.failed[addr] = failureOf(a.noRoom, addr, a.step.ENI.ID).With(limit)
 		without = append(without, addr)
 	}
 	a.cloud.room.note(a.step, without)

@@ -31,7 +31,7 @@ func (a *assignment) move(ctx context.Context, owner string, addrs []netip.Addr)
 		return
 	}
 	err := a.cloud.api.unassign(ctx, owner, addrs)
-	switch m := meaningIn(err); m {
+	switch m := fault.MeaningOf(err); m {
 	case fault.Done, fault.Transient: // without an answer it may have taken effect, and then nobody has them
 	case fault.Refused, fault.Missing:
 		// The owner has lost some of them meanwhile. What is free now can be
@@ -64,7 +64,7 @@ func (a *assignment) rejudge(ctx context.Context, addrs []netip.Addr, refusal er
 	}
 	var available []netip.Addr
 	for _, addr := range addrs {
-		switch v, err := judge(addr, owners, a.step); v {
+		switch had, err := judge(addr, owners, a.step); had {
 		case ours:
 		case free:
 			available = append(available, addr)
@@ -82,7 +82,7 @@ func (a *assignment) rejudge(ctx context.Context, addrs []netip.Addr, refusal er
 func (a *assignment) take(ctx context.Context, addrs []netip.Addr) map[netip.Addr]error {
 	err := a.cloud.persist(ctx, func() error { return a.cloud.api.assign(ctx, a.step.ENI.ID, addrs, false) })
 	errs := map[netip.Addr]error{}
-	switch m := meaningIn(err); {
+	switch m := fault.MeaningOf(err); {
 	case m == fault.Done:
 	case m.AboutParts() && len(addrs) > 1:
 		for _, part := range [][]netip.Addr{addrs[:len(addrs)/2], addrs[len(addrs)/2:]} {
@@ -117,23 +117,21 @@ func (a *assignment) restore(ctx context.Context, owner string, errs map[netip.A
 // lost is the fault of an address that could not be taken. If it could not be
 // put back either, nobody may have it, and it is tried again whatever EC2 said.
 func (a *assignment) lost(addr netip.Addr, owner string, err, back error) error {
-	told := faultOf(err, addr, a.step.ENI.ID)
+	told := failureOf(err, addr, a.step.ENI.ID)
 	if back == nil {
-		told.Err = fmt.Errorf("%w; it was put back on ENI %s", told.Err, owner)
-		return told
+		return told.With("it was put back on ENI " + owner)
 	}
 	told.Meaning = fault.Transient
-	told.Err = fmt.Errorf("%w; it could not be put back on ENI %s: %w", told.Err, owner, back)
-	return told
+	return told.With(fmt.Sprintf("it could not be put back on ENI %s: %v", owner, back))
 }
 
-// failFrom is of a call about the owner's ENI, which the fault names.
+// failFrom is fail for a call about the owner's ENI, which the failure names.
 func (a *assignment) failFrom(ctx context.Context, addrs []netip.Addr, owner string, err error) {
 	advice := a.cloud.adviceFor(ctx, err)
 	for _, addr := range addrs {
-		told := faultOf(err, addr, a.step.ENI.ID)
+		told := failureOf(err, addr, a.step.ENI.ID)
 		told.Advice = cmp.Or(advice, told.Advice)
-		told.Err = fmt.Errorf("taking it from ENI %s: %w", owner, told.Err)
+		told.Text = fmt.Sprintf("taking it from ENI %s: %s", owner, told.Said())
 		a.failed[addr] = told
 	}
 }
@@ -143,8 +141,7 @@ func (c *Cloud) persist(ctx context.Context, call func() error) error {
 	pause := movePause
 	for attempt := 1; ; attempt++ {
 		err := call()
-		m := meaningIn(err)
-		if m != fault.Transient && m != fault.Throttled && m != fault.Expired || attempt == moveAttempts {
+		if !fault.MeaningOf(err).Passes() || attempt == moveAttempts {
 			return err
 		}
 		timer := time.NewTimer(pause/2 + c.opts.Jitter(pause))

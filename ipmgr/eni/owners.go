@@ -12,6 +12,7 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 // maxFilterValues is how many values a filter may have: EC2 takes 200 in all
@@ -20,11 +21,11 @@ const maxFilterValues = 190
 
 // owners finds the ENIs that hold addrs, all of one family, in one call for
 // every maxFilterValues of them. An address that nobody holds is missing. An
-// empty vpc looks in all VPCs.
-func (c *Cloud) owners(ctx context.Context, vpc string, addrs []netip.Addr) (map[netip.Addr]nic, error) {
+// empty vpcID looks in all VPCs.
+func (c *Cloud) owners(ctx context.Context, vpcID string, addrs []netip.Addr) (map[netip.Addr]nic, error) {
 	owners := map[netip.Addr]nic{}
 	for some := range slices.Chunk(addrs, maxFilterValues) {
-		found, err := c.ownersOfSome(ctx, vpc, some)
+		found, err := c.ownersOfSome(ctx, vpcID, some)
 		if err != nil {
 			return nil, err
 		}
@@ -33,10 +34,10 @@ func (c *Cloud) owners(ctx context.Context, vpc string, addrs []netip.Addr) (map
 	return owners, nil
 }
 
-func (c *Cloud) ownersOfSome(ctx context.Context, vpc string, addrs []netip.Addr) (map[netip.Addr]nic, error) {
+func (c *Cloud) ownersOfSome(ctx context.Context, vpcID string, addrs []netip.Addr) (map[netip.Addr]nic, error) {
 	filters := []types.Filter{holding(addrs)}
-	if vpc != "" {
-		filters = append(filters, filter("vpc-id", vpc))
+	if vpcID != "" {
+		filters = append(filters, vpc.Filter("vpc-id", vpcID))
 	}
 	nics, err := c.api.where(ctx, filters...)
 	if err != nil {
@@ -53,14 +54,14 @@ func (c *Cloud) ownersOfSome(ctx context.Context, vpc string, addrs []netip.Addr
 	return owners, nil
 }
 
-// verdict is what may be done about an address, given who holds it.
-type verdict int
+// tenure is who holds an address, and whether it may be had.
+type tenure int
 
 const (
-	free    verdict = iota // nobody holds it
-	ours                   // our ENI holds it
-	movable                // another ENI holds it and may lose it
-	kept                   // another ENI holds it and keeps it
+	free    tenure = iota // nobody holds it
+	ours                  // our ENI holds it
+	movable               // another ENI holds it and may lose it
+	kept                  // another ENI holds it and keeps it
 )
 
 // judge decides over one address:
@@ -74,7 +75,7 @@ const (
 //	any other ENI (the VPC CNI's, ...)     | movable        | kept
 //
 // The error of a kept address is a permanent *fault.Error.
-func judge(addr netip.Addr, owners map[netip.Addr]nic, step plan.Step) (verdict, error) {
+func judge(addr netip.Addr, owners map[netip.Addr]nic, step plan.Step) (tenure, error) {
 	owner, held := owners[addr]
 	switch {
 	case !held:
@@ -100,10 +101,10 @@ func judge(addr netip.Addr, owners map[netip.Addr]nic, step plan.Step) (verdict,
 // because adds to the fault of a kept address what EC2 said, so that the user
 // finds AWS's own code in it.
 func because(kept, refusal error) error {
-	fault, judged := errors.AsType[*fault.Error](kept)
-	said, refused := errors.AsType[*failure](refusal)
+	told, judged := errors.AsType[*fault.Error](kept)
+	said, refused := errors.AsType[*fault.Error](refusal)
 	if judged && refused {
-		fault.Err = fmt.Errorf("%w (%s: %w)", fault.Err, said.code, said)
+		told.Text = fmt.Sprintf("%s (%s)", told.Said(), said.Cause())
 	}
 	return kept
 }

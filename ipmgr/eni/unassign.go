@@ -27,19 +27,19 @@ func (c *Cloud) Unassign(ctx context.Context, eni plan.ENI, addrs []netip.Addr) 
 		return nil
 	}
 	err := c.api.unassign(ctx, eni.ID, addrs)
-	if meaningIn(err) == fault.Refused {
+	if fault.MeaningOf(err) == fault.Refused {
 		err = c.unassignHeld(ctx, eni.ID, addrs)
 	}
-	if meaningIn(err) == fault.Missing {
+	if fault.MeaningOf(err) == fault.Missing {
 		return nil
 	}
-	return toFault(err, onlyOf(addrs), eni.ID)
+	return failed(err, onlyOf(addrs), eni.ID)
 }
 
 // unassignHeld unassigns those of addrs that EC2 shows on the ENI.
 func (c *Cloud) unassignHeld(ctx context.Context, eni string, addrs []netip.Addr) error {
 	nics, err := c.api.byID(ctx, eni)
-	if meaningIn(err) == fault.Denied {
+	if fault.MeaningOf(err) == fault.Denied {
 		return c.unassignEach(ctx, eni, addrs)
 	}
 	if err != nil || len(nics) == 0 {
@@ -52,10 +52,10 @@ func (c *Cloud) unassignHeld(ctx context.Context, eni string, addrs []netip.Addr
 		return nil
 	}
 	err = c.api.unassign(ctx, eni, held)
-	if meaningIn(err) != fault.Refused {
+	if fault.MeaningOf(err) != fault.Refused {
 		return err
 	}
-	return &fault.Error{Addr: onlyOf(held), ENI: eni, Code: codeIn(err), Err: err} // it changed under us: try again
+	return &fault.Error{Addr: onlyOf(held), ENI: eni, Code: fault.CodeOf(err), Err: err} // it changed under us: try again
 }
 
 // unassignEach is for roles that may not describe ENIs: a single address that
@@ -65,7 +65,7 @@ func (c *Cloud) unassignEach(ctx context.Context, eni string, addrs []netip.Addr
 		return nil
 	}
 	for _, addr := range addrs {
-		if err := c.api.unassign(ctx, eni, []netip.Addr{addr}); err != nil && meaningIn(err) != fault.Refused {
+		if err := c.api.unassign(ctx, eni, []netip.Addr{addr}); err != nil && fault.MeaningOf(err) != fault.Refused {
 			return err
 		}
 	}

@@ -9,7 +9,6 @@ package credential
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/imds"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 const (
@@ -37,7 +37,7 @@ const (
 )
 
 // ErrNone means that nothing in the chain can have credentials.
-var ErrNone = errors.New("no credentials")
+var ErrNone = vpc.ErrNoCredentials
 
 // Error is a failure to get credentials, as opposed to a refusal of them.
 type Error struct {

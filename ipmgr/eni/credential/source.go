@@ -22,6 +22,7 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/imds"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/wire"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 const (
@@ -84,7 +85,7 @@ func (c complete) AssumeRoleWithWebIdentity(ctx context.Context, in *sts.AssumeR
 		return nil, err
 	}
 	if got := out.Credentials; got == nil || aws.ToString(got.AccessKeyId) == "" || aws.ToString(got.SecretAccessKey) == "" {
-		return nil, fmt.Errorf("%w: it holds no credentials", wire.ErrNotAWS)
+		return nil, fmt.Errorf("%w: it holds no credentials", vpc.ErrNotAWS)
 	}
 	return out, nil
 }

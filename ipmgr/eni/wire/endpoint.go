@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"context"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -34,6 +35,16 @@ func EndpointOf(service string, getenv func(string) string) Endpoint {
 		}
 	}
 	return e
+}
+
+// GetUseFIPSEndpoint lets the SDK ask.
+func (e Endpoint) GetUseFIPSEndpoint(context.Context) (aws.FIPSEndpointState, bool, error) {
+	return e.FIPS, e.FIPS != aws.FIPSEndpointStateUnset, nil
+}
+
+// GetUseDualStackEndpoint lets the SDK ask.
+func (e Endpoint) GetUseDualStackEndpoint(context.Context) (aws.DualStackEndpointState, bool, error) {
+	return e.DualStack, e.DualStack != aws.DualStackEndpointStateUnset, nil
 }
 
 func isTrue(value string) bool { return strings.EqualFold(value, "true") }

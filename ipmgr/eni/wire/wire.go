@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/roots"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 const (
@@ -21,6 +22,7 @@ const (
 	idleTimeout    = 60 * time.Second // a warm connection saves a handshake when an address moves
 	localIdle      = 5 * time.Second
 	localConns     = 2 // IMDS limits the connections of an instance
+	maxHeader      = 64 << 10
 )
 
 // DialFunc opens a connection, as net.Dialer.DialContext does.
@@ -70,6 +72,26 @@ func Local(dial DialFunc) *http.Client {
 // noRedirect hands a redirection to the caller: a signed request or a token
 // must not follow one to another host.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// bounded limits the answers of a transport.
+type bounded struct{ next *http.Transport }
+
+// RoundTrip hands out bodies that fail where the limit is.
+func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := b.next.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+	limit := int64(vpc.MaxRefusal)
+	if response.StatusCode == http.StatusOK {
+		limit = vpc.MaxAnswer
+	}
+	response.Body = vpc.Limit(response.Body, limit)
+	return response, nil
+}
+
+// CloseIdleConnections lets http.Client do what it says.
+func (b bounded) CloseIdleConnections() { b.next.CloseIdleConnections() }
 
 type dialer struct {
 	dial     DialFunc

@@ -1,4 +1,4 @@
-package wire
+package vpc
 
 import (
 	"errors"
@@ -24,7 +24,7 @@ func TestTheLimitIsWhereItSays(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			body := &boundedBody{ReadCloser: io.NopCloser(strings.NewReader(strings.Repeat("a", test.size))), left: 100, limit: 100}
+			body := Limit(io.NopCloser(strings.NewReader(strings.Repeat("a", test.size))), 100)
 			read, buffer := 0, make([]byte, test.readSize)
 			var err error
 			for err == nil {

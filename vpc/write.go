@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 )
 
 // Reserve makes a reservation of type explicit. EC2 tags it in the same step,
@@ -17,7 +19,7 @@ func (c *Client) Reserve(ctx context.Context, r Request) (Reservation, error) {
 	for _, key := range slices.Sorted(maps.Keys(r.Tags)) {
 		tags = append(tags, types.Tag{Key: aws.String(key), Value: aws.String(r.Tags[key])})
 	}
-	out, err := call(ctx, c, c.writes, "CreateSubnetCidrReservation", &ec2.CreateSubnetCidrReservationInput{
+	out, err := Call(ctx, c, "CreateSubnetCidrReservation", &ec2.CreateSubnetCidrReservationInput{
 		SubnetId:          &r.SubnetID,
 		Cidr:              aws.String(r.CIDR.String()),
 		ReservationType:   types.SubnetCidrReservationTypeExplicit,
@@ -32,9 +34,9 @@ func (c *Client) Reserve(ctx context.Context, r Request) (Reservation, error) {
 
 // Release deletes a reservation. That it is gone already is success.
 func (c *Client) Release(ctx context.Context, id string) error {
-	_, err := call(ctx, c, c.writes, "DeleteSubnetCidrReservation",
+	_, err := Call(ctx, c, "DeleteSubnetCidrReservation",
 		&ec2.DeleteSubnetCidrReservationInput{SubnetCidrReservationId: &id}, (*ec2.Client).DeleteSubnetCidrReservation)
-	if KindOf(err) == Missing {
+	if fault.MeaningOf(err) == fault.Missing {
 		return nil
 	}
 	return err

@@ -1,4 +1,4 @@
-package wire
+package vpc
 
 import (
 	"bytes"
@@ -18,25 +18,30 @@ import (
 // to the call, such as the page of a proxy. The SDK takes it for an empty one.
 var ErrNotAWS = errors.New("the answer is not AWS's")
 
-// Genuine is an API option of the SDK: it fails calls whose successful answer
-// is not the one of that action, or says that nothing was done.
-func Genuine(stack *middleware.Stack) error {
-	return stack.Deserialize.Add(genuine{}, middleware.After)
+// Genuine returns an API option of the SDK: it fails calls whose successful
+// answer is not the one of that action, says that nothing was done, or is
+// longer than limit. Other answers are cut off at MaxRefusal.
+func Genuine(limit int64) func(*middleware.Stack) error {
+	return func(stack *middleware.Stack) error { return stack.Deserialize.Add(genuine{limit}, middleware.After) }
 }
 
-type genuine struct{}
+type genuine struct{ limit int64 }
 
 // ID names the middleware.
 func (genuine) ID() string { return "GenuineAnswer" }
 
 // HandleDeserialize reads the whole answer before the SDK does.
-func (genuine) HandleDeserialize(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
+func (g genuine) HandleDeserialize(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
 	out, metadata, err := next.HandleDeserialize(ctx, in)
 	response, ok := out.RawResponse.(*smithyhttp.Response)
-	if err != nil || !ok || response.StatusCode != http.StatusOK {
+	if err != nil || !ok {
 		return out, metadata, err
 	}
-	body, err := io.ReadAll(response.Body)
+	if response.StatusCode != http.StatusOK {
+		response.Body = Limit(response.Body, MaxRefusal)
+		return out, metadata, nil
+	}
+	body, err := io.ReadAll(Limit(response.Body, g.limit))
 	_ = response.Body.Close()
 	if err != nil {
 		return out, metadata, fmt.Errorf("reading the answer: %w", err)
@@ -75,8 +80,8 @@ func check(body []byte, action string) error {
 	}
 }
 
-// mustReturn: EC2 says return=true to these. Describe calls and those of IPv6
-// answer with what they found or did.
+// mustReturn reports whether EC2 says return=true to an action. Describe calls
+// and those of IPv6 answer with what they found or did.
 func mustReturn(action string) bool {
 	return action == "AssignPrivateIpAddresses" || action == "UnassignPrivateIpAddresses"
 }

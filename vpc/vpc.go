@@ -1,9 +1,12 @@
-// Package vpc is the VPC as EC2 shows it to the controller: subnets, their CIDR
-// reservations, and the addresses that ENIs hold.
+// Package vpc asks EC2: how each call is made, bounded and tried again, what a
+// failure means, and the lists that more than one program reads.
 //
-// It retries what EC2 throttles or fails to answer, within bounds, and returns
-// all pages of a list or an error: half a list looks like reservations that
-// were deleted. Pages are not of one moment, though.
+// A Client owns all that concerns a call: endpoint and credentials, the offset
+// of the worker's clock, limits of time, rate and size, and the one reading of
+// AWS's answers into a *fault.Error. It knows nothing of those who use it.
+//
+// A list is complete or an error: half a list looks like things that were
+// deleted. Pages are not of one moment, though.
 package vpc
 
 import (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -18,12 +19,15 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
+	"golang.org/x/time/rate"
 
-	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -66,10 +70,17 @@ func (r *rig) RoundTrip(request *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-func (r *rig) observe(action, code string, throttled bool) {
+func (r *rig) observe(action, code string, throttled bool, _ time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls[fmt.Sprintf("%s %s %t", action, code, throttled)]++
+}
+
+// settings are config with a Region and the simulator's credentials.
+func settings(config aws.Config) func(context.Context) (aws.Config, error) {
+	config.Region = "us-west-2"
+	config.Credentials = credentials.NewStaticCredentialsProvider(vpcsim.AccessKeyID, vpcsim.SecretAccessKey, "")
+	return func(context.Context) (aws.Config, error) { return config, nil }
 }
 
 func newRig(t *testing.T, text string) *rig {
@@ -84,13 +95,11 @@ func newRig(t *testing.T, text string) *rig {
 	}
 	t.Cleanup(sim.Close)
 	r := &rig{sim: sim, calls: map[string]int{}}
-	r.client, err = vpc.New(t.Context(), vpc.Options{Version: "test", Observe: r.observe, Config: &aws.Config{
-		Region: "us-west-2", BaseEndpoint: aws.String("http://ec2.test"), HTTPClient: &http.Client{Transport: r},
-		Credentials: credentials.NewStaticCredentialsProvider(vpcsim.AccessKeyID, vpcsim.SecretAccessKey, ""),
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r.client = vpc.New(vpc.Options{
+		Name: "test", Version: "v1", Observe: r.observe, Attempts: 4, MaxBackoff: 8 * time.Second,
+		Reads: rate.NewLimiter(5, 20), Writes: rate.NewLimiter(0.5, 2),
+		Config: settings(aws.Config{BaseEndpoint: aws.String("http://ec2.test"), HTTPClient: &http.Client{Transport: r}}),
+	})
 	return r
 }
 
@@ -262,31 +271,35 @@ func TestAReservationIsMadeTaggedAndDeleted(t *testing.T) {
 }
 
 func TestFailures(t *testing.T) {
-	fault := func(code string, status, count int) vpcsim.Fault {
+	refusing := func(code string, status, count int) vpcsim.Fault {
 		return vpcsim.Fault{Action: "GetSubnetCidrReservations", Code: code, Status: status, Count: count}
 	}
 	for _, c := range []struct {
-		name  string
-		fault vpcsim.Fault
-		code  string // none if the call succeeds in the end
-		kind  vpc.Kind
-		calls map[string]int
+		name    string
+		fault   vpcsim.Fault
+		code    string // none if the call succeeds in the end
+		meaning fault.Meaning
+		calls   map[string]int
 	}{
-		{name: "throttling passes", fault: fault("RequestLimitExceeded", 503, 3), calls: map[string]int{
+		{name: "throttling passes", fault: refusing("RequestLimitExceeded", 503, 3), calls: map[string]int{
 			"GetSubnetCidrReservations RequestLimitExceeded true": 3, "GetSubnetCidrReservations ok false": 1}},
-		{name: "throttling lasts", fault: fault("RequestLimitExceeded", 503, 9), code: "RequestLimitExceeded", kind: vpc.Throttled, calls: map[string]int{
+		{name: "throttling lasts", fault: refusing("RequestLimitExceeded", 503, 9), code: "RequestLimitExceeded", meaning: fault.Throttled, calls: map[string]int{
 			"GetSubnetCidrReservations RequestLimitExceeded true": 4}},
-		{name: "an internal error passes", fault: fault("InternalError", 500, 1), calls: map[string]int{
+		{name: "an internal error passes", fault: refusing("InternalError", 500, 1), calls: map[string]int{
 			"GetSubnetCidrReservations InternalError false": 1, "GetSubnetCidrReservations ok false": 1}},
-		{name: "the service is unavailable", fault: fault("Unavailable", 503, 9), code: "Unavailable", kind: vpc.Transient, calls: map[string]int{
+		{name: "the service is unavailable", fault: refusing("Unavailable", 503, 9), code: "Unavailable", meaning: fault.Transient, calls: map[string]int{
 			"GetSubnetCidrReservations Unavailable false": 4}},
-		{name: "credentials have expired and are renewed", fault: fault("RequestExpired", 400, 1), calls: map[string]int{
+		{name: "credentials have expired and are renewed", fault: refusing("RequestExpired", 400, 1), calls: map[string]int{
 			"GetSubnetCidrReservations RequestExpired false": 1, "GetSubnetCidrReservations ok false": 1}},
-		{name: "IAM says no, and is not asked again", fault: fault("UnauthorizedOperation", 403, 9), code: "UnauthorizedOperation", kind: vpc.Denied, calls: map[string]int{
+		{name: "IAM says no, and is not asked again", fault: refusing("UnauthorizedOperation", 403, 9), code: "UnauthorizedOperation", meaning: fault.Denied, calls: map[string]int{
 			"GetSubnetCidrReservations UnauthorizedOperation false": 1}},
-		{name: "the subnet does not exist", fault: fault("InvalidSubnetID.NotFound", 400, 1), code: "InvalidSubnetID.NotFound", kind: vpc.Missing, calls: map[string]int{
+		{name: "by another word too", fault: refusing("AccessDenied", 403, 9), code: "AccessDenied", meaning: fault.Denied, calls: map[string]int{
+			"GetSubnetCidrReservations AccessDenied false": 1}},
+		{name: "a server that fails with a code that nobody knows may recover", fault: refusing("Surprise", 500, 9), code: "Surprise", meaning: fault.Transient, calls: map[string]int{
+			"GetSubnetCidrReservations Surprise false": 4}},
+		{name: "the subnet does not exist", fault: refusing("InvalidSubnetID.NotFound", 400, 1), code: "InvalidSubnetID.NotFound", meaning: fault.Missing, calls: map[string]int{
 			"GetSubnetCidrReservations InvalidSubnetID.NotFound false": 1}},
-		{name: "EC2 refuses for reasons of its own", fault: fault("InvalidParameterValue", 400, 1), code: "InvalidParameterValue", kind: vpc.Failed, calls: map[string]int{
+		{name: "EC2 refuses for reasons of its own", fault: refusing("InvalidParameterValue", 400, 1), code: "InvalidParameterValue", meaning: fault.Refused, calls: map[string]int{
 			"GetSubnetCidrReservations InvalidParameterValue false": 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -294,8 +307,8 @@ func TestFailures(t *testing.T) {
 				r := newRig(t, worker)
 				inject(t, r, c.fault)
 				_, err := r.client.Reservations(t.Context(), "subnet-a")
-				if vpc.CodeOf(err) != c.code || err != nil && vpc.KindOf(err) != c.kind {
-					t.Errorf("got %v of kind %d, want code %q of kind %d", err, vpc.KindOf(err), c.code, c.kind)
+				if fault.CodeOf(err) != c.code || err != nil && fault.MeaningOf(err) != c.meaning {
+					t.Errorf("got %v with meaning %d, want code %q with meaning %d", err, fault.MeaningOf(err), c.code, c.meaning)
 				}
 				if diff := cmp.Diff(c.calls, r.calls); diff != "" {
 					t.Errorf("calls (-want +got):\n%s", diff)
@@ -312,12 +325,15 @@ func TestWaitsBetweenAttemptsGrow(t *testing.T) {
 		if _, err := r.client.Subnets(t.Context(), vpc.Selection{IDs: []string{"subnet-a"}}); err == nil {
 			t.Fatal("no error")
 		}
-		longest := 500 * time.Millisecond
+		if len(r.when) != 4 {
+			t.Fatalf("%d attempts, want 4", len(r.when))
+		}
+		longest := 2 * time.Second // the SDK waits for a random part of it
 		for i := range len(r.when) - 1 {
-			if wait := r.when[i+1].Sub(r.when[i]); wait < longest/2 || wait > longest {
-				t.Errorf("wait %d is %s, want %s to %s", i+1, wait, longest/2, longest)
+			if wait := r.when[i+1].Sub(r.when[i]); wait <= 0 || wait > longest {
+				t.Errorf("wait %d is %s, want up to %s", i+1, wait, longest)
 			}
-			longest *= 2
+			longest = min(2*longest, 8*time.Second)
 		}
 	})
 }
@@ -347,26 +363,20 @@ func TestAnEndedContextEndsTheWait(t *testing.T) {
 		if err == nil || len(r.when) != 1 {
 			t.Errorf("got %v after %d calls, want an error after one", err, len(r.when))
 		}
-		if _, err = r.client.Reservations(ctx, "subnet-a"); vpc.CodeOf(err) != vpc.CodeCanceled {
-			t.Errorf("got %v, want %s", err, vpc.CodeCanceled)
+		if _, err = r.client.Reservations(ctx, "subnet-a"); fault.CodeOf(err) != fault.CodeCanceled {
+			t.Errorf("got %v, want %s", err, fault.CodeCanceled)
 		}
 	})
 }
 
 func TestEC2ThatDoesNotAnswerIsTransient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, err := vpc.New(t.Context(), vpc.Options{Config: &aws.Config{
-			Region: "us-west-2", HTTPClient: &http.Client{Transport: unreachable{}},
-			Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
-		}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = client.ENIs(t.Context(), "subnet-a")
-		if vpc.KindOf(err) != vpc.Transient || vpc.CodeOf(err) != vpc.CodeUnreachable || !errors.Is(err, errNoRoute) {
+		client := vpc.New(vpc.Options{Config: settings(aws.Config{HTTPClient: &http.Client{Transport: unreachable{}}})})
+		_, err := client.ENIs(t.Context(), "subnet-a")
+		if fault.MeaningOf(err) != fault.Transient || fault.CodeOf(err) != fault.CodeUnreachable || !errors.Is(err, errNoRoute) {
 			t.Errorf("got %v, want it to be unreachable", err)
 		}
-		if text := vpc.Message(err); text != vpc.CodeUnreachable {
+		if text := vpc.Message(err); text != fault.CodeUnreachable {
 			t.Errorf("message %q", text)
 		}
 	})
@@ -383,7 +393,7 @@ func TestTheRegionIsRequired(t *testing.T) {
 		t.Setenv(name, "")
 	}
 	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
-	_, err := vpc.New(t.Context(), vpc.Options{})
+	_, err := vpc.Environment(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "set AWS_REGION") {
 		t.Errorf("got %v, want what to do", err)
 	}
@@ -424,7 +434,7 @@ func TestAWorkersClockThatIsOff(t *testing.T) {
 				}
 				for range 2 {
 					_, err := r.client.Subnets(t.Context(), vpc.Selection{IDs: []string{"subnet-a"}})
-					if vpc.CodeOf(err) != c.code || err != nil && vpc.KindOf(err) != vpc.Denied {
+					if fault.CodeOf(err) != c.code || err != nil && fault.MeaningOf(err) != fault.Unsigned {
 						t.Fatalf("got %v, want code %q", err, c.code)
 					}
 					if err == nil {
@@ -441,4 +451,58 @@ func TestAWorkersClockThatIsOff(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWhoGivesCredentialsIsNotTakenForEC2 plays sources of credentials that
+// fail: what they refuse is no refusal of the call.
+func TestWhoGivesCredentialsIsNotTakenForEC2(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		err     error
+		code    string
+		meaning fault.Meaning
+	}{
+		{name: "there is none", err: vpc.ErrNoCredentials, code: fault.CodeNoCredentials, meaning: fault.Unsigned},
+		{name: "it does not answer", err: errNoRoute, code: fault.CodeCredentials, meaning: fault.Transient},
+		{name: "it denies the role", err: &smithy.GenericAPIError{Code: "AccessDenied", Message: "not yours"}, code: "AccessDenied", meaning: fault.Unsigned},
+		{name: "it is throttled", err: &smithy.GenericAPIError{Code: "Throttling", Message: "slow down"}, code: "Throttling", meaning: fault.Throttled},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			config, err := settings(aws.Config{HTTPClient: &http.Client{Transport: unreachable{}}})(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			config.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, c.err })
+			client := vpc.New(vpc.Options{Config: func(context.Context) (aws.Config, error) { return config, nil }})
+			_, err = client.ENIs(t.Context(), "subnet-a")
+			if fault.CodeOf(err) != c.code || fault.MeaningOf(err) != c.meaning || !strings.Contains(err.Error(), "getting credentials") {
+				t.Errorf("got %v with meaning %d, want code %q with meaning %d", err, fault.MeaningOf(err), c.code, c.meaning)
+			}
+		})
+	}
+}
+
+func TestAnAnswerThatIsNotEC2sIsNoSuccess(t *testing.T) {
+	for name, body := range map[string]string{
+		"a page of a proxy":         "<html></html>",
+		"nothing":                   "",
+		"of another action":         "<DescribeVpcsResponse/>",
+		"longer than agreed":        "<DescribeNetworkInterfacesResponse>" + strings.Repeat(" ", 2000) + "</DescribeNetworkInterfacesResponse>",
+		"an answer that is cut off": "<DescribeNetworkInterfacesResponse>",
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := vpc.New(vpc.Options{MaxAnswer: 1000, Config: settings(aws.Config{HTTPClient: &http.Client{Transport: always(body)}})})
+			if enis, err := client.ENIs(t.Context(), "subnet-a"); fault.CodeOf(err) != fault.CodeUnknown || fault.MeaningOf(err) != fault.Transient {
+				t.Errorf("got %v, %v; want an answer that cannot be read", enis, err)
+			}
+		})
+	}
+}
+
+// always answers with one body and status 200.
+type always string
+
+// RoundTrip implements http.RoundTripper.
+func (a always) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(string(a))), Request: r}, nil
 }

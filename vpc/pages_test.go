@@ -11,9 +11,10 @@ import (
 	"testing/synctest"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
+	"golang.org/x/time/rate"
 
-	"github.com/multus-ipmgr/multus-ipmgr/controller/vpc"
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 func TestMoreSubnetsThanOneCallTakes(t *testing.T) {
@@ -64,7 +65,7 @@ func (p *paged) RoundTrip(r *http.Request) (*http.Response, error) {
 	if p.item(p.page) {
 		items = fmt.Sprintf("<item><%s>x-%d</%[1]s><cidr>10.0.0.0/28</cidr></item>", list[1], p.page)
 	}
-	text := fmt.Sprintf("<Response><%s>%s</%[1]s><nextToken>%[3]s</nextToken></Response>", list[0], items, p.token(p.page))
+	text := fmt.Sprintf("<%[4]sResponse><%[1]s>%[2]s</%[1]s><nextToken>%[3]s</nextToken></%[4]sResponse>", list[0], items, p.token(p.page), form.Get("Action"))
 	return &http.Response{
 		StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(text)), Request: r,
 	}, nil
@@ -106,27 +107,24 @@ func TestListsEndWithTheirLastPage(t *testing.T) {
 		{name: "empty pages with a token, before, between and after", token: numbered(7),
 			item: func(page int) bool { return page == 3 || page == 5 }, items: 2, pages: 7},
 		{name: "a list of empty pages", token: numbered(4), item: func(int) bool { return false }, pages: 4},
-		{name: "the same token again", token: func(int) string { return "t" }, item: every, pages: 2, code: vpc.CodeEndless},
-		{name: "tokens in a circle", token: func(page int) string { return fmt.Sprintf("t%d", page%5) }, item: every, pages: 6, code: vpc.CodeEndless},
-		{name: "no end", token: numbered(0), item: func(int) bool { return false }, pages: 2000, code: vpc.CodeEndless},
+		{name: "the same token again", token: func(int) string { return "t" }, item: every, pages: 2, code: fault.CodeEndless},
+		{name: "tokens in a circle", token: func(page int) string { return fmt.Sprintf("t%d", page%5) }, item: every, pages: 6, code: fault.CodeEndless},
+		{name: "no end", token: numbered(0), item: func(int) bool { return false }, pages: 2000, code: fault.CodeEndless},
 	} {
 		for action, list := range lists {
 			t.Run(tc.name+": "+action, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { // calls keep below EC2's budget
 					cloud := &paged{token: tc.token, item: tc.item}
-					c, err := vpc.New(t.Context(), vpc.Options{Config: &aws.Config{
-						Region: "us-west-2", HTTPClient: &http.Client{Transport: cloud},
-						Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
-					}})
-					if err != nil {
-						t.Fatal(err)
-					}
+					c := vpc.New(vpc.Options{
+						Config: settings(aws.Config{HTTPClient: &http.Client{Transport: cloud}}),
+						Reads:  rate.NewLimiter(5, 20),
+					})
 					n, err := list(t.Context(), c)
-					if vpc.CodeOf(err) != tc.code || n != tc.items || cloud.page != tc.pages {
+					if fault.CodeOf(err) != tc.code || n != tc.items || cloud.page != tc.pages {
 						t.Errorf("%d items in %d pages, %v; want %d in %d, code %q", n, cloud.page, err, tc.items, tc.pages, tc.code)
 					}
-					if err != nil && vpc.KindOf(err) != vpc.Transient {
-						t.Errorf("kind %v of %v, want one that is tried again", vpc.KindOf(err), err)
+					if err != nil && fault.MeaningOf(err) != fault.Transient {
+						t.Errorf("kind %v of %v, want one that is tried again", fault.MeaningOf(err), err)
 					}
 				})
 			})

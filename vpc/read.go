@@ -2,7 +2,6 @@ package vpc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -21,77 +20,54 @@ const (
 	// 65,536 addresses, and a list that is filtered has empty pages for what the
 	// filter leaves out.
 	maxPages = 2000
-	// filterValues is the most that EC2 takes in one call, of all filters
-	// together (FilterLimitExceeded).
-	filterValues = 200
 )
 
 // Subnets returns the selected subnets that exist, by their ids.
 func (c *Client) Subnets(ctx context.Context, s Selection) (map[string]Subnet, error) {
-	subnets := map[string]Subnet{}
-	if s.TagKey != "" {
-		if err := c.subnets(ctx, subnets, "tag:"+s.TagKey, s.TagValue); err != nil {
-			return nil, err
-		}
-		return subnets, nil
-	}
-	for ids := range slices.Chunk(s.IDs, filterValues) {
+	filter := Filter("tag:"+s.TagKey, s.TagValue)
+	switch {
+	case s.TagKey != "":
+	case len(s.IDs) == 0:
+		return map[string]Subnet{}, nil
+	default:
 		// A filter, unlike a list of ids, does not fail for one that is gone.
-		if err := c.subnets(ctx, subnets, "subnet-id", ids...); err != nil {
+		filter = Filter("subnet-id", s.IDs...)
+	}
+	subnets := map[string]Subnet{}
+	for _, filters := range Chunks(filter) {
+		if err := c.subnets(ctx, subnets, filters); err != nil {
 			return nil, err
 		}
 	}
 	return subnets, nil
 }
 
-// subnets adds those that pass a filter.
-func (c *Client) subnets(ctx context.Context, found map[string]Subnet, name string, values ...string) error {
-	in := &ec2.DescribeSubnetsInput{Filters: []types.Filter{{Name: &name, Values: values}}, MaxResults: aws.Int32(pageSize)}
-	return pages("DescribeSubnets", &in.NextToken, func(action string) (*string, error) {
-		out, err := call(ctx, c, c.reads, action, in, (*ec2.Client).DescribeSubnets)
+// subnets adds those that pass the filters.
+func (c *Client) subnets(ctx context.Context, found map[string]Subnet, filters []types.Filter) error {
+	const action = "DescribeSubnets"
+	in := &ec2.DescribeSubnetsInput{Filters: filters, MaxResults: aws.Int32(pageSize)}
+	return Pages(action, maxPages, &in.NextToken, func() (*string, error) {
+		out, err := Call(ctx, c, action, in, (*ec2.Client).DescribeSubnets)
 		if err != nil {
 			return nil, err
 		}
-		for _, described := range out.Subnets {
-			subnet := newSubnet(described)
+		for i := range out.Subnets {
+			subnet := NewSubnet(&out.Subnets[i])
 			found[subnet.ID] = subnet
 		}
 		return out.NextToken, nil
 	})
 }
 
-// pages reads a list page by page until one has no token, and writes the token
-// of the next into token. An endpoint that never comes to an end is an error:
-// what it returned so far may be any part of the list.
-func pages(action string, token **string, read func(action string) (next *string, err error)) error {
-	seen := map[string]bool{}
-	for range maxPages {
-		next, err := read(action)
-		switch {
-		case err != nil:
-			return err
-		case aws.ToString(next) == "":
-			return nil
-		case seen[*next]:
-			return endless(action, "a NextToken came twice")
-		}
-		seen[*next], *token = true, next
-	}
-	return endless(action, fmt.Sprintf("more than %d pages", maxPages))
-}
-
-func endless(action, what string) error {
-	return &Error{Action: action, Code: CodeEndless, Kind: Transient, Err: errors.New("the list does not end: " + what)}
-}
-
-func newSubnet(s types.Subnet) Subnet {
+// NewSubnet reads what EC2 describes.
+func NewSubnet(s *types.Subnet) Subnet {
 	cidrs := []*string{s.CidrBlock}
 	for _, block := range s.Ipv6CidrBlockAssociationSet {
 		if block.Ipv6CidrBlockState != nil && block.Ipv6CidrBlockState.State == types.SubnetCidrBlockStateCodeAssociated {
 			cidrs = append(cidrs, block.Ipv6CidrBlock)
 		}
 	}
-	return Subnet{ID: aws.ToString(s.SubnetId), Zone: aws.ToString(s.AvailabilityZone), CIDRs: parse(cidrs...)}
+	return Subnet{ID: aws.ToString(s.SubnetId), Zone: aws.ToString(s.AvailabilityZone), CIDRs: prefixes(cidrs...)}
 }
 
 // Reservations returns all CIDR reservations of a subnet, of both families.
@@ -99,8 +75,8 @@ func (c *Client) Reservations(ctx context.Context, subnetID string) ([]Reservati
 	// The SDK has no paginator for this call, and EC2 ends a page at 255.
 	in := &ec2.GetSubnetCidrReservationsInput{SubnetId: &subnetID}
 	var reservations []Reservation
-	err := pages("GetSubnetCidrReservations", &in.NextToken, func(action string) (*string, error) {
-		out, err := call(ctx, c, c.reads, action, in, (*ec2.Client).GetSubnetCidrReservations)
+	err := Pages("GetSubnetCidrReservations", maxPages, &in.NextToken, func() (*string, error) {
+		out, err := Call(ctx, c, "GetSubnetCidrReservations", in, (*ec2.Client).GetSubnetCidrReservations)
 		if err != nil {
 			return nil, err
 		}
@@ -137,12 +113,12 @@ func newReservation(r types.SubnetCidrReservation) (Reservation, error) {
 // ENIs returns the network interfaces of a subnet with what they hold.
 func (c *Client) ENIs(ctx context.Context, subnetID string) ([]ENI, error) {
 	in := &ec2.DescribeNetworkInterfacesInput{
-		Filters:    []types.Filter{{Name: aws.String("subnet-id"), Values: []string{subnetID}}},
+		Filters:    []types.Filter{Filter("subnet-id", subnetID)},
 		MaxResults: aws.Int32(pageSize),
 	}
 	var enis []ENI
-	err := pages("DescribeNetworkInterfaces", &in.NextToken, func(action string) (*string, error) {
-		out, err := call(ctx, c, c.reads, action, in, (*ec2.Client).DescribeNetworkInterfaces)
+	err := Pages("DescribeNetworkInterfaces", maxPages, &in.NextToken, func() (*string, error) {
+		out, err := Call(ctx, c, "DescribeNetworkInterfaces", in, (*ec2.Client).DescribeNetworkInterfaces)
 		if err != nil {
 			return nil, err
 		}
@@ -174,10 +150,21 @@ func newENI(described *types.NetworkInterface) ENI {
 		single(address.Ipv6Address)
 	}
 	for _, prefix := range described.Ipv4Prefixes {
-		eni.Prefixes = append(eni.Prefixes, parse(prefix.Ipv4Prefix)...)
+		eni.Prefixes = append(eni.Prefixes, prefixes(prefix.Ipv4Prefix)...)
 	}
 	for _, prefix := range described.Ipv6Prefixes {
-		eni.Prefixes = append(eni.Prefixes, parse(prefix.Ipv6Prefix)...)
+		eni.Prefixes = append(eni.Prefixes, prefixes(prefix.Ipv6Prefix)...)
 	}
 	return eni
+}
+
+// prefixes parses the ranges that can be parsed: AWS leaves some empty.
+func prefixes(cidrs ...*string) []netip.Prefix {
+	var list []netip.Prefix
+	for _, cidr := range cidrs {
+		if prefix, err := netip.ParsePrefix(aws.ToString(cidr)); err == nil {
+			list = append(list, prefix)
+		}
+	}
+	return list
 }
