@@ -8,7 +8,9 @@
 # same commit, builder and version give the same layers.
 
 # The builder has Go, a shell, and certificate authorities in
-# /etc/ssl/certs/ca-certificates.crt. BUILDER= names another one.
+# /etc/ssl/certs/ca-certificates.crt. In the images they are in
+# /etc/ssl/cert.pem: Go parses what is in /etc/ssl/certs twice. BUILDER= names
+# another builder.
 ARG BUILDER=builder
 
 # The digest is that of the index of all architectures, as shown by
@@ -29,8 +31,8 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
     set -eu; umask 022; \
     for program in webhook ipmgr controller; do \
       root=/images/$program; \
-      mkdir -p "$root/etc/ssl/certs" "$root/licenses"; \
-      cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"; \
+      mkdir -p "$root/etc/ssl" "$root/licenses"; \
+      cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/cert.pem"; \
       cp LICENSE "$root/licenses/"; \
       CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs=false \
         -ldflags "-s -w -X github.com/multus-ipmgr/multus-ipmgr/version.version=$VERSION -X github.com/multus-ipmgr/multus-ipmgr/version.commit=$COMMIT" \

@@ -109,6 +109,7 @@ func (b *bench) newWorld(ctx context.Context) (_ *world, err error) {
 	w.environ = []string{
 		"AWS_REGION=us-west-2", "AWS_ACCESS_KEY_ID=" + vpcsim.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + vpcsim.SecretAccessKey,
 		"AWS_ENDPOINT_URL_EC2=" + url, "AWS_EC2_METADATA_SERVICE_ENDPOINT=" + w.server.IMDSURL["i-worker1"], "SSL_CERT_FILE=" + bundle,
+		"SSL_CERT_DIR=" + filepath.Join(b.dir, "none"), // as in the image, where the bundle is in no directory that Go reads
 	}
 	return w, nil
 }

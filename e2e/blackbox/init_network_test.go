@@ -138,7 +138,11 @@ func tlsEC2(variable, host string, valid time.Duration) func(*scene) []string {
 		ca := s.newAuthority(host, time.Now().Add(valid))
 		url := s.serve(netip.AddrPortFrom(s.lab.Gateway(), 0).String(), s.sim.EC2(), &ca.server)
 		env := []string{"AWS_ENDPOINT_URL_EC2=" + url}
-		if variable != "" {
+		switch variable {
+		case "":
+		case "SSL_CERT_DIR":
+			env = append(env, variable+"="+filepath.Dir(ca.file))
+		default:
 			env = append(env, variable+"="+ca.file)
 		}
 		return env
@@ -152,6 +156,11 @@ func TestInitTrustsTheAuthoritiesItIsGiven(t *testing.T) {
 	runInit(t, []initCase{
 		{name: "by AWS_CA_BUNDLE", envOf: tlsEC2("AWS_CA_BUNDLE", gateway, time.Hour), holds: held},
 		{name: "by SSL_CERT_FILE", envOf: tlsEC2("SSL_CERT_FILE", gateway, time.Hour), holds: held},
+		{name: "by SSL_CERT_DIR", envOf: tlsEC2("SSL_CERT_DIR", gateway, time.Hour), holds: held},
+		{name: "by AWS_CA_BUNDLE alone, if that is set", envOf: func(s *scene) []string {
+			other := s.newAuthority(gateway, time.Now().Add(time.Hour))
+			return append(tlsEC2("SSL_CERT_FILE", gateway, time.Hour)(s), "AWS_CA_BUNDLE="+other.file)
+		}, code: 3, message: refused},
 		{name: "and no other", envOf: tlsEC2("", gateway, time.Hour), code: 3, message: refused},
 		{name: "for its own host only", envOf: tlsEC2("AWS_CA_BUNDLE", "10.200.0.9", time.Hour), code: 3, message: refused},
 		{name: "until it expires", envOf: tlsEC2("AWS_CA_BUNDLE", gateway, -time.Hour), code: 3, message: refused},

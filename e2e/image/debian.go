@@ -51,8 +51,11 @@ func furnish(root string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(root, bundle), authorities, 0o644) //nolint:gosec // every program reads it
+	return os.WriteFile(filepath.Join(root, builderBundle), authorities, 0o644) //nolint:gosec // every program reads it
 }
+
+// builderBundle is where Debian and the Dockerfile look for authorities.
+const builderBundle = "etc/ssl/certs/ca-certificates.crt"
 
 // authorities joins Mozilla's, in the order of their files' names, as
 // update-ca-certificates does.

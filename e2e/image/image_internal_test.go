@@ -128,7 +128,7 @@ func TestBuilderHasMozillasAuthoritiesInOrder(t *testing.T) {
 	if err := furnish(root); err != nil {
 		t.Fatal(err)
 	}
-	got, err := os.ReadFile(filepath.Join(root, bundle))
+	got, err := os.ReadFile(filepath.Join(root, builderBundle))
 	if err != nil || string(got) != "a\nb\n" {
 		t.Errorf("bundle %q, error %v", got, err)
 	}

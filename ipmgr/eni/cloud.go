@@ -15,14 +15,12 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/imds"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/roots"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/wire"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
@@ -78,8 +76,7 @@ type Options struct {
 // is safe for concurrent use.
 type Cloud struct {
 	opts     Options
-	local    *http.Client // services on the worker
-	remote   *http.Client // AWS's APIs
+	env      *environment
 	imds     *imds.Client
 	metadata *metadata
 	registry *registry
@@ -94,9 +91,9 @@ const agent = "multus-ipmgr"
 // reported by the first call that needs it.
 func New(opts Options) (*Cloud, error) {
 	opts = withDefaults(opts)
-	c := &Cloud{opts: opts, local: wire.Local(opts.dialService), registry: newRegistry(), room: newRoom()}
-	c.remote = wire.Client(opts.Dial, roots.FromEnvironment(opts.Getenv, opts.Now))
-	settings := imds.Options{HTTP: c.local, Patience: imdsPatience, Now: opts.Now}
+	env := &environment{getenv: opts.Getenv, dial: opts.Dial, local: wire.Local(opts.dialService), version: opts.Version}
+	c := &Cloud{opts: opts, env: env, registry: newRegistry(), room: newRoom()}
+	settings := imds.Options{HTTP: env.local, Patience: imdsPatience, Now: opts.Now}
 	switch opts.Discovery {
 	case spec.DiscoverAuto, spec.DiscoverEC2:
 		settings.Reprobe = imdsReprobe
@@ -104,9 +101,9 @@ func New(opts Options) (*Cloud, error) {
 	default:
 		return nil, fmt.Errorf("discovery %q: want auto, imds or ec2", opts.Discovery)
 	}
-	c.imds = imds.New(settings.FromEnvironment(opts.Getenv))
+	env.imds = imds.New(settings.FromEnvironment(opts.Getenv))
+	c.imds = env.imds
 	c.metadata = newMetadata(c.imds)
-	env := environment{getenv: opts.Getenv, local: c.local, remote: c.remote, imds: c.imds, version: opts.Version}
 	c.api = api{vpc.New(vpc.Options{
 		Config: env.config, Name: agent, Version: opts.Version, Timeout: callTimeout,
 		Observe: opts.Observe, Logger: opts.Logger, Now: opts.Now,
@@ -116,8 +113,10 @@ func New(opts Options) (*Cloud, error) {
 
 // Close closes idle connections. The Cloud stays usable.
 func (c *Cloud) Close() {
-	c.local.CloseIdleConnections()
-	c.remote.CloseIdleConnections()
+	c.env.local.CloseIdleConnections()
+	if remote := c.env.remote.Load(); remote != nil {
+		remote.CloseIdleConnections()
+	}
 }
 
 func withDefaults(opts Options) Options {

@@ -19,7 +19,8 @@ import (
 )
 
 // TestEC2OverTLS uses sockets: what is proved in memory elsewhere works over
-// TLS, with the roots that the environment names and with no others.
+// TLS, with the authorities that the environment names and with no others.
+// SSL_CERT_FILE and SSL_CERT_DIR count once for a process: e2e/blackbox has them.
 func TestEC2OverTLS(t *testing.T) {
 	t.Parallel()
 	topology, err := vpcsim.Load(strings.NewReader(strings.Replace(vpc, "%d", "2", 1)))
@@ -39,16 +40,19 @@ func TestEC2OverTLS(t *testing.T) {
 	if err := os.WriteFile(bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	odd := filepath.Join(t.TempDir(), "odd.pem")
+	if err := os.WriteFile(odd, []byte("not a certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	untrusted := outcome{fault.CodeCertificate, true}
 	tests := map[string]struct {
 		env  map[string]string
 		want outcome
 	}{
 		"AWS_CA_BUNDLE":                       {map[string]string{"AWS_CA_BUNDLE": bundle}, outcome{}},
-		"SSL_CERT_FILE":                       {map[string]string{"SSL_CERT_FILE": bundle}, outcome{}},
-		"SSL_CERT_DIR":                        {map[string]string{"SSL_CERT_DIR": filepath.Dir(bundle)}, outcome{}},
 		"only the system's roots":             {nil, untrusted},
 		"AWS_CA_BUNDLE without the file":      {map[string]string{"AWS_CA_BUNDLE": bundle + ".old"}, untrusted},
+		"AWS_CA_BUNDLE with another file":     {map[string]string{"AWS_CA_BUNDLE": odd}, untrusted},
 		"a name that the certificate has not": {map[string]string{"AWS_CA_BUNDLE": bundle, "AWS_ENDPOINT_URL_EC2": strings.Replace(server.URL, "127.0.0.1", "localhost", 1)}, untrusted},
 	}
 	for name, test := range tests {

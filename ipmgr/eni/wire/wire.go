@@ -6,13 +6,16 @@ package wire
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/roots"
 	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
@@ -29,19 +32,16 @@ const (
 type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // Client returns the client for AWS's APIs: TLS 1.2 or later verified against
-// store, proxies from the environment, HTTP/1.1 as the EC2 API speaks it.
-func Client(dial DialFunc, store *roots.Store) *http.Client {
+// authorities, proxies from the environment, HTTP/1.1 as the EC2 API speaks it.
+// Nil authorities are the system's.
+func Client(dial DialFunc, authorities *x509.CertPool) *http.Client {
 	d := dialer{dial: dial, resolver: &net.Resolver{PreferGo: true, Dial: dial}}
 	return &http.Client{
 		CheckRedirect: noRedirect,
 		Transport: bounded{&http.Transport{
-			Proxy:       http.ProxyFromEnvironment,
-			DialContext: d.dialHost,
-			// Without a proxy. It knows the host even when that is an IP address.
-			DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-				return d.dialTLS(ctx, network, addr, store)
-			},
-			TLSClientConfig:     store.Config(""), // through a proxy, and to an https:// proxy
+			Proxy:               http.ProxyFromEnvironment,
+			DialContext:         d.dialHost,
+			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authorities},
 			TLSHandshakeTimeout: connectTimeout,
 			IdleConnTimeout:     idleTimeout,
 			MaxIdleConnsPerHost: 2,
@@ -49,6 +49,27 @@ func Client(dial DialFunc, store *roots.Store) *http.Client {
 			MaxResponseHeaderBytes: maxHeader,
 		}},
 	}
+}
+
+// maxBundle bounds a file of certificates. Mozilla's has 220 KB.
+const maxBundle = 8 << 20
+
+// Authorities reads a file of certificates in PEM, such as AWS_CA_BUNDLE names.
+func Authorities(file string) (*x509.CertPool, error) {
+	opened, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer opened.Close()
+	bundle, err := io.ReadAll(io.LimitReader(opened, maxBundle))
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(bundle) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", file)
+	}
+	return pool, nil
 }
 
 // Local returns the client for services on the worker itself, at link-local
@@ -141,23 +162,4 @@ func (d dialer) lookup(ctx context.Context, host string) ([]string, error) {
 		}
 	}
 	return d.resolver.LookupHost(ctx, host)
-}
-
-func (d dialer) dialTLS(ctx context.Context, network, addr string, store *roots.Store) (net.Conn, error) {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, err
-	}
-	plain, err := d.dialHost(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	conn := tls.Client(plain, store.Config(host))
-	if err := conn.HandshakeContext(ctx); err != nil {
-		plain.Close()
-		return nil, err
-	}
-	return conn, nil
 }

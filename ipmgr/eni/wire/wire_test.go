@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/binary"
 	"encoding/pem"
 	"errors"
@@ -17,31 +18,53 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"golang.org/x/net/dns/dnsmessage"
 
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/roots"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// store trusts the certificate of server and no other.
-func store(t *testing.T, server *httptest.Server) *roots.Store {
+// trusting returns authorities that trust the certificate of server and no other.
+func trusting(t *testing.T, server *httptest.Server) *x509.CertPool {
+	t.Helper()
+	if server == nil {
+		return x509.NewCertPool()
+	}
+	pool, err := wire.Authorities(write(t, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pool
+}
+
+func write(t *testing.T, bundle []byte) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "bundle.pem")
-	var bundle []byte
-	if server != nil {
-		bundle = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	}
 	if err := os.WriteFile(file, bundle, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return roots.FromEnvironment(func(name string) string { return map[string]string{"AWS_CA_BUNDLE": file}[name] }, time.Now)
+	return file
+}
+
+func TestAuthoritiesAreNotReadFromOtherFiles(t *testing.T) {
+	t.Parallel()
+	for name, file := range map[string]string{
+		"a file that does not exist":    filepath.Join(t.TempDir(), "missing.pem"),
+		"a directory":                   t.TempDir(),
+		"an empty file":                 write(t, nil),
+		"a file of something else":      write(t, []byte("hello")),
+		"a certificate that is damaged": write(t, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("hello")})),
+		"a file without an end":         "/dev/zero",
+	} {
+		if _, err := wire.Authorities(file); err == nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("%s: error %v, want one that names %s", name, err, file)
+		}
+	}
 }
 
 // tlsServer answers with "hello"; its certificate is for 127.0.0.1 and example.com.
@@ -70,21 +93,21 @@ func get(t *testing.T, client *http.Client, url string) (string, error) {
 	return string(body), err
 }
 
-func TestClientSpeaksToServersThatTheStoreTrusts(t *testing.T) {
+func TestClientSpeaksToServersThatTheAuthoritiesVouchFor(t *testing.T) {
 	t.Parallel()
 	server := tlsServer(t)
 	dial := (&net.Dialer{}).DialContext
-	if got, err := get(t, wire.Client(dial, store(t, server)), server.URL); got != "hello" || err != nil {
+	if got, err := get(t, wire.Client(dial, trusting(t, server)), server.URL); got != "hello" || err != nil {
 		t.Errorf("answer %q and error %v, want hello", got, err)
 	}
-	if got, err := get(t, wire.Client(dial, store(t, nil)), server.URL); err == nil || !strings.Contains(err.Error(), "unknown authority") {
+	if got, err := get(t, wire.Client(dial, trusting(t, nil)), server.URL); err == nil || !strings.Contains(err.Error(), "unknown authority") {
 		t.Errorf("answer %q and error %v, want the certificate refused", got, err)
 	}
 	// The certificate names 127.0.0.1, not ::1 or another address.
 	elsewhere := func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return dial(ctx, network, server.Listener.Addr().String())
 	}
-	if got, err := get(t, wire.Client(elsewhere, store(t, server)), "https://127.0.0.9"); err == nil || !strings.Contains(err.Error(), "not 127.0.0.9") {
+	if got, err := get(t, wire.Client(elsewhere, trusting(t, server)), "https://127.0.0.9"); err == nil || !strings.Contains(err.Error(), "not 127.0.0.9") {
 		t.Errorf("answer %q and error %v, want the certificate refused for the address", got, err)
 	}
 }
@@ -94,7 +117,7 @@ func TestRedirectionsAreNotFollowed(t *testing.T) {
 	server := httptest.NewServer(http.RedirectHandler("http://192.0.2.1/", http.StatusFound))
 	t.Cleanup(server.Close)
 	dial := (&net.Dialer{}).DialContext
-	for _, client := range []*http.Client{wire.Local(dial), wire.Client(dial, store(t, nil))} {
+	for _, client := range []*http.Client{wire.Local(dial), wire.Client(dial, trusting(t, nil))} {
 		if _, err := get(t, client, server.URL); err != nil {
 			t.Errorf("error %v, want the redirection itself", err)
 		}
@@ -181,7 +204,7 @@ func TestNamesAreResolvedThroughDial(t *testing.T) {
 	n := &names{addresses: map[string][]string{
 		"ec2.us-west-2.amazonaws.com.": {"203.0.113.1", "203.0.113.2"},
 	}}
-	if _, err := get(t, wire.Client(n.dial, store(t, nil)), "http://ec2.us-west-2.amazonaws.com"); !errors.Is(err, errRefused) {
+	if _, err := get(t, wire.Client(n.dial, trusting(t, nil)), "http://ec2.us-west-2.amazonaws.com"); !errors.Is(err, errRefused) {
 		t.Errorf("error %v, want that of the connection", err)
 	}
 	// Without search domains first, and each address in turn.
