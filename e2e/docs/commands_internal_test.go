@@ -2,6 +2,7 @@ package docs
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -129,7 +130,7 @@ func judgeKubectl(r repository, arguments []string) []string {
 
 // judgePlugin looks at the commands and flags of kubectl-ipmgr.
 func judgePlugin(r repository, arguments []string) []string {
-	if len(arguments) == 0 || arguments[0] == "version" || arguments[0] == "help" || arguments[0] == "--version" {
+	if len(arguments) == 0 || slices.Contains([]string{"version", "help", "--version", "completion", "__complete"}, arguments[0]) {
 		return nil
 	}
 	return r.judgeFlags("kubectl-ipmgr "+arguments[0], arguments[1:])

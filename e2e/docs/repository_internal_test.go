@@ -92,8 +92,10 @@ func programFlags(t *testing.T) map[string]map[string]bool {
 	flags := map[string]map[string]bool{}
 	for name, text := range help {
 		flags[name] = map[string]bool{"help": true}
-		for _, found := range regexp.MustCompile(`(?m)^ {2}-([A-Za-z-]+)`).FindAllStringSubmatch(text, -1) {
-			flags[name][found[1]] = true
+		for _, line := range regexp.MustCompile(`(?m)^ {2,6}(-[A-Za-z], )?--?[A-Za-z-]+`).FindAllString(text, -1) {
+			for flag := range strings.SplitSeq(line, ",") {
+				flags[name][strings.TrimLeft(flag, " -")] = true
+			}
 		}
 		if len(flags[name]) < 3 {
 			t.Fatalf("%s --help lists no flags:\n%s", name, text)

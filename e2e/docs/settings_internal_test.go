@@ -88,6 +88,7 @@ func TestThePluginsFlagsAreExplained(t *testing.T) {
 			continue
 		}
 		delete(flags, "help")
+		delete(flags, "h")
 		for name := range flags {
 			dashes := "--"
 			if len(name) == 1 {

@@ -3,11 +3,10 @@ package kubectl
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
-	"github.com/multus-ipmgr/multus-ipmgr/webhook/manifest"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/kubectl/manifest"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
@@ -15,17 +14,10 @@ import (
 type bundle struct {
 	documents    []manifest.Document
 	objects      []object
-	networks     map[string][]defined[nad.Network] // by "namespace/name"
-	namespaces   map[string][]defined[inject.Namespace]
+	networks     definitions[nad.Network] // by "namespace/name"
+	namespaces   definitions[inject.Namespace]
 	ranges       *nad.Index // what the NADs hand out
 	reservations []nad.Reservation
-}
-
-// defined is what one document says an object is. The files of several clusters
-// may define one name in several ways.
-type defined[T any] struct {
-	value T
-	file  string
 }
 
 // object is an object with its place in the bundle.
@@ -53,7 +45,7 @@ func (o object) find(rule nad.Rule, field, message string) nad.Finding {
 
 // newBundle sorts the objects. Those without a namespace get the given one.
 func newBundle(documents []manifest.Document, namespace string) (*bundle, error) {
-	b := &bundle{documents: documents, networks: map[string][]defined[nad.Network]{}, namespaces: map[string][]defined[inject.Namespace]{}, ranges: nad.NewIndex()}
+	b := &bundle{documents: documents, networks: definitions[nad.Network]{}, namespaces: definitions[inject.Namespace]{}, ranges: nad.NewIndex()}
 	for i, d := range documents {
 		objects, err := d.Objects()
 		if err != nil {
@@ -102,8 +94,7 @@ func (o object) group() string {
 
 func (b *bundle) noteNamespace(o *object) error {
 	m, err := metadataOf(o.Raw)
-	ns := inject.Namespace{Name: o.Name, Labels: m.Labels, Annotations: m.Annotations}
-	b.namespaces[o.Name] = append(b.namespaces[o.Name], defined[inject.Namespace]{ns, o.file})
+	b.namespaces.add(o.Name, o.file, inject.Namespace{Name: o.Name, Labels: m.Labels, Annotations: m.Annotations})
 	return err
 }
 
@@ -118,44 +109,15 @@ func (b *bundle) noteNAD(o *object) error {
 	}
 	o.network = network
 	b.ranges.Put(network)
-	b.networks[network.Object] = append(b.networks[network.Object], defined[nad.Network]{network, o.file})
+	b.networks.add(network.Object, o.file, network)
 	return err
-}
-
-// nearest returns the definitions that hold for what is in a file: those in the
-// same file, else those whose directories have most in common with it. More
-// than one is left where files do not say which cluster they are of.
-func nearest[T any](all []defined[T], file string) []T {
-	var best []T
-	most := -1
-	for _, d := range all {
-		common := commonPath(d.file, file)
-		if common > most {
-			best, most = nil, common
-		}
-		if common == most {
-			best = append(best, d.value)
-		}
-	}
-	return best
-}
-
-// commonPath counts the directories that two files have in common, and the
-// file itself.
-func commonPath(a, b string) int {
-	left, right := strings.Split(filepath.ToSlash(filepath.Clean(a)), "/"), strings.Split(filepath.ToSlash(filepath.Clean(b)), "/")
-	n := 0
-	for n < len(left) && n < len(right) && left[n] == right[n] {
-		n++
-	}
-	return n
 }
 
 // finder looks up NADs for what is in a file: the variant-th definition of
 // each, or its last.
 func (b *bundle) finder(file string, variant int) inject.FindNAD {
 	return func(namespace, name string) (nad.Network, bool) {
-		candidates := nearest(b.networks[namespace+"/"+name], file)
+		candidates := b.networks.nearest(namespace+"/"+name, file)
 		if len(candidates) == 0 {
 			return nad.Network{}, false
 		}
@@ -173,7 +135,7 @@ const mostVariants = 16
 func (b *bundle) variants(file string, selections []nad.Selection) int {
 	most := 1
 	for _, s := range selections {
-		most = max(most, len(nearest(b.networks[s.Namespace+"/"+s.Name], file)))
+		most = max(most, len(b.networks.nearest(s.Namespace+"/"+s.Name, file)))
 	}
 	return min(most, mostVariants)
 }

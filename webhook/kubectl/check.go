@@ -7,80 +7,81 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
-	"github.com/multus-ipmgr/multus-ipmgr/webhook/manifest"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/kubectl/manifest"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
-
-const aboutCheck = `kubectl ipmgr check checks which addresses NetworkAttachmentDefinitions and pods use.
-Without --reserved and without ReservedCIDR objects among the files, the
-cluster's ReservedCIDRs are taken. docs/rules.md explains the rules.`
 
 // checkOptions are the flags of "check".
 type checkOptions struct {
 	files
 	clusterOptions
-	reserved []nad.Reservation
-	output   string
+	reportOptions
+	reservedTexts []string // --reserved
+	reserved      []nad.Reservation
 }
 
-func parseCheck(arguments []string, streams Streams) (checkOptions, error) {
+func newCheck(streams Streams) *cobra.Command {
 	var o checkOptions
-	flags := newFlags("check")
-	o.files.declare(flags)
-	o.clusterOptions.declare(flags)
-	flags.Func("reserved", "`CIDR,...` that are reserved for pods (explicit reservations); may be repeated", o.reserve)
-	flags.StringVar(&o.output, "o", "table", "`format` of the report: table, json or yaml")
-	flags.StringVar(&o.output, "output", "table", "the same as -o")
-	if err := parse(flags, aboutCheck, arguments, streams); err != nil {
-		return o, err
+	cmd := &cobra.Command{
+		Use:   "check -f FILE",
+		Short: "Check which addresses networks and pods use",
+		Long: `Check which addresses NetworkAttachmentDefinitions and pods use. Without
+--reserved and without ReservedCIDR objects among the files, the cluster's
+ReservedCIDRs are taken. docs/rules.md explains the rules.`,
+		Example: `  kubectl ipmgr check -f nads/ --reserved 10.10.1.64/26,10.10.2.64/26
+  kubectl ipmgr check -f nads/ -f reserved.yaml      # ReservedCIDR objects among the files
+  kubectl ipmgr check -k overlays/production --context production
+  kubectl ipmgr check -f nads/ --reserved 10.10.1.64/26 -o json`,
+		Args: flagsOnly,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), streams) },
 	}
-	if _, known := printers()[o.output]; !known {
-		return o, fmt.Errorf("-o %s: want table, json or yaml", o.output)
-	}
-	return o, nil
+	o.files.declare(cmd)
+	o.clusterOptions.declare(cmd)
+	o.reportOptions.declare(cmd)
+	cmd.Flags().StringSliceVar(&o.reservedTexts, "reserved", nil, "`CIDR,...` that are reserved for pods (explicit reservations); may be repeated")
+	return cmd
 }
 
-func (o *checkOptions) reserve(text string) error {
-	for item := range strings.SplitSeq(text, ",") {
-		r, err := nad.ParseReservation(strings.TrimSpace(item), "", "", "", "")
+// validate reports all mistakes in the flags at once.
+func (o *checkOptions) validate() error {
+	mistakes := []error{o.files.validate(), o.reportOptions.validate()}
+	for _, text := range o.reservedTexts {
+		r, err := nad.ParseReservation(strings.TrimSpace(text), "", "", "", "")
 		if err != nil {
-			return err
+			mistakes = append(mistakes, fmt.Errorf("--reserved: %w", err))
 		}
 		o.reserved = append(o.reserved, r)
 	}
-	return nil
+	return errors.Join(mistakes...)
 }
 
-// check is the command "check".
-func check(ctx context.Context, arguments []string, streams Streams) (int, error) {
-	options, err := parseCheck(arguments, streams)
-	if err != nil {
-		return 0, err
+// run is the command "check".
+func (o *checkOptions) run(ctx context.Context, streams Streams) error {
+	if err := o.validate(); err != nil {
+		return err
 	}
-	documents, err := options.files.read(streams.In)
+	b, err := o.files.bundle(ctx, streams.In)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	b, err := newBundle(documents, options.namespace)
+	others, err := o.surroundings(ctx, b)
 	if err != nil {
-		return 0, err
-	}
-	others, err := options.surroundings(ctx, b)
-	if err != nil {
-		return 0, err
+		return err
 	}
 	report, err := b.check(ctx, others)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if err := printers()[options.output](streams.Out, report); err != nil {
-		return 0, fmt.Errorf("writing the report: %w", err)
+	if err := o.reportOptions.print(streams.Out, report); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
 	}
 	if report.Failed() {
-		return exitFound, nil
+		return errFound
 	}
-	return exitOK, nil
+	return nil
 }
 
 // surroundings completes what is reserved, and returns the cluster's NADs that
@@ -104,7 +105,7 @@ func (o *checkOptions) surroundings(ctx context.Context, b *bundle) ([]nad.Netwo
 // check reports on all objects in the order of the files.
 func (b *bundle) check(ctx context.Context, others []nad.Network) (nad.Report, error) {
 	for _, network := range others {
-		b.networks[network.Object] = []defined[nad.Network]{{value: network}}
+		b.networks.add(network.Object, "", network)
 		b.ranges.Put(network)
 	}
 	checker := nad.NewChecker(b.reservations, b.ranges)

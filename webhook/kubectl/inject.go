@@ -3,152 +3,170 @@ package kubectl
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
-	"github.com/multus-ipmgr/multus-ipmgr/webhook/manifest"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/kubectl/manifest"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
 // defaultImage is the image of the installation's own manifests.
 const defaultImage = "multus-ipmgr/ipmgr:v0.1.0"
 
-const aboutInject = `kubectl ipmgr inject prints manifests as the webhook would change them: pods,
-and what workloads make pods of. Networks, namespaces and ReservedCIDRs are
-looked up among the files.`
-
 // injectOptions are the flags of "inject".
 type injectOptions struct {
 	files
-	explain  bool
-	enabled  bool
-	settings []string // IPMGR_* entries of --env
-	policy   inject.Policy
+	explain bool
+	enabled bool
+	style   string
+	env     []string
+	policy  inject.Policy
 }
 
-func parseInject(arguments []string, version string, streams Streams) (*injectOptions, error) {
+func newInject(version string, streams Streams) *cobra.Command {
 	o := &injectOptions{policy: inject.DefaultPolicy()}
 	o.policy.Version = version
-	flags := newFlags("inject")
-	o.files.declare(flags)
+	cmd := &cobra.Command{
+		Use:   "inject -f FILE",
+		Short: "Print manifests as the webhook would change them",
+		Long: `Print manifests as the webhook would change them: pods, and what workloads make
+pods of. Networks, namespaces and ReservedCIDRs are looked up among the files.`,
+		Example: `  kubectl ipmgr inject -f app.yaml                 # as the webhook would change it
+  kubectl ipmgr inject -f app.yaml --explain       # and why, in comments
+  kubectl ipmgr inject -f app.yaml | kubectl apply -f -`,
+		Args: flagsOnly,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), streams) },
+	}
+	o.files.declare(cmd)
+	flags := cmd.Flags()
 	flags.BoolVar(&o.explain, "explain", false, "say of each pod, in a comment before its document, what was decided and why")
 	flags.BoolVar(&o.enabled, "enabled", true, "take namespaces that are not among the files to have opted in")
 	flags.StringVar(&o.policy.Image, "image", defaultImage, "`image` of the injected container")
-	flags.Func("sidecar-style", "`style` of sidecars: native or container (default native)", func(text string) error {
-		o.policy.Style = inject.SidecarStyle(text)
-		if !slices.Contains([]inject.SidecarStyle{inject.Native, inject.Plain}, o.policy.Style) {
-			return fmt.Errorf("want %q or %q", inject.Native, inject.Plain)
+	flags.StringVar(&o.style, "sidecar-style", string(inject.Native), "`style` of sidecars: native or container")
+	flags.StringArrayVar(&o.env, "env", nil, "`NAME=VALUE` for the injected container, as the webhook's flag of that name; may be repeated")
+	complete(cmd, "sidecar-style", string(inject.Native), string(inject.Plain))
+	return cmd
+}
+
+// validate reports all mistakes in the flags at once.
+func (o *injectOptions) validate() error {
+	o.policy.Style = inject.SidecarStyle(o.style)
+	var mistakes []error
+	if !slices.Contains([]inject.SidecarStyle{inject.Native, inject.Plain}, o.policy.Style) {
+		mistakes = append(mistakes, fmt.Errorf("--sidecar-style %s: want %q or %q", o.style, inject.Native, inject.Plain))
+	}
+	var settings []string // IPMGR_* entries
+	for _, text := range o.env {
+		env, setting, err := inject.AddEnv(o.policy.Env, text)
+		if err != nil {
+			mistakes = append(mistakes, fmt.Errorf("--env %s: %w", text, err))
+			continue
 		}
-		return nil
-	})
-	flags.Func("env", "`NAME=VALUE` for the injected container, as the webhook's flag of that name; may be repeated", o.environment)
-	if err := parse(flags, aboutInject, arguments, streams); err != nil {
-		return nil, err
+		if o.policy.Env = env; setting {
+			settings = append(settings, text)
+		}
 	}
 	var err error
-	if o.policy.Settings, err = spec.Parse(o.settings); err != nil {
-		return nil, fmt.Errorf("--env: %w", err)
+	if o.policy.Settings, err = spec.Parse(settings); err != nil {
+		mistakes = append(mistakes, fmt.Errorf("--env: %w", err))
 	}
-	return o, nil
+	return errors.Join(append(mistakes, o.files.validate())...)
 }
 
-func (o *injectOptions) environment(text string) error {
-	env, setting, err := inject.AddEnv(o.policy.Env, text)
-	if o.policy.Env = env; setting {
-		o.settings = append(o.settings, text)
+// run is the command "inject".
+func (o *injectOptions) run(ctx context.Context, streams Streams) error {
+	if err := o.validate(); err != nil {
+		return err
 	}
-	return err
-}
-
-// injectFiles is the command "inject".
-func injectFiles(ctx context.Context, arguments []string, version string, streams Streams) (int, error) {
-	options, err := parseInject(arguments, version, streams)
+	b, err := o.files.bundle(ctx, streams.In)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	documents, err := options.files.read(streams.In)
+	denied, err := o.inject(ctx, b, streams.Err)
 	if err != nil {
-		return 0, err
-	}
-	b, err := newBundle(documents, options.namespace)
-	if err != nil {
-		return 0, err
-	}
-	denied, err := options.inject(ctx, b, streams.Err)
-	if err != nil {
-		return 0, err
+		return err
 	}
 	if err := manifest.Write(streams.Out, b.documents); err != nil {
-		return 0, fmt.Errorf("writing the manifests: %w", err)
+		return fmt.Errorf("writing the manifests: %w", err)
 	}
 	if denied {
-		return exitFound, nil
+		return errFound
 	}
-	return exitOK, nil
+	return nil
+}
+
+// changes are what is to be done to the documents, by their places in the
+// bundle. A document is read and written once, however many pods it has.
+type changes struct {
+	notes      map[int][]string // what is to be explained
+	operations map[int][]inject.Operation
 }
 
 // inject changes the bundle's documents. It reports whether a pod is denied.
 func (o *injectOptions) inject(ctx context.Context, b *bundle, warnings io.Writer) (denied bool, err error) {
-	notes := map[int][]string{} // by document
+	c := changes{notes: map[int][]string{}, operations: map[int][]inject.Operation{}}
 	shared := sharing{}
 	for _, object := range b.objects {
 		templates, found := object.pods()
 		found = slices.Concat(checkKind(object), found)
 		for _, template := range templates {
-			one, refused, err := o.injectPod(ctx, b, object, template, shared, warnings)
+			refused, err := o.injectPod(ctx, b, object, template, shared, c, warnings)
 			if err != nil {
 				return false, err
 			}
-			notes[object.document] = append(notes[object.document], one...)
 			denied = denied || refused
 		}
 		for _, f := range found {
 			text := fmt.Sprintf("%s %s: %s: %s", object.Kind, object.id(), f.Field, f.Message)
 			fmt.Fprintln(warnings, "warning:", text)
-			notes[object.document] = append(notes[object.document], text)
+			c.notes[object.document] = append(c.notes[object.document], text)
 		}
 	}
-	if o.explain {
-		explain(b.documents, notes, warnings)
+	for i := range b.documents {
+		if err := c.apply(i, &b.documents[i]); err != nil {
+			return false, err
+		}
+		if o.explain {
+			explain(&b.documents[i], c.notes[i], warnings)
+		}
 	}
 	return denied, nil
 }
 
-// injectPod decides about one pod or pod template and changes its document. It
-// returns what is to be explained.
-func (o *injectOptions) injectPod(ctx context.Context, b *bundle, of object, template manifest.Template, shared sharing, warnings io.Writer) (notes []string, denied bool, err error) {
+// injectPod decides about one pod or pod template and notes what changes.
+func (o *injectOptions) injectPod(ctx context.Context, b *bundle, of object, template manifest.Template, shared sharing, c changes, warnings io.Writer) (denied bool, err error) {
 	var pod inject.Pod
 	if err := manifest.Decode(template.Raw, &pod); err != nil {
-		return nil, false, fmt.Errorf("%s: %s %s: is no pod: %w", b.documents[of.document].Source, of.Kind, of.id(), err)
+		return false, fmt.Errorf("%s: %s %s: is no pod: %w", b.documents[of.document].Source, of.Kind, of.id(), err)
 	}
 	ns, assumed := o.assume(b, of)
 	view := inject.View{Networks: inject.NewLookup(b.finder(of.file, last), nil), Others: b.ranges, Reservations: b.reservations}
 	decision, err := inject.Decide(ctx, pod, ns, view, o.policy)
 	if err != nil {
-		return nil, false, err
+		return false, err
 	}
-	document := &b.documents[of.document]
-	if *document, err = apply(*document, template.Pointer, decision.Patch); err != nil {
-		return nil, false, err
-	}
+	c.note(of.document, template.Pointer, decision.Patch)
 	line := fmt.Sprintf("%s %s: %s: %s", of.Kind, of.id(), decision.Reason, decision.Message())
-	notes = append(notes, line)
+	notes := []string{line}
 	if _, own := pod.Metadata.Labels[inject.InjectLabel]; !own && assumed != "" && pod.Metadata.Annotations[nad.NetworksAnnotation] != "" {
 		notes = append(notes, assumed)
 	}
 	beside := b.beside(of, template, pod, shared)
-	notes = append(notes, beside...)
+	c.notes[of.document] = append(append(c.notes[of.document], notes...), beside...)
 	for _, text := range slices.Concat(decision.Warnings, beside) {
 		fmt.Fprintf(warnings, "warning: %s %s: %s\n", of.Kind, of.id(), text)
 	}
 	if denied = decision.Reason.Outcome() == inject.Denied; denied {
 		fmt.Fprintln(warnings, "denied:", line)
 	}
-	return notes, denied, nil
+	return denied, nil
 }
 
 // beside finds what no single admission can see: what is on the workload and
@@ -172,7 +190,7 @@ func (b *bundle) beside(of object, template manifest.Template, pod inject.Pod, s
 
 // assume returns the namespace of an object, and what had to be assumed of it.
 func (o *injectOptions) assume(b *bundle, of object) (ns inject.Namespace, assumed string) {
-	if all := nearest(b.namespaces[of.Namespace], of.file); len(all) > 0 {
+	if all := b.namespaces.nearest(of.Namespace, of.file); len(all) > 0 {
 		return all[len(all)-1], ""
 	}
 	ns.Name = of.Namespace
@@ -183,35 +201,40 @@ func (o *injectOptions) assume(b *bundle, of object) (ns inject.Namespace, assum
 	return ns, fmt.Sprintf("Assumed: namespace %s, which is not among the files, lacks the label %s (--enabled=false).", ns.Name, inject.InjectLabel)
 }
 
-// apply changes the document. The operations are on a pod, which is at the
-// pointer.
-func apply(document manifest.Document, pointer string, operations []inject.Operation) (manifest.Document, error) {
-	if len(operations) == 0 {
-		return document, nil
-	}
-	moved := slices.Clone(operations)
-	for i := range moved {
-		moved[i].Path = pointer + moved[i].Path
-		if moved[i].From != "" {
-			moved[i].From = pointer + moved[i].From
+// note keeps the operations on a pod, which is at the pointer in the document.
+func (c changes) note(document int, pointer string, operations []inject.Operation) {
+	for _, op := range operations {
+		op.Path = pointer + op.Path
+		if op.From != "" {
+			op.From = pointer + op.From
 		}
+		c.operations[document] = append(c.operations[document], op)
 	}
-	patch, err := json.Marshal(moved)
-	if err != nil {
-		return document, fmt.Errorf("encoding the patch: %w", err)
-	}
-	return document.Patch(patch)
 }
 
-// explain puts notes before their documents. JSON has no comments, so its
-// notes go to standard error.
-func explain(documents []manifest.Document, notes map[int][]string, rest io.Writer) {
-	for i, lines := range notes {
-		comment := "# " + strings.Join(lines, "\n# ") + "\n"
-		if documents[i].IsJSON {
-			fmt.Fprint(rest, comment)
-			continue
-		}
-		documents[i].Text = append([]byte(comment), documents[i].Text...)
+// apply changes a document.
+func (c changes) apply(i int, document *manifest.Document) error {
+	if len(c.operations[i]) == 0 {
+		return nil
 	}
+	patch, err := json.Marshal(c.operations[i])
+	if err != nil {
+		return fmt.Errorf("encoding the patch: %w", err)
+	}
+	*document, err = document.Patch(patch)
+	return err
+}
+
+// explain puts notes before their document. JSON has no comments, so its notes
+// go to standard error.
+func explain(document *manifest.Document, notes []string, rest io.Writer) {
+	if len(notes) == 0 {
+		return
+	}
+	comment := "# " + strings.Join(notes, "\n# ") + "\n"
+	if document.IsJSON {
+		fmt.Fprint(rest, comment)
+		return
+	}
+	document.Text = append([]byte(comment), document.Text...)
 }

@@ -121,7 +121,7 @@ func TestMistakesInFlagsAreTold(t *testing.T) {
 		{"chekc", `there is no command "chekc"; want check, inject, version or help`},
 		{"check", "no manifests: name a file or directory by -f"},
 		{"check file.yaml", `check takes flags only, not "file.yaml"; name files by -f`},
-		{"check -x", "check: flag provided but not defined: -x; --help lists the flags"},
+		{"check -x", "check: unknown shorthand flag: 'x' in -x; --help lists the flags"},
 		{"check -f a -o xml", "-o xml: want table, json or yaml"},
 		{"check -f a --reserved 10.0.0.1/24", "10.0.0.1/24 has host bits set; write 10.0.0.0/24"},
 		{"check -f a --reserved 10.0.0.0/24,x", `"x" is not a CIDR`},
@@ -133,6 +133,11 @@ func TestMistakesInFlagsAreTold(t *testing.T) {
 		{"inject -f a --env POD_NAME=p", "is set for each pod"},
 		{"inject -f a --env A=1 --env A=2", "is given twice"},
 		{"inject -f a --env IPMGR_TIMEOUT=soon", "IPMGR_TIMEOUT"},
+		{"check -f a -k b", "-k cannot be used together with -f or -R"},
+		{"check -k none", "building the kustomization"},
+		{"check -f *.yaml", "reading manifests: stat *.yaml: no such file or directory"},
+		{"check -f a -o go-template", "-o go-template: template format specified but no template given"},
+		{"inject -f a --context prod", "inject: unknown flag: --context; --help lists the flags"},
 	} {
 		t.Run(c.line, func(t *testing.T) {
 			got := run(t, t.TempDir(), "", strings.Fields(c.line)...)
@@ -143,8 +148,22 @@ func TestMistakesInFlagsAreTold(t *testing.T) {
 	}
 }
 
+func TestAllMistakesInFlagsAreToldAtOnce(t *testing.T) {
+	for line, want := range map[string][]string{
+		"check -o xml --reserved x,10.0.0.1/24":                                     {"no manifests", "-o xml", `"x"`, "10.0.0.1/24 has host bits set"},
+		"inject --sidecar-style side --env X --env IPMGR_TIMEOUT=soon --env POD_IP": {"no manifests", "side", "--env X", "IPMGR_TIMEOUT", "--env POD_IP"},
+	} {
+		got := run(t, t.TempDir(), "", strings.Fields(line)...)
+		for _, part := range want {
+			if got.code != 2 || !strings.Contains(got.err, part) {
+				t.Errorf("%s: exit %d, stderr %q; want 2 and %q", line, got.code, got.err, part)
+			}
+		}
+	}
+}
+
 func TestHelpIsStandardOutput(t *testing.T) {
-	for _, line := range []string{"help", "--help", "check --help", "inject -h", "version"} {
+	for _, line := range []string{"help", "--help", "check --help", "inject -h", "version", "--version", "help check", "completion bash"} {
 		if got := run(t, t.TempDir(), "", strings.Fields(line)...); got.code != 0 || got.out == "" || got.err != "" {
 			t.Errorf("%s: exit %d, stdout %q, stderr %q", line, got.code, got.out, got.err)
 		}

@@ -6,29 +6,79 @@ import (
 	"io"
 	"text/tabwriter"
 
-	"sigs.k8s.io/yaml"
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 
+	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
-// printers are the formats of a report.
-func printers() map[string]func(io.Writer, nad.Report) error {
-	return map[string]func(io.Writer, nad.Report) error{"table": printTable, "json": printJSON, "yaml": printYAML}
+// Formats of a report that kubectl has not, or not so.
+const (
+	formatTable = "table"
+	formatJSON  = "json"
+)
+
+// reportOptions say how a report is printed: by kubectl's own flags.
+type reportOptions struct {
+	flags *genericclioptions.PrintFlags
+	print func(io.Writer, nad.Report) error
 }
 
+func (o *reportOptions) declare(cmd *cobra.Command) {
+	o.flags = genericclioptions.NewPrintFlags("").WithDefaultOutput(formatTable)
+	o.flags.NamePrintFlags = nil // a report has no name
+	structured := o.flags.JSONYamlPrintFlags
+	o.flags.JSONYamlPrintFlags = nil // its flag shows managedFields, of which a report has none
+	o.flags.AddFlags(cmd)
+	o.flags.JSONYamlPrintFlags = structured
+	cmd.Flag("output").Usage = "`format` of the report: table, json, yaml, kyaml, jsonpath=TEMPLATE or go-template=TEMPLATE"
+	complete(cmd, "output", formatTable, formatJSON, "yaml", "kyaml", "jsonpath=", "go-template=")
+}
+
+// validate chooses the printer.
+func (o *reportOptions) validate() error {
+	templated := *o.flags.TemplatePrinterFlags.TemplateArgument != ""
+	switch format := *o.flags.OutputFormat; {
+	case format == formatTable && (!templated || o.flags.OutputFlagSpecified()):
+		o.print = printTable
+		return nil
+	case format == formatJSON:
+		o.print = printJSON
+		return nil
+	}
+	printer, err := o.flags.ToPrinter()
+	if genericclioptions.IsNoCompatiblePrinterError(err) {
+		return fmt.Errorf("-o %s: want table, json or yaml (or kyaml, jsonpath=TEMPLATE, go-template=TEMPLATE)", *o.flags.OutputFormat)
+	}
+	if err != nil {
+		return fmt.Errorf("-o %s: %w", *o.flags.OutputFormat, err)
+	}
+	o.print = func(w io.Writer, report nad.Report) error { return printer.PrintObj(&reportObject{report}, w) }
+	return nil
+}
+
+// reportObject makes a report an object for kubectl's printers. It is printed
+// without apiVersion and kind: nobody applies it.
+type reportObject struct{ nad.Report }
+
+// GetObjectKind implements runtime.Object.
+func (*reportObject) GetObjectKind() schema.ObjectKind {
+	return &runtime.TypeMeta{APIVersion: v1alpha1.GroupVersion().String(), Kind: "Report"}
+}
+
+// DeepCopyObject implements runtime.Object. Printers change nothing.
+func (o *reportObject) DeepCopyObject() runtime.Object { return o }
+
+// printJSON is not kubectl's printer, which escapes the && of commands in
+// messages.
 func printJSON(w io.Writer, report nad.Report) error {
 	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false) // messages hold commands: && stays
+	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(report)
-}
-
-func printYAML(w io.Writer, report nad.Report) error {
-	text, err := yaml.Marshal(report)
-	if err == nil {
-		_, err = w.Write(text)
-	}
-	return err
 }
 
 // printTable prints for reading: ranges in a table, findings in words, and one

@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
-	"github.com/multus-ipmgr/multus-ipmgr/webhook/manifest"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/kubectl/manifest"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 

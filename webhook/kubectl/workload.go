@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
-	"github.com/multus-ipmgr/multus-ipmgr/webhook/manifest"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/kubectl/manifest"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 

@@ -4,6 +4,11 @@
 //
 // It is pure: it knows no files and no cluster, and nothing of what the
 // objects mean.
+//
+// Nodes, their comments and their style are kustomize's kyaml's to keep. Its
+// reader and writer of whole files (kio) are not used: they write every
+// document anew, also those that nobody changed, drop empty annotations, and
+// read the first of several JSON objects only.
 package manifest
 
 import (
@@ -34,8 +39,11 @@ type Document struct {
 
 // Read splits text into its documents. Errors name the document.
 func Read(source string, text []byte) ([]Document, error) {
+	if len(text) > MaxBytes {
+		return nil, fmt.Errorf("%s: is longer than %d MiB; split it", source, MaxBytes>>20)
+	}
 	documents, err := readJSON(text)
-	if err != nil {
+	if errors.Is(err, errNotJSON) {
 		documents, err = readYAML(text)
 	}
 	for i := range documents {
@@ -50,21 +58,34 @@ func Read(source string, text []byte) ([]Document, error) {
 	return documents, nil
 }
 
-// readJSON reads a stream of JSON objects. It fails on anything else.
+var (
+	errTooMany = fmt.Errorf("there are more than %d documents; split the file", maxDocuments)
+	errNotJSON = errors.New("is not JSON")
+)
+
+// readJSON reads a stream of JSON objects. It fails with errNotJSON if the text
+// may be YAML, which JSON objects between separators are. Otherwise it returns
+// the documents before the first mistake, too: YAML would be silent about what
+// follows an object.
 func readJSON(text []byte) ([]Document, error) {
 	var documents []Document
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	for {
+		rest := bytes.TrimSpace(text[decoder.InputOffset():])
 		var raw json.RawMessage
 		err := decoder.Decode(&raw)
-		if errors.Is(err, io.EOF) && len(documents) > 0 {
+		switch {
+		case len(documents) == 0 && (err != nil || raw[0] != '{'), bytes.HasPrefix(rest, []byte("---")), bytes.HasPrefix(rest, []byte("#")):
+			return nil, errNotJSON
+		case errors.Is(err, io.EOF):
 			return documents, nil
-		}
-		if err == nil && raw[0] != '{' {
-			err = errors.New("is no JSON object")
+		case err == nil && raw[0] != '{':
+			err = errors.New("is not a JSON object")
+		case len(documents) == maxDocuments:
+			err = errTooMany
 		}
 		if err != nil {
-			return nil, err
+			return documents, err
 		}
 		documents = append(documents, Document{Text: raw, JSON: raw, IsJSON: true})
 	}
@@ -84,6 +105,12 @@ func readYAML(text []byte) ([]Document, error) {
 		}
 		if _, rest, ok := bytes.Cut(part, []byte("\n")); ok && bytes.HasPrefix(part, []byte("---")) {
 			part = rest // the reader leaves the separator of the first document
+		}
+		if len(documents) == maxDocuments {
+			return documents, errTooMany
+		}
+		if err := checkAliases(part); err != nil {
+			return documents, err
 		}
 		content, err := yaml.YAMLToJSON(part)
 		if err != nil {

@@ -8,12 +8,13 @@ import (
 	"regexp"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
-	yamlv3 "go.yaml.in/yaml/v3"
+	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 	"sigs.k8s.io/yaml"
 )
 
 // Patch applies a JSON patch (RFC 6902) of operations add and move to the
-// document's text.
+// document's text. It reads and writes the whole document, so whoever has
+// changes in many places of it makes one patch of them.
 func (d Document) Patch(patch []byte) (Document, error) {
 	operations, err := jsonpatch.DecodePatch(patch)
 	if err != nil {
@@ -75,30 +76,19 @@ func sameContent(text, content []byte) bool {
 }
 
 func editYAML(text []byte, operations jsonpatch.Patch) ([]byte, error) {
-	var document yamlv3.Node
-	if err := yamlv3.Unmarshal(text, &document); err != nil {
+	document, err := kyaml.Parse(string(text))
+	if err != nil {
 		return nil, fmt.Errorf("reading YAML: %w", err)
 	}
 	for _, operation := range operations {
-		if err := editNode(&document, operation); err != nil {
+		if err := edit(document, operation); err != nil {
 			return nil, err
 		}
 	}
-	var out bytes.Buffer
-	encoder := yamlv3.NewEncoder(&out)
-	encoder.SetIndent(2)
-	if compactLists(text) {
-		encoder.CompactSeqIndent()
-	}
-	if err := encoder.Encode(&document); err != nil {
+	style := kyaml.SequenceIndentStyle(kyaml.DeriveSeqIndentStyle(string(text)))
+	edited, err := kyaml.MarshalWithOptions(document.Document(), &kyaml.EncoderOptions{SeqIndent: style})
+	if err != nil {
 		return nil, fmt.Errorf("writing YAML: %w", err)
 	}
-	return out.Bytes(), nil
-}
-
-// compactLists reports whether the dashes of the first list are below its key
-// and not indented.
-func compactLists(text []byte) bool {
-	list := regexp.MustCompile(`(?m)^( *)[^\s#-][^\n]*:[ \t]*\n( *)-[ \n]`).FindSubmatch(text)
-	return len(list) == 3 && len(list[1]) == len(list[2])
+	return edited, nil
 }

@@ -8,19 +8,19 @@ import (
 	"strings"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
-	yamlv3 "go.yaml.in/yaml/v3"
+	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 	"sigs.k8s.io/yaml"
 )
 
 var errPlace = errors.New("there is no such place in the YAML text")
 
-// editNode applies one operation to a document's nodes.
-func editNode(document *yamlv3.Node, operation jsonpatch.Operation) error {
+// edit applies one operation to a document's nodes.
+func edit(document *kyaml.RNode, operation jsonpatch.Operation) error {
 	path, err := operation.Path()
 	if err != nil {
 		return fmt.Errorf("path of an operation: %w", err)
 	}
-	var value *yamlv3.Node
+	var value *kyaml.Node
 	switch operation.Kind() {
 	case "add":
 		value, err = newNode(operation)
@@ -40,23 +40,23 @@ func editNode(document *yamlv3.Node, operation jsonpatch.Operation) error {
 }
 
 // newNode makes a node of an operation's JSON value, in block style.
-func newNode(operation jsonpatch.Operation) (*yamlv3.Node, error) {
+func newNode(operation jsonpatch.Operation) (*kyaml.Node, error) {
 	raw := operation["value"]
 	if raw == nil {
 		return nil, errors.New("an add has no value")
 	}
-	var document yamlv3.Node
-	if err := yamlv3.Unmarshal(*raw, &document); err != nil || len(document.Content) != 1 {
-		return nil, fmt.Errorf("value of an add: %w", errors.Join(err, errPlace))
+	value, err := kyaml.Parse(string(*raw))
+	if err != nil {
+		return nil, fmt.Errorf("value of an add: %w", err)
 	}
-	block(document.Content[0])
-	return document.Content[0], nil
+	block(value.YNode())
+	return value.YNode(), nil
 }
 
 // block takes JSON's style away. Strings stay quoted that older YAML takes for
 // something else, such as yes.
-func block(n *yamlv3.Node) {
-	if plain, err := yaml.Marshal(n.Value); n.Kind != yamlv3.ScalarNode || err == nil && plain[0] != '"' && plain[0] != '\'' {
+func block(n *kyaml.Node) {
+	if plain, err := yaml.Marshal(n.Value); n.Kind != kyaml.ScalarNode || err == nil && plain[0] != '"' && plain[0] != '\'' {
 		n.Style = 0
 	}
 	for _, child := range n.Content {
@@ -65,12 +65,12 @@ func block(n *yamlv3.Node) {
 }
 
 // parent finds what holds the last element of a pointer, and that element.
-func parent(document *yamlv3.Node, pointer string) (*yamlv3.Node, string, error) {
+func parent(document *kyaml.RNode, pointer string) (*kyaml.Node, string, error) {
 	tokens := strings.Split(pointer, "/")
-	if len(tokens) < 2 || len(document.Content) != 1 {
+	if len(tokens) < 2 {
 		return nil, "", errPlace
 	}
-	node := document.Content[0]
+	node := document.YNode()
 	for _, token := range tokens[1 : len(tokens)-1] {
 		i, found := index(node, unescape(token))
 		if !found {
@@ -85,15 +85,15 @@ func parent(document *yamlv3.Node, pointer string) (*yamlv3.Node, string, error)
 func unescape(token string) string { return strings.NewReplacer("~1", "/", "~0", "~").Replace(token) }
 
 // index finds a child: the value of a key, or an element.
-func index(n *yamlv3.Node, token string) (int, bool) {
+func index(n *kyaml.Node, token string) (int, bool) {
 	switch n.Kind {
-	case yamlv3.MappingNode:
+	case kyaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			if n.Content[i].Value == token {
 				return i + 1, true
 			}
 		}
-	case yamlv3.SequenceNode:
+	case kyaml.SequenceNode:
 		i, err := strconv.Atoi(token)
 		return i, err == nil && i >= 0 && i < len(n.Content)
 	}
@@ -102,9 +102,9 @@ func index(n *yamlv3.Node, token string) (int, bool) {
 
 // textKeys reports whether a map has no keys but text. Others (0, yes) are
 // written in several ways, and found by one.
-func textKeys(n *yamlv3.Node) bool {
-	for i := 0; n.Kind == yamlv3.MappingNode && i < len(n.Content); i += 2 {
-		if n.Content[i].ShortTag() != "!!str" {
+func textKeys(n *kyaml.Node) bool {
+	for i := 0; n.Kind == kyaml.MappingNode && i < len(n.Content); i += 2 {
+		if n.Content[i].ShortTag() != kyaml.NodeTagString {
 			return false
 		}
 	}
@@ -112,7 +112,7 @@ func textKeys(n *yamlv3.Node) bool {
 }
 
 // put adds a value, as the operation add does.
-func put(document *yamlv3.Node, pointer string, value *yamlv3.Node) error {
+func put(document *kyaml.RNode, pointer string, value *kyaml.Node) error {
 	holder, token, err := parent(document, pointer)
 	if err != nil {
 		return err
@@ -120,20 +120,20 @@ func put(document *yamlv3.Node, pointer string, value *yamlv3.Node) error {
 	if !textKeys(holder) {
 		return errPlace
 	}
-	if len(holder.Content) == 0 || value.Kind == yamlv3.MappingNode {
+	if len(holder.Content) == 0 || value.Kind == kyaml.MappingNode {
 		holder.Style = 0 // what is in brackets gets lines of its own
 	}
 	i, found := index(holder, token)
 	switch {
-	case holder.Kind == yamlv3.MappingNode && found:
+	case holder.Kind == kyaml.MappingNode && found:
 		holder.Content[i] = value
-	case holder.Kind == yamlv3.MappingNode:
-		key := &yamlv3.Node{Kind: yamlv3.ScalarNode, Tag: "!!str", Style: yamlv3.DoubleQuotedStyle, Value: token}
+	case holder.Kind == kyaml.MappingNode:
+		key := &kyaml.Node{Kind: kyaml.ScalarNode, Tag: kyaml.NodeTagString, Style: kyaml.DoubleQuotedStyle, Value: token}
 		block(key)
 		holder.Content = append(holder.Content, key, value)
-	case holder.Kind == yamlv3.SequenceNode && found:
+	case holder.Kind == kyaml.SequenceNode && found:
 		holder.Content = slices.Insert(holder.Content, i, value)
-	case holder.Kind == yamlv3.SequenceNode && (token == "-" || token == strconv.Itoa(len(holder.Content))):
+	case holder.Kind == kyaml.SequenceNode && (token == "-" || token == strconv.Itoa(len(holder.Content))):
 		holder.Content = append(holder.Content, value)
 	default:
 		return errPlace
@@ -142,13 +142,13 @@ func put(document *yamlv3.Node, pointer string, value *yamlv3.Node) error {
 }
 
 // take removes an element of a list and returns it.
-func take(document *yamlv3.Node, pointer string) (*yamlv3.Node, error) {
+func take(document *kyaml.RNode, pointer string) (*kyaml.Node, error) {
 	holder, token, err := parent(document, pointer)
 	if err != nil {
 		return nil, err
 	}
 	i, found := index(holder, token)
-	if !found || holder.Kind != yamlv3.SequenceNode {
+	if !found || holder.Kind != kyaml.SequenceNode {
 		return nil, errPlace
 	}
 	value := holder.Content[i]

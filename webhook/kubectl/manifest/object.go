@@ -25,7 +25,7 @@ func (d Document) Objects() ([]Object, error) {
 	if string(d.JSON) == "null" {
 		return nil, nil
 	}
-	objects, err := objects("", d.JSON)
+	objects, err := objects("", d.JSON, 0)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", d.Source, err)
 	}
@@ -44,7 +44,7 @@ type header struct {
 	Items []json.RawMessage `json:"items"`
 }
 
-func objects(pointer string, raw json.RawMessage) ([]Object, error) {
+func objects(pointer string, raw json.RawMessage, depth int) ([]Object, error) {
 	var h header
 	if len(raw) == 0 || raw[0] != '{' {
 		return nil, errors.New("is no Kubernetes object: want a map that begins with apiVersion and kind")
@@ -62,10 +62,13 @@ func objects(pointer string, raw json.RawMessage) ([]Object, error) {
 		}
 		return []Object{{pointer, h.APIVersion, h.Kind, h.Metadata.Namespace, name, raw}}, nil
 	}
+	if depth == maxNesting {
+		return nil, errors.New("is a List too deep in other Lists")
+	}
 	var all []Object
 	for i, item := range h.Items {
 		at := fmt.Sprintf("%s/items/%d", pointer, i)
-		some, err := objects(at, item)
+		some, err := objects(at, item, depth+1)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", at, err)
 		}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/multus-ipmgr/multus-ipmgr/webhook/manifest"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/kubectl/manifest"
 )
 
 func read(t *testing.T, text string) []manifest.Document {
@@ -29,6 +29,8 @@ func TestWhatIsReadIsWrittenBack(t *testing.T) {
 		{"a JSON object", `{"a": 1, "b":[ ]}`, `{"a": 1, "b":[ ]}` + "\n"},
 		{"JSON objects one after another", `{"a":1}{"b":2}` + "\n" + `{"c":3}`, "{\"a\":1}\n{\"b\":2}\n{\"c\":3}\n"},
 		{"a YAML map in braces", "{a: 1}", "{a: 1}\n"},
+		{"JSON objects between separators", "{\"a\":1}\n---\n{\"b\":2}\n", "{\"a\":1}\n---\n{\"b\":2}\n"},
+		{"a JSON object and a comment", "{\"a\":1}\n# c\n", "{\"a\":1}\n# c\n"},
 		{"nothing", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -46,6 +48,9 @@ func TestWhatIsReadIsWrittenBack(t *testing.T) {
 func TestMistakesNameTheirDocument(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"no YAML", "a: 1\n---\nb: [", "file, document 2: "},
+		{"no JSON after an object", `{"a":1}{"b":`, "file, document 2: "},
+		{"text after an object", `{"a":1}{"b":2} and so on`, "file, document 3: "},
+		{"a number after an object", `{"a":1} 2`, "file, document 2: is not a JSON object"},
 		{"a bad separator", "a: 1\n---x\n", "file, document 1: invalid Yaml document separator"},
 		{"a list is no object", "- a\n", "file: is no Kubernetes object"},
 		{"text is no object", "hello\n", "file: is no Kubernetes object"},
@@ -182,12 +187,19 @@ func FuzzPatch(f *testing.F) {
 	f.Add("metadata: &a\n  annotations: {b: c}\nspec:\n  initContainers: [*a]\n")
 	f.Add(`{"metadata":{"annotations":{}},"spec":{"initContainers":[{}]}}`)
 	f.Add("metadata:\n  annotations:\n    a: |\n      yes\n      no\nspec:\n  initContainers:\n  - on: off\n    y: 0x10\n    n: 1_0\n")
+	f.Add("a: &a ['x', *a]\nb: &b [*a, *a, *a]\nc: {<<: *b}\n")
+	f.Add("metadata:\n  annotations: &x {k: v} # c\nspec:\n  initContainers: &y\n  - *x\n  # d\n  - *y\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		documents, err := manifest.Read("file", []byte(text))
 		if err != nil {
 			return
 		}
+		content := 0
 		for _, d := range documents {
+			content += len(d.JSON)
+			if limit := 16 * (len(text) + 16<<20); content > limit { // a byte is written by a few in JSON
+				t.Fatalf("%d bytes are read as %d", len(text), content)
+			}
 			_, _ = d.Objects()
 			patched, err := d.Patch([]byte(addFirst))
 			if err != nil {
@@ -248,5 +260,62 @@ func TestTheSearchForPodTemplatesIsBounded(t *testing.T) {
 	}
 	if got := len(objects[0].Search()); got != 64 {
 		t.Errorf("%d templates, want 64", got)
+	}
+}
+
+// bomb is a text of a size and n aliases of it.
+func bomb(size, n int) string {
+	return "a: &a '" + strings.Repeat("x", size) + "'\nb: [" + strings.Repeat("*a, ", n) + "]\n"
+}
+
+func TestWhatIsReadIsBounded(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"a long text and many aliases of it", bomb(1<<20, 20), "file, document 1: the aliases (*name) stand for more than 16 MiB"},
+		{"aliases of aliases", "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "b: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b, *b]\n" +
+			"d: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c, *c]\ne: &e [*d, *d, *d, *d, *d, *d, *d, *d, *d, *d]\nf: &f [*e, *e, *e, *e, *e, *e, *e, *e, *e, *e]\ng: [*f, *f, *f, *f, *f, *f, *f, *f, *f, *f]\n",
+			"file, document 1: "},
+		{"an alias within what it stands for", "a: &a [*a]\n", "file, document 1: "},
+		{"merged maps", "a: &a {b: '" + strings.Repeat("x", 1<<20) + "'}\nc: [" + strings.Repeat("{<<: *a}, ", 20) + "]\n", "the aliases (*name) stand for more than 16 MiB"},
+		{"deep brackets", "a: " + strings.Repeat("[", 20_000), "file, document 1: "},
+		{"deep lines", strings.Repeat("- ", 20_000) + "a\n", "file, document 1: "},
+		{"deep JSON", strings.Repeat(`{"a":`, 20_000), "file, document 1: "},
+		{"many YAML documents", strings.Repeat("a\n---\n", 100_001), "there are more than 100000 documents"},
+		{"many JSON documents", strings.Repeat("{}", 100_001), "there are more than 100000 documents"},
+		{"more than a file may have", strings.Repeat("#", manifest.MaxBytes+1), "file: is longer than 128 MiB"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if documents, err := manifest.Read("file", []byte(c.text)); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%d documents, error %.200v; want %q", len(documents), err, c.want)
+			}
+		})
+	}
+}
+
+func TestWhatPeopleWriteIsBelowTheBounds(t *testing.T) {
+	for name, text := range map[string]string{
+		"aliases that save some lines":       bomb(1000, 1000),
+		"comments that look like aliases":    "# a && b *c\n",
+		"a script that looks like one":       "a: |\n  x && rm *.tmp\n",
+		"a long document without an alias":   "a: '" + strings.Repeat("x& *y ", 1<<17) + "'\n",
+		"as many documents as there may be":  strings.Repeat("{}", 100_000),
+		"a string with the signs of aliases": "a: '&a *a'\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := manifest.Read("file", []byte(text)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestListsInListsAreBounded(t *testing.T) {
+	nested := func(depth int) string {
+		return strings.Repeat(`{"apiVersion":"v1","kind":"List","items":[`, depth) + `{"apiVersion":"v1","kind":"Pod"}` + strings.Repeat("]}", depth)
+	}
+	if objects, err := read(t, nested(8))[0].Objects(); err != nil || len(objects) != 1 {
+		t.Errorf("%d objects, %v; want the pod", len(objects), err)
+	}
+	if _, err := read(t, nested(9))[0].Objects(); err == nil || !strings.Contains(err.Error(), "is a List too deep in other Lists") {
+		t.Errorf("error %v", err)
 	}
 }
