@@ -20,7 +20,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -59,7 +58,7 @@ func Run(ctx context.Context, options Options, log *slog.Logger) error {
 	klog.SetLogger(logger.WithName("client-go"))
 	ctrllog.SetLogger(logger)
 	process.LimitMemory(ctx, log)
-	config, err := connect(options.Kubeconfig)
+	config, err := process.Connect(options.Kubeconfig)
 	if err != nil {
 		return err
 	}
@@ -69,21 +68,6 @@ func Run(ctx context.Context, options Options, log *slog.Logger) error {
 	}
 	log.LogAttrs(ctx, slog.LevelInfo, "running", slog.String("version", options.Version), slog.String("opsAddress", c.OpsAddress()))
 	return c.Start(ctx)
-}
-
-func connect(kubeconfig string) (*rest.Config, error) {
-	if kubeconfig == "" {
-		config, err := rest.InClusterConfig()
-		if err != nil {
-			return nil, fmt.Errorf("no service account to reach the API server with; outside a pod give --kubeconfig: %w", err)
-		}
-		return config, nil
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
-	if err != nil {
-		return nil, fmt.Errorf("--kubeconfig: %w", err)
-	}
-	return config, nil
 }
 
 // New builds a replica that asks the API server at config, and EC2 as the

@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
+	"github.com/multus-ipmgr/multus-ipmgr/process"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/certificate"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 )
@@ -35,12 +35,11 @@ type Options struct {
 	Policy      inject.Policy
 }
 
-// optionParser collects mistakes, so that all are reported at once.
+// optionParser declares the flags of an installation's choices.
 type optionParser struct {
-	flags    *flag.FlagSet
+	*process.Flags
 	options  Options
 	settings []string // IPMGR_* entries of --env
-	mistakes []error
 }
 
 // ParseOptions reads the command line, without the program's name. All
@@ -49,7 +48,7 @@ type optionParser struct {
 // help was asked for and has been written to output.
 func ParseOptions(arguments []string, version, namespace string, output io.Writer) (Options, error) {
 	p := &optionParser{
-		flags: flag.NewFlagSet("webhook", flag.ContinueOnError),
+		Flags: process.NewFlags("webhook", output),
 		options: Options{
 			Address: ":9443", OpsAddress: ":8080", CertDir: "/tls", Drain: 5 * time.Second,
 			Policy: inject.DefaultPolicy(),
@@ -63,114 +62,89 @@ func ParseOptions(arguments []string, version, namespace string, output io.Write
 	if namespace != "" {
 		p.options.Policy.Protected = append(p.options.Policy.Protected, namespace)
 	}
-	p.flags.SetOutput(output)
 	p.serving()
 	p.certificate()
 	p.injection()
-	if err := p.flags.Parse(arguments); err != nil {
+	if err := p.Parse(arguments); err != nil {
 		return Options{}, err
 	}
-	return p.options, p.check()
+	p.check()
+	return p.options, p.Mistakes()
 }
 
 // serving declares the flags of the webhook itself.
 func (p *optionParser) serving() {
 	o := &p.options
-	p.flags.StringVar(&o.Address, "address", o.Address, "`host:port` where admission reviews are answered, over TLS")
-	p.flags.StringVar(&o.OpsAddress, "ops-address", o.OpsAddress, "`host:port` of /metrics, /healthz and /readyz, over plain HTTP")
-	p.flags.StringVar(&o.CertDir, "cert-dir", o.CertDir, "`directory` of tls.crt and tls.key, which are loaded again when they change")
-	p.flags.StringVar(&o.Kubeconfig, "kubeconfig", "", "`file` that says how to reach the API server; without it, the pod's service account is used")
-	p.value("drain", "`time` to go on serving after SIGTERM (default 5s)", func(text string) (err error) {
-		if o.Drain, err = time.ParseDuration(text); err != nil || o.Drain < 0 {
-			return errors.New("want a duration such as 5s")
-		}
-		return nil
-	})
-	p.value("log-level", "`level`: debug, info, warn or error (default info)", func(text string) error {
-		if o.LogLevel.UnmarshalText([]byte(text)) != nil {
-			return errors.New("want debug, info, warn or error")
-		}
-		return nil
-	})
+	p.StringVar(&o.Address, "address", o.Address, "`host:port` where admission reviews are answered, over TLS")
+	p.StringVar(&o.OpsAddress, "ops-address", o.OpsAddress, "`host:port` of /metrics, /healthz and /readyz, over plain HTTP")
+	p.StringVar(&o.CertDir, "cert-dir", o.CertDir, "`directory` of tls.crt and tls.key, which are loaded again when they change")
+	p.Kubeconfig(&o.Kubeconfig)
+	p.Flags.Duration(&o.Drain, 0, "drain", "`time` to go on serving after SIGTERM (default 5s)", "a duration such as 5s")
+	p.LogLevel(&o.LogLevel)
 }
 
 // certificate declares the flags of a certificate that the webhook makes itself.
 func (p *optionParser) certificate() {
 	c := &p.options.Certificate
-	p.flags.StringVar(&c.Secret, "cert-secret", "", "`name` of a Secret, in the webhook's own namespace, for a certificate that the replicas make and renew themselves, in place of --cert-dir's; its authority is put into the webhook configurations")
-	p.value("cert-names", "`names` or addresses by which the API server calls the webhook, comma-separated, for --cert-secret (default multus-ipmgr-webhook.NAMESPACE.svc)", func(text string) error {
+	p.StringVar(&c.Secret, "cert-secret", "", "`name` of a Secret, in the webhook's own namespace, for a certificate that the replicas make and renew themselves, in place of --cert-dir's; its authority is put into the webhook configurations")
+	p.Value("cert-names", "`names` or addresses by which the API server calls the webhook, comma-separated, for --cert-secret (default multus-ipmgr-webhook.NAMESPACE.svc)", func(text string) error {
 		c.Names = strings.Split(text, ",")
 		return nil
 	})
-	p.duration("cert-duration", "`time` that a certificate of --cert-secret is good for (default 2160h)", &c.Duration)
-	p.duration("cert-renew-before", "`time` before its end when the next certificate of --cert-secret is made (default 720h)", &c.RenewBefore)
-	p.duration("cert-overlap", "`time` that the next certificate's authority is in the configurations before that certificate is shown (default 5m)", &c.Overlap)
+	p.lifetime("cert-duration", "`time` that a certificate of --cert-secret is good for (default 2160h)", &c.Duration)
+	p.lifetime("cert-renew-before", "`time` before its end when the next certificate of --cert-secret is made (default 720h)", &c.RenewBefore)
+	p.lifetime("cert-overlap", "`time` that the next certificate's authority is in the configurations before that certificate is shown (default 5m)", &c.Overlap)
 }
 
-// duration declares a flag for a duration above zero.
-func (p *optionParser) duration(name, usage string, target *time.Duration) {
-	p.value(name, usage, func(text string) (err error) {
-		if *target, err = time.ParseDuration(text); err != nil || *target <= 0 {
-			return errors.New("want a duration above zero, such as 720h or 5m")
-		}
-		return nil
-	})
+// lifetime declares a flag for a duration above zero.
+func (p *optionParser) lifetime(name, usage string, target *time.Duration) {
+	p.Flags.Duration(target, 1, name, usage, "a duration above zero, such as 720h or 5m")
 }
 
 // injection declares the flags of the injected container.
 func (p *optionParser) injection() {
 	policy := &p.options.Policy
-	p.flags.StringVar(&policy.Image, "image", "", "`image` of the injected container (required)")
-	p.value("image-pull-policy", "`policy`: Always, IfNotPresent or Never (default: Kubernetes's, by the image's tag)", func(text string) error {
+	p.StringVar(&policy.Image, "image", "", "`image` of the injected container (required)")
+	p.Value("image-pull-policy", "`policy`: Always, IfNotPresent or Never (default: Kubernetes's, by the image's tag)", func(text string) error {
 		policy.PullPolicy = corev1.PullPolicy(text)
 		return oneOf(policy.PullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)
 	})
-	p.value("image-pull-secrets", "`names`, comma-separated, of Secrets in the pods' namespaces that pull the image; added to pods that lack them", func(text string) (err error) {
+	p.Value("image-pull-secrets", "`names`, comma-separated, of Secrets in the pods' namespaces that pull the image; added to pods that lack them", func(text string) (err error) {
 		policy.PullSecrets, err = parseNames(text)
 		return err
 	})
-	p.value("sidecar-style", "`style` of sidecars: native, or container: ordinary containers, for clusters whose policies refuse native ones (default native)", func(text string) error {
+	p.Value("sidecar-style", "`style` of sidecars: native, or container: ordinary containers, for clusters whose policies refuse native ones (default native)", func(text string) error {
 		policy.Style = inject.SidecarStyle(text)
 		return oneOf(policy.Style, inject.Native, inject.Plain)
 	})
-	p.value("env", "`NAME=VALUE` for the injected container, an IPMGR_ or AWS_ setting for instance; may be repeated", p.environment)
-	p.value("requests", "`resources` that the container requests (default cpu=10m,memory=16Mi)", func(text string) (err error) {
+	p.Value("env", "`NAME=VALUE` for the injected container, an IPMGR_ or AWS_ setting for instance; may be repeated", p.environment)
+	p.Value("requests", "`resources` that the container requests (default cpu=10m,memory=16Mi)", func(text string) (err error) {
 		policy.Resources.Requests, err = inject.ParseResources(text)
 		return err
 	})
-	p.value("limits", "`resources` that the container is limited to (default cpu=200m,memory=64Mi)", func(text string) (err error) {
+	p.Value("limits", "`resources` that the container is limited to (default cpu=200m,memory=64Mi)", func(text string) (err error) {
 		policy.Resources.Limits, err = inject.ParseResources(text)
 		return err
 	})
-	p.value("max-limits", "`resources` that the annotations "+inject.RequestsAnnotation+" and "+inject.LimitsAnnotation+" may ask for at most (default cpu=1,memory=512Mi)", func(text string) (err error) {
+	p.Value("max-limits", "`resources` that the annotations "+inject.RequestsAnnotation+" and "+inject.LimitsAnnotation+" may ask for at most (default cpu=1,memory=512Mi)", func(text string) (err error) {
 		policy.MaxLimits, err = inject.ParseResources(text)
 		return err
 	})
-	p.value("validate", "`mode` for networks and static addresses: enforce, warn or off, unless the namespace's label "+inject.ValidateLabel+" says so (default enforce)", func(text string) error {
+	p.Value("validate", "`mode` for networks and static addresses: enforce, warn or off, unless the namespace's label "+inject.ValidateLabel+" says so (default enforce)", func(text string) error {
 		policy.Validation = inject.Validation(text)
 		return oneOf(policy.Validation, inject.Validations()...)
 	})
-	p.value("foreign-addresses", "what becomes of pods that ask for an address in the range of a network of another namespace: `deny`, as --validate says, or warn (default deny)", func(text string) error {
+	p.Value("foreign-addresses", "what becomes of pods that ask for an address in the range of a network of another namespace: `deny`, as --validate says, or warn (default deny)", func(text string) error {
 		policy.AllowForeign = text == "warn"
 		return oneOf(text, "deny", "warn")
 	})
-	p.flags.BoolFunc("zone-affinity", "whether pods are kept in the zone of their networks' reservations (default true)", func(text string) error {
+	p.BoolFunc("zone-affinity", "whether pods are kept in the zone of their networks' reservations (default true)", func(text string) error {
 		keep, err := strconv.ParseBool(text)
 		policy.FreeZones = !keep
 		return err
 	})
-	p.flags.StringVar(&policy.WebIdentity.RoleARN, "web-identity-role-arn", "", "`ARN` of an IAM role that only the injected container assumes, by a token of the pod's service account")
-	p.flags.StringVar(&policy.WebIdentity.Audience, "web-identity-audience", policy.WebIdentity.Audience, "`audience` of that token")
-}
-
-// value declares a flag whose mistakes do not stop the parser.
-func (p *optionParser) value(name, usage string, parse func(string) error) {
-	p.flags.Func(name, usage, func(text string) error {
-		if err := parse(text); err != nil {
-			p.mistakes = append(p.mistakes, fmt.Errorf("--%s=%q: %w", name, text, err))
-		}
-		return nil
-	})
+	p.StringVar(&policy.WebIdentity.RoleARN, "web-identity-role-arn", "", "`ARN` of an IAM role that only the injected container assumes, by a token of the pod's service account")
+	p.StringVar(&policy.WebIdentity.Audience, "web-identity-audience", policy.WebIdentity.Audience, "`audience` of that token")
 }
 
 func (p *optionParser) environment(text string) error {
@@ -182,31 +156,27 @@ func (p *optionParser) environment(text string) error {
 	return err
 }
 
-// check validates what concerns more than one flag, and reports all mistakes.
-func (p *optionParser) check() error {
-	mistakes := p.mistakes
-	if p.flags.NArg() > 0 {
-		mistakes = append(mistakes, fmt.Errorf("%q: the webhook takes flags only", p.flags.Args()))
-	}
-	if p.options.Policy.Image == "" {
-		mistakes = append(mistakes, errors.New("--image is required: the image of the injected container"))
+// check validates what concerns more than one flag.
+func (p *optionParser) check() {
+	policy := &p.options.Policy
+	if policy.Image == "" {
+		p.Mistake(errors.New("--image is required: the image of the injected container"))
 	}
 	if c := p.options.Certificate; c.Secret != "" {
 		if err := c.Check(); err != nil {
-			mistakes = append(mistakes, fmt.Errorf("--cert-secret: %w", err))
+			p.Mistake(fmt.Errorf("--cert-secret: %w", err))
 		}
 	}
 	settings, err := spec.Parse(p.settings)
 	if err != nil {
-		mistakes = append(mistakes, err)
+		p.Mistake(err)
 	}
-	p.options.Policy.Settings = settings
-	for name, limit := range p.options.Policy.Resources.Limits {
-		if request := p.options.Policy.Resources.Requests[name]; request.Cmp(limit) > 0 {
-			mistakes = append(mistakes, fmt.Errorf("--requests: %s=%s is more than --limits allows (%s)", name, &request, &limit))
+	policy.Settings = settings
+	for name, limit := range policy.Resources.Limits {
+		if request := policy.Resources.Requests[name]; request.Cmp(limit) > 0 {
+			p.Mistake(fmt.Errorf("--requests: %s=%s is more than --limits allows (%s)", name, &request, &limit))
 		}
 	}
-	return errors.Join(mistakes...)
 }
 
 func oneOf[T ~string](value T, accepted ...T) error {

@@ -2,11 +2,8 @@ package webhook
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
 	"github.com/multus-ipmgr/multus-ipmgr/process"
@@ -16,7 +13,7 @@ import (
 func Run(ctx context.Context, options Options, log *slog.Logger) error {
 	klog.SetSlogLogger(log.With("component", "client-go"))
 	process.LimitMemory(ctx, log)
-	config, err := connect(options.Kubeconfig)
+	config, err := process.Connect(options.Kubeconfig)
 	if err != nil {
 		return err
 	}
@@ -28,19 +25,4 @@ func Run(ctx context.Context, options Options, log *slog.Logger) error {
 		return err
 	}
 	return server.Run(ctx)
-}
-
-func connect(kubeconfig string) (*rest.Config, error) {
-	if kubeconfig == "" {
-		config, err := rest.InClusterConfig()
-		if err != nil {
-			return nil, fmt.Errorf("no service account to reach the API server with; outside a pod give --kubeconfig: %w", err)
-		}
-		return config, nil
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
-	if err != nil {
-		return nil, fmt.Errorf("--kubeconfig: %w", err)
-	}
-	return config, nil
 }
