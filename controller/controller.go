@@ -24,7 +24,6 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -78,12 +77,9 @@ func New(ctx context.Context, options Options, config *rest.Config, log *slog.Lo
 	if err != nil {
 		return nil, err
 	}
-	sources, err := newFeeds(config)
-	if err != nil {
-		return nil, err
-	}
-	counters.registry.MustRegister(feed.Collector(sources.ages))
-	manager, err := newManager(options, config, sources, log)
+	feeds := newFeeds(log)
+	counters.registry.MustRegister(feeds)
+	manager, err := newManager(options, config, feeds, log)
 	if err != nil {
 		return nil, err
 	}
@@ -105,10 +101,10 @@ func New(ctx context.Context, options Options, config *rest.Config, log *slog.Lo
 		return nil, fmt.Errorf("--ops-address: %w", err)
 	}
 	c := &Controller{manager: manager, ops: listener}
-	return c, manager.Add(&ops{listener: listener, metrics: counters, ready: ready, log: log})
+	return c, manager.Add(process.Ops(listener, counters.registry, ready, log))
 }
 
-func newManager(options Options, config *rest.Config, sources *feeds, log *slog.Logger) (ctrl.Manager, error) {
+func newManager(options Options, config *rest.Config, feeds feed.Set, log *slog.Logger) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(v1alpha1.AddToScheme(scheme), nadv1.AddToScheme(scheme)); err != nil {
 		return nil, err
@@ -116,12 +112,9 @@ func newManager(options Options, config *rest.Config, sources *feeds, log *slog.
 	config = rest.CopyConfig(config)
 	config.QPS, config.Burst = queriesPerSecond, queriesBurst
 	manager, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme: scheme,
-		Logger: logr.FromSlogHandler(log.Handler()),
-		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
-			&v1alpha1.ReservedCIDR{}:             {Transform: cache.TransformStripManagedFields()},
-			&nadv1.NetworkAttachmentDefinition{}: {Transform: finding.Strip},
-		}, NewInformer: sources.informer},
+		Scheme:         scheme,
+		Logger:         logr.FromSlogHandler(log.Handler()),
+		Cache:          cached(feeds),
 		LeaderElection: true, LeaderElectionID: LeaseName, LeaderElectionNamespace: options.Namespace,
 		LeaderElectionReleaseOnCancel: true,                                    // the next one need not wait for its end
 		Metrics:                       metricsserver.Options{BindAddress: "0"}, // ops serves them

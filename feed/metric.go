@@ -1,25 +1,20 @@
 package feed
 
-import (
-	"time"
+import "github.com/prometheus/client_golang/prometheus"
 
-	"github.com/prometheus/client_golang/prometheus"
-)
-
-// Collector shows the ages of caches, by resource.
-type Collector func() map[string]time.Duration
-
-func (Collector) description() *prometheus.Desc {
+func age() *prometheus.Desc {
 	return prometheus.NewDesc("multus_ipmgr_cache_age_seconds",
 		"Time since the API server last said something of a resource that is cached: a list, a change or a bookmark.", []string{"resource"}, nil)
 }
 
 // Describe implements prometheus.Collector.
-func (c Collector) Describe(out chan<- *prometheus.Desc) { out <- c.description() }
+func (s Set) Describe(out chan<- *prometheus.Desc) { out <- age() }
 
 // Collect implements prometheus.Collector.
-func (c Collector) Collect(out chan<- prometheus.Metric) {
-	for resource, age := range c() {
-		out <- prometheus.MustNewConstMetric(c.description(), prometheus.GaugeValue, age.Seconds(), resource)
+func (s Set) Collect(out chan<- prometheus.Metric) {
+	for _, f := range s {
+		if since, known := f.Age(); known {
+			out <- prometheus.MustNewConstMetric(age(), prometheus.GaugeValue, since.Seconds(), f.Name.Resource)
+		}
 	}
 }

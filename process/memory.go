@@ -16,8 +16,9 @@ import (
 
 const (
 	// heapShare of the container's memory is the garbage collector's: the rest
-	// is for what Go does not count, and for the moment that it is late.
-	heapShare = 0.85
+	// is for what Go does not count, the program's own 30 MB above all, and for the
+	// moment that it is late.
+	heapShare = 0.75
 	// lazyGC lets a program that has memory to spare collect four times as
 	// rarely as Go's default of 100 would: its live heap is a few MiB, so that
 	// the collector would run every few dozen requests.

@@ -20,7 +20,7 @@ func TestGarbageIsCollectedLazilyOnlyWithinALimit(t *testing.T) {
 		limit     int64
 		percent   int
 	}{
-		{name: "a container of 128 MiB", container: memlimit.Limit(128 * mib), limit: 128 * mib * 85 / 100, percent: lazyGC},
+		{name: "a container of 128 MiB", container: memlimit.Limit(128 * mib), limit: 128 * mib * 75 / 100, percent: lazyGC},
 		{name: "a container without limit", container: func() (uint64, error) { return 0, memlimit.ErrNoLimit }, limit: math.MaxInt64, percent: 100},
 		{name: "no container", container: func() (uint64, error) { return 0, errors.New("no cgroup") }, limit: math.MaxInt64, percent: 100},
 		{name: "a limit of the user's", container: memlimit.Limit(128 * mib), environ: "64MiB", limit: 64 * mib, percent: lazyGC},

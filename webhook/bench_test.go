@@ -23,7 +23,6 @@ import (
 
 	"gomodules.xyz/jsonpatch/v2"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	crwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
@@ -90,11 +89,7 @@ func BenchmarkAdmission(b *testing.B) {
 // BenchmarkDecide is the work without the network: bytes in, bytes out.
 func BenchmarkDecide(b *testing.B) {
 	body := []byte(captured(b))
-	cluster, err := filledCaches()
-	if err != nil {
-		b.Fatal(err)
-	}
-	h := &podHandler{cluster: cluster, policy: benchPolicy(), metrics: newMetrics(), log: discard()}
+	h := &podHandler{cluster: fill(b, telco().answer), policy: benchPolicy(), metrics: newMetrics(), log: discard()}
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -114,30 +109,16 @@ func benchPolicy() inject.Policy {
 	return policy
 }
 
-// filledCaches is the real cluster with caches that hold what the review needs.
-func filledCaches() (*mirrored, error) {
-	up, err := newUpstream(&rest.Config{Host: "http://127.0.0.1:1"})
-	if err != nil {
-		return nil, err
+// telco answers what the captured review needs.
+func telco() served {
+	enabled := fmt.Sprintf(`{"metadata":{"name":"telco","labels":{%q:%q}}}`, inject.InjectLabel, inject.Enabled)
+	network := func(name string) string {
+		return fmt.Sprintf(`{"metadata":{"namespace":"telco","name":%q},"spec":{"config":%q}}`, name, ranged("10.10.1.64/26"))
 	}
-	cluster, err := newMirrored(up, discard())
-	if err != nil {
-		return nil, err
+	return served{
+		"/api/v1/namespaces": list("meta.k8s.io/v1", "PartialObjectMetadataList", enabled),
+		nadsPath:             list("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinitionList", network("ipvlan-n3"), network("ipvlan-n6")),
 	}
-	err = cluster.namespaces.informer.GetStore().Add(&entry[inject.Namespace]{
-		ObjectMeta: metav1.ObjectMeta{Name: "telco"},
-		value:      inject.Namespace{Name: "telco", Labels: map[string]string{inject.InjectLabel: inject.Enabled}},
-	})
-	for _, name := range []string{"ipvlan-n3", "ipvlan-n6"} {
-		if err != nil {
-			return nil, err
-		}
-		err = cluster.nads.informer.GetStore().Add(&entry[nad.Network]{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "telco", Name: name},
-			value:      nad.Network{Managed: true, Addressed: true},
-		})
-	}
-	return cluster, err
 }
 
 // child is a server in a process of its own.
@@ -247,11 +228,15 @@ func benchmarked(name, dir string) error {
 	go func() {
 		_ = http.Serve(control, http.HandlerFunc(usage)) // until the parent kills this process
 	}()
-	fmt.Println(listener.Addr(), control.Addr())
-	if name == "ours" {
-		return serveOurs(listener, dir)
+	if err := listener.Close(); err != nil { // the servers open their own
+		return err
 	}
-	return serveRuntime(listener, dir)
+	announce := func() { fmt.Println(listener.Addr(), control.Addr()) }
+	if name == "ours" {
+		return serveOurs(listener.Addr().String(), dir, announce)
+	}
+	announce()
+	return serveRuntime(listener.Addr().String(), dir)
 }
 
 func usage(w http.ResponseWriter, _ *http.Request) {
@@ -263,24 +248,22 @@ func usage(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprint(w, u.Utime.Nano()+u.Stime.Nano())
 }
 
-// serveOurs is what Server.Run serves, with caches that are filled by hand.
-func serveOurs(listener net.Listener, dir string) error {
-	cluster, err := filledCaches()
+// serveOurs is the webhook of a small cluster.
+func serveOurs(address, dir string, announce func()) error {
+	log := slog.New(slog.NewJSONHandler(sink{}, nil))
+	options := Options{Address: address, OpsAddress: "127.0.0.1:0", CertDir: dir, Policy: benchPolicy()}
+	s, err := New(context.Background(), options, &rest.Config{Host: "http://api.invalid", Transport: answers(telco().answer)}, log)
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewJSONHandler(sink{}, nil))
-	s := &Server{
-		options: Options{Policy: benchPolicy()}, log: log, cluster: cluster, metrics: newMetrics(), entrance: newEntrance(),
-	}
-	cert := certificate.NewDirectory(dir, log, s.metrics.serves)
-	if err := cert.Load(); err != nil {
-		return err
-	}
-	s.cert = cert
 	debug.SetGCPercent(400) // as process.LimitMemory does in a container
-	server, reviews := s.admissionServer(listener)
-	return server.ServeTLS(reviews, "", "")
+	go func() {
+		for s.ready() != nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+		announce()
+	}()
+	return s.Run(context.Background()) // until the parent kills this process
 }
 
 // sink is where the log goes: it is formatted, as in production.
@@ -289,16 +272,13 @@ type sink struct{}
 func (sink) Write(p []byte) (int, error) { return len(p), nil }
 
 // serveRuntime is the plain way: controller-runtime's server and decoder.
-func serveRuntime(listener net.Listener, dir string) error {
-	_, port, err := net.SplitHostPort(listener.Addr().String())
+func serveRuntime(address, dir string) error {
+	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return err
 	}
 	number, err := strconv.Atoi(port)
 	if err != nil {
-		return err
-	}
-	if err := listener.Close(); err != nil { // controller-runtime opens its own
 		return err
 	}
 	scheme := runtime.NewScheme()

@@ -5,17 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"strings"
-	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/tools/cache"
+	"golang.org/x/sync/semaphore"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
+	"github.com/multus-ipmgr/multus-ipmgr/feed"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
@@ -27,158 +25,155 @@ const (
 	// another. The API server waits ten seconds for the answer about a pod and
 	// five for that about a NAD; then failurePolicy decides, and not we.
 	decisionTimeout = 4 * time.Second
+	// liveReads is how many NADs may be read past the cache at a time, each of up
+	// to 1.5 MB.
+	liveReads = 4
 )
 
-// ownPrefix begins the labels and annotations that are kept in memory.
-const ownPrefix = "multus-ipmgr.io/"
+// cached is a Cluster of controller-runtime's typed cache. That a cache lacks
+// something may only mean that it is new (one "kubectl apply" may create a
+// namespace, its NADs and its pods), so a miss is confirmed by the API server.
+type cached struct {
+	cache   cache.Cache
+	live    client.Reader // past the cache
+	reading *semaphore.Weighted
+	log     *slog.Logger
 
-// mirrored is a Cluster of caches. That a cache lacks something may only mean
-// that it is new (one "kubectl apply" may create a namespace, its NADs and its
-// pods), so a miss is confirmed by the API server.
-type mirrored struct {
-	namespaces   *mirror[inject.Namespace]
-	nads         *mirror[nad.Network]
-	reservations *mirror[nad.Reservation]
+	namespaces   *collection
+	nads         *collection
 	ranges       *nad.Index // of nads
-	log          *slog.Logger
+	reservations *reservations
 }
 
-func newMirrored(up upstream, log *slog.Logger) (*mirrored, error) {
-	namespaces, errNamespaces := newMirror(up, schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}, log, reduceNamespace)
-	nads, errNADs := newMirror(up, schema.GroupVersionResource{Group: "k8s.cni.cncf.io", Version: "v1", Resource: "network-attachment-definitions"}, log, reduceNAD)
-	reservations, errReservations := newMirror(up, v1alpha1.GroupVersionResource(), log, reduceReservation)
-	if err := errors.Join(errNamespaces, errNADs, errReservations); err != nil {
-		return nil, err
-	}
-	reservations.optional = true // pods are injected without any
+func newCached(caches cache.Cache, live client.Reader, feeds *feeds, log *slog.Logger) *cached {
 	ranges := nad.NewIndex()
-	if err := nads.handle(indexed(ranges)); err != nil {
-		return nil, err
+	return &cached{
+		cache: caches, live: live, reading: semaphore.NewWeighted(liveReads), log: log,
+		namespaces: newCollection(feeds.namespaces, newNamespace(), nil),
+		nads:       newCollection(feeds.nads, &network{}, indexed(ranges)), ranges: ranges,
+		reservations: newReservations(feeds.reservations, caches, live),
 	}
-	return &mirrored{namespaces: namespaces, nads: nads, reservations: reservations, ranges: ranges, log: log}, nil
 }
 
 // indexed keeps an index up to date with the cache of NADs.
-func indexed(ranges *nad.Index) cache.ResourceEventHandler {
+func indexed(ranges *nad.Index) toolscache.ResourceEventHandler {
 	put := func(object any) {
-		if e, ok := object.(*entry[nad.Network]); ok {
-			ranges.Put(e.value)
+		if n, ok := object.(*network); ok {
+			ranges.Put(n.read())
 		}
 	}
-	return cache.ResourceEventHandlerFuncs{
+	return toolscache.ResourceEventHandlerFuncs{
 		AddFunc:    put,
 		UpdateFunc: func(_, object any) { put(object) },
 		DeleteFunc: func(object any) {
-			if key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(object); err == nil {
+			if key, err := toolscache.DeletionHandlingMetaNamespaceKeyFunc(object); err == nil {
 				ranges.Delete(key)
 			}
 		},
 	}
 }
 
-func reduceNamespace(u *unstructured.Unstructured) inject.Namespace {
-	return inject.Namespace{Name: u.GetName(), Labels: own(u.GetLabels()), Annotations: own(u.GetAnnotations())}
-}
-
-// reduceNAD reads a NAD once, not once for each pod.
-func reduceNAD(u *unstructured.Unstructured) nad.Network {
-	config, _, err := unstructured.NestedString(u.Object, "spec", "config")
-	if err != nil {
-		return nad.Unknown(err)
+// Start fills the caches and keeps them up to date until ctx ends. The manager
+// cannot be told of them before it starts: it would wait for all of them, and
+// that a resource is not there yet, or never, must not keep it from starting
+// and ending.
+func (c *cached) Start(ctx context.Context) error {
+	for _, r := range c.resources() {
+		if err := r.follow(ctx, c.cache); err != nil {
+			return err
+		}
 	}
-	return nad.Read(nad.Definition{Namespace: u.GetNamespace(), Name: u.GetName(), Labels: u.GetLabels(), Annotations: u.GetAnnotations(), Config: config}).Kept()
+	<-ctx.Done()
+	return nil
 }
 
-// reduceReservation reads a ReservedCIDR. One that the CRD's schema should have
-// refused, or that does not count, is the zero Reservation, which covers
-// nothing.
-func reduceReservation(u *unstructured.Unstructured) nad.Reservation {
-	var o v1alpha1.ReservedCIDR
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &o); err != nil {
-		return nad.Reservation{}
-	}
-	r, _ := o.Reservation()
-	return r
-}
+// NeedLeaderElection tells the manager that every replica needs its caches.
+func (*cached) NeedLeaderElection() bool { return false }
 
-// own keeps what is ours of labels or annotations: others may be long.
-func own(all map[string]string) map[string]string {
-	maps.DeleteFunc(all, func(key, _ string) bool { return !strings.HasPrefix(key, ownPrefix) })
-	return all
-}
-
-// run keeps the caches up to date until ctx ends.
-func (c *mirrored) run(ctx context.Context) {
-	var group sync.WaitGroup
-	group.Go(func() { c.namespaces.informer.RunWithContext(ctx) })
-	group.Go(func() { c.nads.informer.RunWithContext(ctx) })
-	group.Go(func() { c.reservations.informer.RunWithContext(ctx) })
-	group.Wait()
+func (c *cached) resources() []*collection {
+	return []*collection{c.namespaces, c.nads, c.reservations.collection}
 }
 
 // ready says which cache is not complete yet.
-func (c *mirrored) ready() error {
-	return errors.Join(c.namespaces.ready(), c.nads.ready(), c.reservations.ready())
+func (c *cached) ready() error {
+	var missing []error
+	for _, r := range c.resources() {
+		missing = append(missing, r.ready())
+	}
+	return errors.Join(missing...)
 }
 
-// ages says how old each cache may be, by resource.
-func (c *mirrored) ages() map[string]time.Duration {
-	ages := map[string]time.Duration{}
-	for _, m := range []interface {
-		age() (time.Duration, bool)
-		name() string
-	}{c.namespaces, c.nads, c.reservations} {
-		if age, served := m.age(); served {
-			ages[m.name()] = age
-		}
-	}
-	return ages
+// ages shows how old each cache may be.
+func (c *cached) ages() feed.Set {
+	return feed.Set{c.namespaces.Feed, c.nads.Feed, c.reservations.Feed}
 }
 
 // Namespace implements Cluster.
-func (c *mirrored) Namespace(ctx context.Context, name string, fresh bool) (inject.Namespace, error) {
-	if ns, found := c.namespaces.cached("", name); found && !fresh {
-		return ns, nil
+func (c *cached) Namespace(ctx context.Context, name string, fresh bool) (inject.Namespace, error) {
+	o := newNamespace()
+	if !fresh && c.namespaces.get(c.cache, client.ObjectKey{Name: name}, o) {
+		return namespaceOf(o), nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
-	ns, found, err := c.namespaces.live(ctx, "", name)
-	if err == nil && !found {
-		err = fmt.Errorf("namespace %q does not exist", name)
+	err := c.live.Get(ctx, client.ObjectKey{Name: name}, o)
+	switch {
+	case apierrors.IsNotFound(err):
+		return inject.Namespace{}, fmt.Errorf("namespace %q does not exist", name)
+	case err != nil:
+		return inject.Namespace{}, fmt.Errorf("reading namespaces %s: %w", name, err)
 	}
-	return ns, err
+	return namespaceOf(o), nil
 }
 
 // CachedNAD implements Cluster.
-func (c *mirrored) CachedNAD(namespace, name string) (nad.Network, bool) {
-	return c.nads.cached(namespace, name)
+func (c *cached) CachedNAD(namespace, name string) (nad.Network, bool) {
+	var n network
+	if !c.nads.get(c.cache, client.ObjectKey{Namespace: namespace, Name: name}, &n) {
+		return nad.Network{}, false
+	}
+	return n.read(), true
 }
 
 // LiveNAD implements Cluster.
-func (c *mirrored) LiveNAD(ctx context.Context, namespace, name string) (nad.Network, bool, error) {
+func (c *cached) LiveNAD(ctx context.Context, namespace, name string) (nad.Network, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
-	network, found, err := c.nads.live(ctx, namespace, name)
-	if err != nil {
+	n, err := c.liveNAD(ctx, client.ObjectKey{Namespace: namespace, Name: name})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nad.Network{}, false, nil
+	case err != nil:
+		err = fmt.Errorf("reading %s %s/%s: %w", c.nads.Name, namespace, name, err)
 		c.log.LogAttrs(ctx, slog.LevelWarn, "missing network not confirmed", slog.String(keyNamespace, namespace), slog.String(keyName, name), slog.Any(keyError, err))
+		return nad.Network{}, false, err
 	}
-	return network, found, err
+	return n.read(), true, nil
+}
+
+func (c *cached) liveNAD(ctx context.Context, key client.ObjectKey) (*network, error) {
+	if err := c.reading.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer c.reading.Release(1)
+	n := &network{}
+	return n, c.live.Get(ctx, key, n)
 }
 
 // Ranges implements Cluster.
-func (c *mirrored) Ranges() *nad.Index { return c.ranges }
+func (c *cached) Ranges() *nad.Index { return c.ranges }
 
 // Reservations implements Cluster.
-func (c *mirrored) Reservations(ctx context.Context, fresh bool) []nad.Reservation {
+func (c *cached) Reservations(ctx context.Context, fresh bool) []nad.Reservation {
 	if !fresh {
-		return c.reservations.all()
+		return c.reservations.all(ctx)
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
 	reservations, err := c.reservations.liveAll(ctx)
 	if err != nil {
 		c.log.LogAttrs(ctx, slog.LevelWarn, "reservations not confirmed", slog.Any(keyError, err))
-		return c.reservations.all()
+		return c.reservations.all(ctx)
 	}
 	return reservations
 }

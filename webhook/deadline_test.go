@@ -12,45 +12,24 @@ import (
 	"testing/synctest"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
+	admissionv1 "k8s.io/api/admission/v1"
 
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
-// stalled is an API server that takes requests and answers none.
-type stalled struct{}
-
-func (stalled) RoundTrip(r *http.Request) (*http.Response, error) {
-	<-r.Context().Done()
-	return nil, r.Context().Err()
-}
-
 // stalledCluster has the enabled namespace "telco" in its caches and nothing
 // else, and can read nothing.
-func stalledCluster(t *testing.T) *mirrored {
+func stalledCluster(t *testing.T) *cached {
 	t.Helper()
-	up, err := newUpstream(&rest.Config{Host: "http://stalled.invalid", Transport: stalled{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cluster, err := newMirrored(up, discard())
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = cluster.namespaces.informer.GetStore().Add(&entry[inject.Namespace]{
-		ObjectMeta: metav1.ObjectMeta{Name: "telco"},
-		value:      inject.Namespace{Name: "telco", Labels: map[string]string{inject.InjectLabel: inject.Enabled}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cluster
+	enabled := fmt.Sprintf(`{"metadata":{"name":"telco","labels":{%q:%q}}}`, inject.InjectLabel, inject.Enabled)
+	return fill(t, served{
+		"/api/v1/namespaces": list("meta.k8s.io/v1", "PartialObjectMetadataList", enabled), nadsPath: list("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinitionList"),
+	}.stalling)
 }
 
 // inTime measures an answer by the clock of its bubble.
-func inTime(t *testing.T, answer func() response) response {
+func inTime(t *testing.T, answer func() *admissionv1.AdmissionResponse) *admissionv1.AdmissionResponse {
 	t.Helper()
 	started := time.Now()
 	r := answer()
@@ -66,7 +45,7 @@ func TestManyReadsOfOneDecisionShareItsTime(t *testing.T) {
 			h := &podHandler{cluster: stalledCluster(t), policy: benchPolicy(), metrics: newMetrics(), log: discard()}
 			req := &request[inject.Pod]{UID: "1", Kind: groupKind{Kind: "Pod"}, Namespace: "telco"}
 			req.Object.Metadata.Annotations = map[string]string{nad.NetworksAnnotation: "n1,n2,n3,n4,n5"}
-			r := inTime(t, func() response { return h.handle(t.Context(), req) })
+			r := inTime(t, func() *admissionv1.AdmissionResponse { return h.handle(t.Context(), req) })
 			if text := strings.Join(r.Warnings, "\n"); !r.Allowed || !strings.Contains(text, "n1") || !strings.Contains(text, "n5") {
 				t.Errorf("answer %+v, want it allowed with warnings", r)
 			}
@@ -76,8 +55,8 @@ func TestManyReadsOfOneDecisionShareItsTime(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			h := &podHandler{cluster: stalledCluster(t), policy: benchPolicy(), metrics: newMetrics(), log: discard()}
 			req := &request[inject.Pod]{UID: "1", Kind: groupKind{Kind: "Pod"}, Namespace: "new"}
-			r := inTime(t, func() response { return h.handle(t.Context(), req) })
-			if r.Allowed || r.Status == nil || r.Status.Code != http.StatusInternalServerError {
+			r := inTime(t, func() *admissionv1.AdmissionResponse { return h.handle(t.Context(), req) })
+			if r.Allowed || r.Result == nil || r.Result.Code != http.StatusInternalServerError {
 				t.Errorf("answer %+v, want an internal error", r)
 			}
 		})
@@ -86,7 +65,7 @@ func TestManyReadsOfOneDecisionShareItsTime(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			h := &nadHandler{cluster: stalledCluster(t), policy: benchPolicy(), metrics: newMetrics(), log: discard()}
 			req := &request[attachment]{UID: "1", Namespace: "new", Kind: groupKind{Group: "k8s.cni.cncf.io", Kind: "NetworkAttachmentDefinition"}}
-			r := inTime(t, func() response { return h.handle(t.Context(), req) })
+			r := inTime(t, func() *admissionv1.AdmissionResponse { return h.handle(t.Context(), req) })
 			if !r.Allowed || len(r.Warnings) != 1 {
 				t.Errorf("answer %+v, want it allowed with a warning", r)
 			}

@@ -12,6 +12,9 @@ import (
 	"sync"
 	"time"
 
+	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/multus-ipmgr/multus-ipmgr/process"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 )
@@ -51,7 +54,7 @@ func newEntrance() entrance {
 // reviewHandler is the HTTP side of one admission handler.
 type reviewHandler[T any] struct {
 	entrance
-	handle  func(context.Context, *request[T]) response
+	handle  func(context.Context, *request[T]) *admissionv1.AdmissionResponse
 	metrics *metrics
 	log     *slog.Logger
 	buffers sync.Pool // of *bytes.Buffer
@@ -74,13 +77,13 @@ func (h *reviewHandler[T]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	if _, err := w.Write(body); err != nil {
-		h.log.LogAttrs(r.Context(), slog.LevelWarn, "answer not delivered", slog.String(keyUID, uid), slog.Any(keyError, err))
+		h.log.LogAttrs(r.Context(), slog.LevelWarn, "answer not delivered", slog.String(keyUID, string(uid)), slog.Any(keyError, err))
 	}
 }
 
 // review reads a review when there is room for it, and returns the answer. With
 // an error comes the HTTP status that says it.
-func (h *reviewHandler[T]) review(w http.ResponseWriter, r *http.Request) (uid string, answer []byte, code int, err error) {
+func (h *reviewHandler[T]) review(w http.ResponseWriter, r *http.Request) (uid types.UID, answer []byte, code int, err error) {
 	if code, err = refusable(w, r); err != nil {
 		return "", nil, code, err
 	}

@@ -6,6 +6,9 @@ import (
 	"log/slog"
 	"net/http"
 
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
@@ -22,24 +25,24 @@ func newLateHandler(e entrance, h *lateHandler) http.Handler {
 	return &reviewHandler[inject.Pod]{entrance: e, handle: h.handle, metrics: h.metrics, log: h.log}
 }
 
-func (h *lateHandler) handle(ctx context.Context, req *request[inject.Pod]) response {
+func (h *lateHandler) handle(ctx context.Context, req *request[inject.Pod]) *admissionv1.AdmissionResponse {
 	if req.Kind != (groupKind{Kind: "Pod"}) && req.Kind != (groupKind{Kind: "Binding"}) {
 		h.metrics.failed(failReview)
-		return refuse(req.UID, http.StatusBadRequest, "BadRequest",
+		return refuse(req.UID, http.StatusBadRequest, metav1.StatusReasonBadRequest,
 			fmt.Errorf("%s reviews Pods and Bindings, and this is a %s; fix the rules of the ValidatingWebhookConfiguration", LatePath, req.Kind))
 	}
 	j, err := h.judge(ctx, req)
 	if err != nil {
 		return h.undecided(ctx, req, err)
 	}
-	r, v := response{UID: req.UID, Allowed: true, Warnings: j.Warnings}, admitted
+	r, v := allow(req.UID), admitted
 	switch {
 	case j.Denial != "":
-		r.Allowed, v = false, denied
-		r.Status = &status{Status: "Failure", Message: j.Denial, Reason: "Invalid", Code: http.StatusUnprocessableEntity}
+		r, v = deny(req.UID, j.Denial), denied
 	case len(j.Warnings) > 0:
 		v = warned
 	}
+	r.Warnings = j.Warnings
 	if j.Reason != "" {
 		r.AuditAnnotations = map[string]string{"reason": string(j.Reason)}
 	}
@@ -53,13 +56,13 @@ func (h *lateHandler) handle(ctx context.Context, req *request[inject.Pod]) resp
 
 // undecided is the answer when the cluster cannot be read. A pod that is created
 // was injected or refused a moment ago, so that this look is advice.
-func (h *lateHandler) undecided(ctx context.Context, req *request[inject.Pod], err error) response {
+func (h *lateHandler) undecided(ctx context.Context, req *request[inject.Pod], err error) *admissionv1.AdmissionResponse {
 	h.metrics.late[failed].Inc()
 	h.log.LogAttrs(ctx, slog.LevelError, "pod not judged", append(h.about(req), slog.Any(keyError, err))...)
 	if req.Operation == "CREATE" && req.Kind.Kind == "Pod" {
-		return response{UID: req.UID, Allowed: true, Warnings: []string{fmt.Sprintf("the pod's networks were not checked: %v", err)}}
+		return allow(req.UID, fmt.Sprintf("the pod's networks were not checked: %v", err))
 	}
-	return refuse(req.UID, http.StatusInternalServerError, "InternalError", err)
+	return refuse(req.UID, http.StatusInternalServerError, metav1.StatusReasonInternalError, err)
 }
 
 // judge judges by the caches, and a second time by what is fresh, as decide

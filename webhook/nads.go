@@ -7,6 +7,10 @@ import (
 	"net/http"
 	"strings"
 
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
@@ -55,11 +59,11 @@ func newNADHandler(e entrance, h *nadHandler) http.Handler {
 	return &reviewHandler[attachment]{entrance: e, handle: h.handle, metrics: h.metrics, log: h.log}
 }
 
-func (h *nadHandler) handle(ctx context.Context, req *request[attachment]) response {
+func (h *nadHandler) handle(ctx context.Context, req *request[attachment]) *admissionv1.AdmissionResponse {
 	if req.Kind != (groupKind{Group: "k8s.cni.cncf.io", Kind: "NetworkAttachmentDefinition"}) {
 		h.metrics.failed(failReview)
-		return refuse(req.UID, http.StatusBadRequest, "BadRequest",
-			fmt.Errorf("%s reviews NetworkAttachmentDefinitions, and this is a %s; mend the rules of the ValidatingWebhookConfiguration", NADPath, req.Kind))
+		return refuse(req.UID, http.StatusBadRequest, metav1.StatusReasonBadRequest,
+			fmt.Errorf("%s reviews NetworkAttachmentDefinitions, and this is a %s; fix the rules of the ValidatingWebhookConfiguration", NADPath, req.Kind))
 	}
 	ctx, cancel := context.WithTimeout(ctx, decisionTimeout)
 	defer cancel()
@@ -70,7 +74,7 @@ func (h *nadHandler) handle(ctx context.Context, req *request[attachment]) respo
 	how := h.policy.ValidationIn(ns)
 	if how == inject.Off || req.Object.Metadata.DeletionTimestamp != "" {
 		h.metrics.judged(skipped, nil)
-		return response{UID: req.UID, Allowed: true}
+		return allow(req.UID)
 	}
 	definition := definitionOf(req)
 	report, err := h.check(ctx, definition)
@@ -78,8 +82,7 @@ func (h *nadHandler) handle(ctx context.Context, req *request[attachment]) respo
 		return h.unchecked(ctx, req, err)
 	}
 	report.Findings = append(report.Findings, inject.KeyFindings(inject.KindNAD, definition.Object(), "", definition.Labels, req.Object.Metadata.Annotations)...)
-	r, v := judge(definition, report, how)
-	r.UID = req.UID
+	r, v := judge(req.UID, definition, report, how)
 	h.metrics.judged(v, report.Findings)
 	h.report(ctx, req, definition, v, report)
 	return r
@@ -87,10 +90,10 @@ func (h *nadHandler) handle(ctx context.Context, req *request[attachment]) respo
 
 // unchecked admits a NAD that could not be checked. Checks are advice: a
 // refusal would stand, whatever failurePolicy says.
-func (h *nadHandler) unchecked(ctx context.Context, req *request[attachment], err error) response {
+func (h *nadHandler) unchecked(ctx context.Context, req *request[attachment], err error) *admissionv1.AdmissionResponse {
 	h.metrics.judged(failed, nil)
 	h.log.LogAttrs(ctx, slog.LevelError, "network not checked", slog.String(keyNamespace, req.Namespace), slog.String(keyName, req.Object.Metadata.Name), slog.Any(keyError, err))
-	return response{UID: req.UID, Allowed: true, Warnings: []string{fmt.Sprintf("the addresses were not checked: %v", err)}}
+	return allow(req.UID, fmt.Sprintf("the addresses were not checked: %v", err))
 }
 
 func definitionOf(req *request[attachment]) nad.Definition {
@@ -114,39 +117,37 @@ func (h *nadHandler) check(ctx context.Context, d nad.Definition) (nad.Report, e
 
 // judge turns findings into an answer: all errors at once, each with its
 // field, and what else was found as warnings.
-func judge(d nad.Definition, report nad.Report, how inject.Validation) (response, verdict) {
-	r, v := response{Allowed: true}, admitted
-	var causes []cause
+func judge(uid types.UID, d nad.Definition, report nad.Report, how inject.Validation) (*admissionv1.AdmissionResponse, verdict) {
+	v := admitted
+	var causes []metav1.StatusCause
 	var rules, grave, mild []string
 	for _, f := range report.Findings {
 		rules = append(rules, string(f.Rule))
 		switch {
 		case f.Severity == nad.Error && how == inject.Enforce:
-			causes = append(causes, cause{Reason: "FieldValueInvalid", Message: f.Message, Field: f.Field})
+			causes = append(causes, metav1.StatusCause{Type: metav1.CauseTypeFieldValueInvalid, Message: f.Message, Field: f.Field})
 		case f.Severity == nad.Error:
 			grave = append(grave, f.String())
 		default:
 			mild = append(mild, f.String())
 		}
 	}
+	r := allow(uid)
+	if len(causes) > 0 {
+		r, v = deny(uid, refusal(d, causes)), denied
+		r.Result.Details = &metav1.StatusDetails{Name: d.Name, Group: networkKind().Group, Kind: networkKind().Kind, Causes: causes}
+	} else if len(rules) > 0 {
+		v = warned
+	}
 	r.Warnings = inject.Bounded(append(grave, mild...), "warnings", inject.MaxWarnings)
 	if len(rules) > 0 {
-		v = warned
 		r.AuditAnnotations = map[string]string{"rules": strings.Join(rules, ",")}
 	}
-	if len(causes) == 0 {
-		return r, v
-	}
-	r.Allowed = false
-	r.Status = &status{
-		Status: "Failure", Reason: "Invalid", Code: http.StatusUnprocessableEntity, Message: refusal(d, causes),
-		Details: &details{Name: d.Name, Group: "k8s.cni.cncf.io", Kind: "NetworkAttachmentDefinition", Causes: causes},
-	}
-	return r, denied
+	return r, v
 }
 
 // refusal is the message that users see: kubectl shows nothing but it.
-func refusal(d nad.Definition, causes []cause) string {
+func refusal(d nad.Definition, causes []metav1.StatusCause) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "the addresses of NetworkAttachmentDefinition %s cannot work", d.Object())
 	lines := make([]string, len(causes))
@@ -175,7 +176,7 @@ func (h *nadHandler) report(ctx context.Context, req *request[attachment], d nad
 		texts[i] = f.String()
 	}
 	attrs := []slog.Attr{
-		slog.String(keyNamespace, d.Namespace), slog.String(keyName, d.Name), slog.String(keyUID, req.UID),
+		slog.String(keyNamespace, d.Namespace), slog.String(keyName, d.Name), slog.String(keyUID, string(req.UID)),
 		slog.String(keyDecision, string(v)), slog.Any(keyFindings, texts),
 	}
 	if req.DryRun {

@@ -186,7 +186,7 @@ func TestNADsThatCannotBeCheckedAreAdmittedWithAWarning(t *testing.T) {
 
 func TestReviewsThatAreNoneOfNADsAreErrors(t *testing.T) {
 	s := serve(t, &memory{})
-	const want = "/validate-nads reviews NetworkAttachmentDefinitions, and this is a Other.k8s.cni.cncf.io; mend the rules of the ValidatingWebhookConfiguration"
+	const want = "/validate-nads reviews NetworkAttachmentDefinitions, and this is a Other.k8s.cni.cncf.io; fix the rules of the ValidatingWebhookConfiguration"
 	_, body := s.postNAD(t, strings.Replace(nadReview("apps", named, "{}"), `"kind":"NetworkAttachmentDefinition"},`, `"kind":"Other"},`, 1))
 	if got := decodeAnswer(t, body); got.Allowed || got.Result.Code != http.StatusBadRequest || got.Result.Message != want {
 		t.Errorf("answer %s", body)

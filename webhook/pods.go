@@ -7,6 +7,9 @@ import (
 	"net/http"
 	"time"
 
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
@@ -37,22 +40,22 @@ type podHandler struct {
 	log     *slog.Logger
 }
 
-func (h *podHandler) handle(ctx context.Context, req *request[inject.Pod]) response {
+func (h *podHandler) handle(ctx context.Context, req *request[inject.Pod]) *admissionv1.AdmissionResponse {
 	if req.Kind != (groupKind{Kind: "Pod"}) {
 		h.metrics.failed(failReview)
-		return refuse(req.UID, http.StatusBadRequest, "BadRequest",
-			fmt.Errorf("%s reviews Pods, and this is a %s; mend the rules of the MutatingWebhookConfiguration", PodPath, req.Kind))
+		return refuse(req.UID, http.StatusBadRequest, metav1.StatusReasonBadRequest,
+			fmt.Errorf("%s reviews Pods, and this is a %s; fix the rules of the MutatingWebhookConfiguration", PodPath, req.Kind))
 	}
 	started := time.Now()
 	decision, err := h.decide(ctx, req)
-	var r response
+	var r *admissionv1.AdmissionResponse
 	if err == nil {
 		r, err = answer(req.UID, decision)
 	}
 	if err != nil {
 		h.metrics.failed(failCluster)
 		h.log.LogAttrs(ctx, slog.LevelError, "admission failed", append(h.about(req), slog.Any(keyError, err))...)
-		return refuse(req.UID, http.StatusInternalServerError, "InternalError", err)
+		return refuse(req.UID, http.StatusInternalServerError, metav1.StatusReasonInternalError, err)
 	}
 	h.metrics.decided(decision.Reason, time.Since(started))
 	h.report(ctx, req, decision)
@@ -129,7 +132,7 @@ func (h *podHandler) about(req *request[inject.Pod]) []slog.Attr {
 		name = req.Object.Metadata.GenerateName + "*"
 	}
 	attrs := make([]slog.Attr, 0, 10)
-	attrs = append(attrs, slog.String(keyNamespace, req.Namespace), slog.String(keyPod, name), slog.String(keyUID, req.UID))
+	attrs = append(attrs, slog.String(keyNamespace, req.Namespace), slog.String(keyPod, name), slog.String(keyUID, string(req.UID)))
 	if req.DryRun {
 		attrs = append(attrs, slog.Bool(keyDryRun, true))
 	}

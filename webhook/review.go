@@ -9,6 +9,9 @@ import (
 
 	jsonv2 "github.com/go-json-experiment/json" // encoding/json/v2 from Go 1.27 on
 	"github.com/go-json-experiment/json/jsontext"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 )
@@ -26,7 +29,7 @@ type review[T any] struct {
 
 // request is the AdmissionRequest within a review.
 type request[T any] struct {
-	UID       string    `json:"uid"`
+	UID       types.UID `json:"uid"`
 	Kind      groupKind `json:"kind"`
 	Namespace string    `json:"namespace"`
 	Operation string    `json:"operation"`
@@ -54,41 +57,6 @@ func (k groupKind) String() string {
 		return k.Kind
 	}
 	return k.Kind + "." + k.Group
-}
-
-// response is the AdmissionResponse.
-type response struct {
-	UID              string            `json:"uid"`
-	Allowed          bool              `json:"allowed"`
-	Status           *status           `json:"status,omitempty"`
-	Patch            []byte            `json:"patch,omitempty"`
-	PatchType        string            `json:"patchType,omitempty"`
-	AuditAnnotations map[string]string `json:"auditAnnotations,omitempty"`
-	Warnings         []string          `json:"warnings,omitempty"`
-}
-
-// status is the metav1.Status that explains a refusal.
-type status struct {
-	Status  string   `json:"status"`
-	Message string   `json:"message"`
-	Reason  string   `json:"reason"`
-	Code    int      `json:"code"`
-	Details *details `json:"details,omitempty"`
-}
-
-// details is the metav1.StatusDetails of a refusal of certain fields.
-type details struct {
-	Name   string  `json:"name,omitempty"`
-	Group  string  `json:"group,omitempty"`
-	Kind   string  `json:"kind,omitempty"`
-	Causes []cause `json:"causes,omitempty"`
-}
-
-// cause is the metav1.StatusCause of one field.
-type cause struct {
-	Reason  string `json:"reason"`
-	Message string `json:"message"`
-	Field   string `json:"field"`
 }
 
 // maxValues is how many JSON values of a review are read; those that nobody
@@ -137,32 +105,42 @@ func decoding(body []byte) jsonv2.Options {
 }
 
 // encodeReview writes the answer. Nothing of the request but its UID is in it.
-func encodeReview(r response) ([]byte, error) {
-	return json.Marshal(struct {
-		APIVersion string   `json:"apiVersion"`
-		Kind       string   `json:"kind"`
-		Response   response `json:"response"`
-	}{reviewVersion, "AdmissionReview", r})
+func encodeReview(r *admissionv1.AdmissionResponse) ([]byte, error) {
+	return json.Marshal(admissionv1.AdmissionReview{
+		TypeMeta: metav1.TypeMeta{APIVersion: reviewVersion, Kind: "AdmissionReview"}, Response: r,
+	})
 }
 
-// answer is a decision in the API's terms.
-func answer(uid string, d inject.Decision) (response, error) {
-	r := response{UID: uid, Allowed: true, Warnings: d.Warnings, AuditAnnotations: map[string]string{"reason": string(d.Reason)}}
-	switch d.Reason.Outcome() {
-	case inject.Denied:
-		r.Allowed = false
-		r.Status = &status{Status: "Failure", Message: d.Message(), Reason: "Invalid", Code: http.StatusUnprocessableEntity}
-	case inject.Patched:
-		patch, err := json.Marshal(d.Patch)
-		if err != nil {
-			return response{}, fmt.Errorf("encoding the patch: %w", err)
-		}
-		r.Patch, r.PatchType = patch, "JSONPatch"
-	}
-	return r, nil
+// allow is the answer that changes nothing.
+func allow(uid types.UID, warnings ...string) *admissionv1.AdmissionResponse {
+	return &admissionv1.AdmissionResponse{UID: uid, Allowed: true, Warnings: warnings}
+}
+
+// deny is the answer to what the user has to change.
+func deny(uid types.UID, message string) *admissionv1.AdmissionResponse {
+	return &admissionv1.AdmissionResponse{UID: uid, Result: &metav1.Status{
+		Status: metav1.StatusFailure, Message: message, Reason: metav1.StatusReasonInvalid, Code: http.StatusUnprocessableEntity,
+	}}
 }
 
 // refuse is the answer when no decision was possible.
-func refuse(uid string, code int, reason string, err error) response {
-	return response{UID: uid, Status: &status{Status: "Failure", Message: err.Error(), Reason: reason, Code: code}}
+func refuse(uid types.UID, code int32, reason metav1.StatusReason, err error) *admissionv1.AdmissionResponse {
+	return &admissionv1.AdmissionResponse{UID: uid, Result: &metav1.Status{Status: metav1.StatusFailure, Message: err.Error(), Reason: reason, Code: code}}
+}
+
+// answer is a decision in the API's terms.
+func answer(uid types.UID, d inject.Decision) (*admissionv1.AdmissionResponse, error) {
+	r := allow(uid)
+	switch d.Reason.Outcome() {
+	case inject.Denied:
+		r = deny(uid, d.Message())
+	case inject.Patched:
+		patch, err := json.Marshal(d.Patch)
+		if err != nil {
+			return nil, fmt.Errorf("encoding the patch: %w", err)
+		}
+		r.Patch, r.PatchType = patch, new(admissionv1.PatchTypeJSONPatch)
+	}
+	r.Warnings, r.AuditAnnotations = d.Warnings, map[string]string{"reason": string(d.Reason)}
+	return r, nil
 }

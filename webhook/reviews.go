@@ -11,14 +11,19 @@ import (
 // [NADPath]) as the webhook does, for a caller that brings its own cluster and
 // its own way to call it: it has no listener, no certificate and no caches.
 func NewReviews(cluster Cluster, policy inject.Policy, log *slog.Logger) http.Handler {
-	return newReviews(newEntrance(), cluster, policy, newMetrics(), log)
+	mux := http.NewServeMux()
+	for path, handler := range newReviews(newEntrance(), cluster, policy, newMetrics(), log) {
+		mux.Handle(path, handler)
+	}
+	return mux
 }
 
-func newReviews(e entrance, cluster Cluster, policy inject.Policy, m *metrics, log *slog.Logger) *http.ServeMux {
-	mux := http.NewServeMux()
+// newReviews returns the handlers by their paths.
+func newReviews(e entrance, cluster Cluster, policy inject.Policy, m *metrics, log *slog.Logger) map[string]http.Handler {
 	pods := podHandler{cluster: cluster, policy: policy, metrics: m, log: log}
-	mux.Handle(PodPath, newPodHandler(e, &pods))
-	mux.Handle(LatePath, newLateHandler(e, &lateHandler{pods}))
-	mux.Handle(NADPath, newNADHandler(e, &nadHandler{cluster: cluster, policy: policy, metrics: m, log: log}))
-	return mux
+	return map[string]http.Handler{
+		PodPath:  newPodHandler(e, &pods),
+		LatePath: newLateHandler(e, &lateHandler{pods}),
+		NADPath:  newNADHandler(e, &nadHandler{cluster: cluster, policy: policy, metrics: m, log: log}),
+	}
 }

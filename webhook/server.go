@@ -2,13 +2,14 @@
 // with Multus networks, and checks NetworkAttachmentDefinitions.
 //
 // One request takes this way: HTTP (http.go), decode once (review.go), decide
-// (pods.go, which asks package inject; nads.go, which asks package nad), answer. What a decision needs to know
-// of the cluster is mirrored in memory (mirror.go, cluster.go). The certificate
-// is package certificate's.
+// (pods.go, which asks package inject; nads.go, which asks package nad), answer.
+// What a decision needs to know of the cluster is in controller-runtime's typed
+// cache (cluster.go), reduced to what decisions read (objects.go). Its manager
+// runs all that goes on. The certificate is package certificate's.
 //
-// It uses client-go's informers without controller-runtime's manager: the
-// manager links every Kubernetes API and decodes each request twice, which
-// costs more memory and processor time than all the rest of the webhook.
+// The handlers are registered with controller-runtime's webhook server as they
+// are, without its admission.Webhook, which decodes a review and then, again,
+// the object in it, all fields of both.
 package webhook
 
 import (
@@ -19,36 +20,36 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/multus-ipmgr/multus-ipmgr/feed"
 	"github.com/multus-ipmgr/multus-ipmgr/process"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/certificate"
 )
 
-// stopTimeout is how long requests may take to end: as long as the API server
-// waits for them.
-const stopTimeout = 10 * time.Second
-
-// source is a Cluster that has to be kept up to date.
+// source is a Cluster that is kept up to date while it runs.
 type source interface {
 	Cluster
-	// run does so until ctx ends.
-	run(ctx context.Context)
+	manager.Runnable
 	// ready says why it cannot be relied upon yet.
 	ready() error
-	// ages says how long ago the API server last said something, by resource.
-	ages() map[string]time.Duration
+	// ages shows how old what it knows may be.
+	ages() feed.Set
 }
 
-// identity is the certificate that the server shows.
-type identity interface {
-	// Run keeps it good until ctx ends.
-	Run(ctx context.Context)
+// serverCertificate is the certificate that the server shows, which is kept good
+// while it runs.
+type serverCertificate interface {
+	manager.Runnable
 	// Get is for tls.Config's GetCertificate.
 	Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Ready says why connections cannot be served now.
@@ -59,8 +60,9 @@ type identity interface {
 type Server struct {
 	options   Options
 	log       *slog.Logger
+	manager   manager.Manager
 	cluster   source
-	cert      identity
+	cert      serverCertificate
 	metrics   *metrics
 	entrance  entrance // of reviews
 	admission net.Listener
@@ -68,27 +70,57 @@ type Server struct {
 	stopping  atomic.Bool
 }
 
+// Run connects to the cluster that options name and serves until ctx ends.
+func Run(ctx context.Context, options Options, log *slog.Logger) error {
+	logger := logr.FromSlogHandler(log.Handler())
+	klog.SetLogger(logger.WithName("client-go"))
+	ctrllog.SetLogger(logger)
+	process.LimitMemory(ctx, log)
+	config, err := process.Connect(options.Kubeconfig)
+	if err != nil {
+		return err
+	}
+	server, err := New(ctx, options, config, log)
+	if err != nil {
+		return err
+	}
+	return server.Run(ctx)
+}
+
 // New builds a server that asks the API server at config. It fails when an
 // address cannot be listened on.
 func New(ctx context.Context, options Options, config *rest.Config, log *slog.Logger) (*Server, error) {
-	up, err := newUpstream(config)
+	feeds := newFeeds(log)
+	m, err := newManager(config, feeds, process.StopTimeout, log)
 	if err != nil {
-		return nil, fmt.Errorf("building the Kubernetes client: %w", err)
+		return nil, err
 	}
-	cluster, err := newMirrored(up, log)
-	if err != nil {
-		return nil, fmt.Errorf("building the caches: %w", err)
-	}
-	server, err := newServer(ctx, options, cluster, log)
-	if err == nil && options.Certificate.Secret != "" {
-		server.cert = certificate.NewManaged(options.Certificate, up.caches, time.Now, log, server.metrics.serves)
-	}
-	return server, err
+	return newServer(ctx, options, m, newCached(m.GetCache(), m.GetAPIReader(), feeds, log), log)
 }
 
-// newServer builds a server that asks cluster and has its certificate in a
-// directory.
-func newServer(ctx context.Context, options Options, cluster source, log *slog.Logger) (*Server, error) {
+// newManager returns a manager whose cache the feeds fill. What does not end when
+// it is told to keeps the process for the time of grace.
+func newManager(config *rest.Config, feeds *feeds, grace time.Duration, log *slog.Logger) (manager.Manager, error) {
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
+	}
+	config = rest.CopyConfig(config)
+	// Reads that go past the caches are few, unless many pods name networks
+	// that do not exist. The API server's own fairness limits them.
+	config.QPS = -1
+	m, err := manager.New(config, manager.Options{
+		Scheme: scheme, MapperProvider: newMapper, Cache: feeds.options(), Logger: logr.FromSlogHandler(log.Handler()),
+		Metrics: metricsserver.Options{BindAddress: "0"}, GracefulShutdownTimeout: &grace,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("preparing to work with the API server: %w", err)
+	}
+	return m, nil
+}
+
+// newServer builds a server that asks cluster.
+func newServer(ctx context.Context, options Options, m manager.Manager, cluster source, log *slog.Logger) (*Server, error) {
 	var listen net.ListenConfig
 	admission, err := listen.Listen(ctx, "tcp", options.Address)
 	if err != nil {
@@ -98,14 +130,38 @@ func newServer(ctx context.Context, options Options, cluster source, log *slog.L
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("--ops-address: %w", err), admission.Close())
 	}
-	metrics, entrance := newMetrics(), newEntrance()
-	metrics.watchDoor(entrance.gate)
-	metrics.registry.MustRegister(feed.Collector(cluster.ages))
-	return &Server{
-		options: options, log: log, cluster: cluster, metrics: metrics, entrance: entrance,
-		cert:      certificate.NewDirectory(options.CertDir, log, metrics.serves),
+	s := &Server{
+		options: options, log: log, manager: m, cluster: cluster, metrics: newMetrics(), entrance: newEntrance(),
 		admission: admission, ops: ops,
-	}, nil
+	}
+	s.metrics.watchDoor(s.entrance.gate)
+	s.metrics.registry.MustRegister(cluster.ages())
+	if s.cert, err = s.newCertificate(); err != nil {
+		return nil, errors.Join(err, admission.Close(), ops.Close())
+	}
+	return s, s.assemble()
+}
+
+func (s *Server) newCertificate() (serverCertificate, error) {
+	if s.options.Certificate.Secret == "" {
+		return certificate.NewDirectory(s.options.CertDir, time.Now, s.log, s.metrics.serves), nil
+	}
+	objects, err := dynamic.NewForConfigAndClient(s.manager.GetConfig(), s.manager.GetHTTPClient())
+	if err != nil {
+		return nil, fmt.Errorf("building the Kubernetes client: %w", err)
+	}
+	return certificate.NewManaged(s.options.Certificate, objects, time.Now, s.log, s.metrics.serves), nil
+}
+
+// assemble has the manager run all parts.
+func (s *Server) assemble() error {
+	reviews := newBounded(s.admission, s.entrance.gate, &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: s.cert.Get}, s.leaving, s.log)
+	for path, handler := range newReviews(s.entrance, s.cluster, s.options.Policy, s.metrics, s.log) {
+		reviews.Register(path, handler)
+	}
+
+	ops := process.Ops(s.ops, s.metrics.registry, s.ready, s.log)
+	return errors.Join(s.manager.Add(ops), s.manager.Add(reviews), s.manager.Add(s.cert), s.manager.Add(s.cluster))
 }
 
 // Address is where reviews are answered, over TLS.
@@ -118,58 +174,34 @@ func (s *Server) OpsAddress() string { return s.ops.Addr().String() }
 // have been answered.
 func (s *Server) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var group sync.WaitGroup
-	defer s.await(&group)
 	defer stop()
-	group.Go(func() { s.cluster.run(background) })
-	group.Go(func() { s.cert.Run(background) })
-
-	failed := make(chan error, 2)
-	admission, reviews := s.admissionServer(s.admission)
-	ops, scrapes := s.opsServer(s.ops)
-	group.Go(func() { failed <- admission.ServeTLS(reviews, "", "") })
-	group.Go(func() { failed <- ops.Serve(scrapes) })
-	s.log.Info("serving", keyVersion, s.options.Policy.Version, keyAddress, s.Address(), keyOps, s.OpsAddress())
-
-	var err error
-	select {
-	case err = <-failed:
-	case <-ctx.Done():
+	defer context.AfterFunc(ctx, func() {
 		s.drain()
-	}
-	timeout, cancel := context.WithTimeout(background, stopTimeout)
-	defer cancel()
-	return errors.Join(err, admission.Shutdown(timeout), ops.Shutdown(timeout))
+		stop()
+	})()
+	s.log.Info("serving", keyVersion, s.options.Policy.Version, keyAddress, s.Address(), keyOps, s.OpsAddress())
+	return s.manager.Start(background)
 }
 
-// await waits for what runs in the background, and no longer than for requests:
-// nothing of it is worth keeping the process.
-func (s *Server) await(group *sync.WaitGroup) {
-	done := make(chan struct{})
-	go func() {
-		group.Wait()
-		close(done)
-	}()
-	timer := time.NewTimer(stopTimeout)
-	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C:
-		s.log.Warn("stopped before the caches did")
-	}
+// drain turns readiness off first and goes on serving for a while, because
+// the API server learns later than the kubelet that this replica ends.
+func (s *Server) drain() {
+	s.stopping.Store(true)
+	s.log.Info("stopping")
+	time.Sleep(s.options.Drain)
 }
 
-// admissionServer returns the server of reviews and its way to a listener.
-func (s *Server) admissionServer(listener net.Listener) (*http.Server, net.Listener) {
-	server := process.NewServer(s.leaving(newReviews(s.entrance, s.cluster, s.options.Policy, s.metrics, s.log)), s.log)
-	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: s.cert.Get}
-	return server, s.entrance.gate.Guard(server, listener)
-}
-
-// opsServer returns the server of metrics and probes and its way to a listener.
-func (s *Server) opsServer(listener net.Listener) (*http.Server, net.Listener) {
-	server := process.NewServer(process.NewOps(s.metrics.registry, s.ready), s.log)
-	return server, process.NewGate(process.MaxOpsConnections).Guard(server, listener)
+// leaving has clients give up their connections one by one while this replica
+// drains: with the answer to a request, when nothing is under way. One that
+// stayed open until the end would be closed while the API server may be sending
+// the next review on it, which it does not send again.
+func (s *Server) leaving(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.stopping.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // ready says why pods must not be sent here. A decision without the caches
@@ -181,4 +213,4 @@ func (s *Server) ready() error {
 	return errors.Join(s.cert.Ready(), s.cluster.ready())
 }
 
-var _ Cluster = (*mirrored)(nil)
+var _ source = (*cached)(nil)

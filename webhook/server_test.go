@@ -1,8 +1,10 @@
 package webhook
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -12,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/multus-ipmgr/multus-ipmgr/process"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/certificate"
 )
 
@@ -47,16 +50,22 @@ func TestReadinessWaitsForTheCaches(t *testing.T) {
 
 func TestReadinessWaitsForTheCertificate(t *testing.T) {
 	dir := t.TempDir()
-	c := certificate.NewDirectory(dir, discard(), newMetrics().serves)
+	c := certificate.NewDirectory(dir, time.Now, discard(), newMetrics().serves)
 	s := &Server{cluster: &memory{}, cert: c}
 	if err := s.ready(); err == nil || !strings.Contains(err.Error(), "no serving certificate") {
 		t.Errorf("error %v", err)
 	}
 	newAuthority(t).issue(t, dir, 2)
-	if err := c.Load(); err != nil {
-		t.Fatal(err)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Start(ctx) }()
+	for deadline := time.Now().Add(30 * time.Second); s.ready() != nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal(s.ready())
+		}
 	}
-	if err := s.ready(); err != nil {
+	stop()
+	if err := <-ended; err != nil {
 		t.Error(err)
 	}
 }
@@ -116,8 +125,39 @@ func TestListenersThatAreTakenAreNamed(t *testing.T) {
 		"--address":     {Address: s.Address(), OpsAddress: "127.0.0.1:0"},
 		"--ops-address": {Address: "127.0.0.1:0", OpsAddress: s.OpsAddress()},
 	} {
-		if _, err := newServer(t.Context(), options, &memory{}, discard()); err == nil || !strings.HasPrefix(err.Error(), flag+": ") {
+		if _, err := newServer(t.Context(), options, idleManager(t, process.StopTimeout), &memory{}, discard()); err == nil || !strings.HasPrefix(err.Error(), flag+": ") {
 			t.Errorf("error %v, want one of %s", err, flag)
 		}
+	}
+}
+
+func TestACacheThatDoesNotEndDoesNotKeepTheProcess(t *testing.T) {
+	m := &memory{stuck: make(chan struct{})}
+	defer close(m.stuck)
+	s := serve(t, m)
+	began := time.Now()
+	s.stop()
+	err := <-s.done
+	close(s.done) // nothing else is told
+	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took < impatience {
+		t.Errorf("error %v after %s, want that it waited for %s", err, took, impatience)
+	}
+}
+
+func TestControllerRuntimeMeasuresTheHandlers(t *testing.T) {
+	s := serve(t, &memory{})
+	s.post(t, reviewOf("apps", podOf("net-a")))
+	_, metrics := s.get(t, "/metrics")
+	for _, path := range []string{PodPath, LatePath, NADPath} {
+		if want := fmt.Sprintf("controller_runtime_webhook_requests_total{code=\"200\",webhook=%q}", path); !strings.Contains(metrics, want) {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+}
+
+func TestCachesSayHowOldTheyAre(t *testing.T) {
+	s := serve(t, &memory{})
+	if _, metrics := s.get(t, "/metrics"); !strings.Contains(metrics, "\nmultus_ipmgr_cache_age_seconds{resource=\"namespaces\"} ") {
+		t.Errorf("metrics lack the caches' age:\n%s", metrics)
 	}
 }

@@ -16,7 +16,12 @@ import (
 	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"github.com/multus-ipmgr/multus-ipmgr/feed"
+	"github.com/multus-ipmgr/multus-ipmgr/process"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
@@ -28,17 +33,28 @@ type memory struct {
 	stale      map[string]inject.Namespace // what the cache says
 	gate       chan struct{}               // if set, reads wait for it
 	notReady   error
+	stuck      chan struct{} // if set, it does not end before that
 
 	nads              []nad.Network
 	reservations      []nad.Reservation // what the cache says
 	freshReservations []nad.Reservation // what a fresh read finds beside them
 }
 
-func (m *memory) run(ctx context.Context) { <-ctx.Done() }
-func (m *memory) ready() error            { return m.notReady }
+func (m *memory) ready() error { return m.notReady }
 
-func (m *memory) ages() map[string]time.Duration {
-	return map[string]time.Duration{"namespaces": time.Second}
+func (m *memory) Start(ctx context.Context) error {
+	<-ctx.Done()
+	if m.stuck != nil {
+		<-m.stuck
+	}
+	return nil
+}
+
+// ages are of a resource that was heard of at the start.
+func (m *memory) ages() feed.Set {
+	f := newFeeds(discard()).namespaces
+	f.Follow(&toolscache.ListWatch{})
+	return feed.Set{f}
 }
 
 func (m *memory) Namespace(_ context.Context, name string, fresh bool) (inject.Namespace, error) {
@@ -112,7 +128,12 @@ func serve(t testing.TB, cluster source, flags ...string) *testServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Server, err = newServer(t.Context(), options, cluster, slog.New(slog.NewTextHandler(s.log, nil))); err != nil {
+	log := slog.New(slog.NewTextHandler(s.log, nil))
+	grace := process.StopTimeout
+	if m, ok := cluster.(*memory); ok && m.stuck != nil {
+		grace = impatience
+	}
+	if s.Server, err = newServer(t.Context(), options, idleManager(t, grace), cluster, log); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // cleanups come after the end of t.Context
@@ -132,6 +153,19 @@ func serve(t testing.TB, cluster source, flags ...string) *testServer {
 	}
 	return s
 }
+
+// idleManager is a manager whose cache nobody asks.
+func idleManager(t testing.TB, grace time.Duration) manager.Manager {
+	t.Helper()
+	m, err := newManager(&rest.Config{Host: "http://127.0.0.1:1"}, newFeeds(discard()), grace, discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// impatience is how long a test's server waits for what is stuck.
+const impatience = time.Second
 
 // client speaks to the admission port as the API server does.
 func (s *testServer) client(t testing.TB, maxVersion uint16) *http.Client {

@@ -11,8 +11,8 @@ import (
 )
 
 // crowdLimit is the heap limit that the webhook takes in a container of 128 MiB,
-// the chart's limit: 85 % of it (process.LimitMemory).
-const crowdLimit = "GOMEMLIMIT=109MiB"
+// the chart's limit: 75 % of it (process.LimitMemory).
+const crowdLimit = "GOMEMLIMIT=96MiB"
 
 // crowd starts the webhook in a cluster with far more objects than telcos have,
 // and some that are made to be too large.

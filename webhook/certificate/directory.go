@@ -1,15 +1,17 @@
 package certificate
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
+
+	"github.com/multus-ipmgr/multus-ipmgr/process"
 )
 
 // Files of a certificate directory, as Kubernetes and cert-manager name them
@@ -19,83 +21,79 @@ const (
 	KeyFile  = "tls.key"
 )
 
-// reloadInterval is how often the files are read.
-const reloadInterval = 10 * time.Second
+// firstInterval is how often a certificate is looked for that is not there yet.
+const firstInterval = time.Second
 
 // Directory is the serving certificate in a directory that may be renewed at
-// any time.
-//
-// It reads the files again at intervals instead of watching them: a Secret is
-// renewed by swapping a symbolic link two directories up, and the old
-// certificate is good for long after that.
+// any time. It waits for the first, which controller-runtime's certwatcher, who
+// does all else, takes for granted.
 type Directory struct {
-	path      string
-	log       *slog.Logger
-	serves    func(until time.Time)
-	current   atomic.Pointer[tls.Certificate]
-	pem       [2][]byte // what current was made of
-	complaint string    // the last one, not to be repeated
+	path    string
+	now     func() time.Time
+	log     *slog.Logger
+	serves  func(until time.Time)
+	watcher atomic.Pointer[certwatcher.CertWatcher] // nil until there is a certificate
+	trouble process.Trouble
 }
 
 // NewDirectory returns the certificate in the directory at path. It calls
 // serves with the end of each certificate that it shows from then on.
-func NewDirectory(path string, log *slog.Logger, serves func(until time.Time)) *Directory {
-	return &Directory{path: path, log: log, serves: serves}
+func NewDirectory(path string, now func() time.Time, log *slog.Logger, serves func(until time.Time)) *Directory {
+	return &Directory{path: path, now: now, log: log, serves: serves}
 }
 
-// Load reads the certificate if it changed.
-func (d *Directory) Load() error {
-	cert, err := os.ReadFile(filepath.Join(d.path, CertFile))
-	if err != nil {
-		return fmt.Errorf("reading the serving certificate: %w", err)
-	}
-	key, err := os.ReadFile(filepath.Join(d.path, KeyFile))
-	if err != nil {
-		return fmt.Errorf("reading the serving certificate's key: %w", err)
-	}
-	if bytes.Equal(cert, d.pem[0]) && bytes.Equal(key, d.pem[1]) {
-		return nil
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return fmt.Errorf("serving certificate in %s: %w", d.path, err)
-	}
-	d.pem = [2][]byte{cert, key}
-	d.current.Store(&pair)
-	d.serves(pair.Leaf.NotAfter)
-	d.log.Info("serving certificate loaded", keyCertificate, filepath.Join(d.path, CertFile), keyExpires, pair.Leaf.NotAfter)
-	return nil
-}
+// NeedLeaderElection tells the manager that every replica needs a certificate.
+func (*Directory) NeedLeaderElection() bool { return false }
 
-// Run loads the certificate at intervals until ctx ends. A pair that cannot be
-// used, such as one that is half written, is reported once and the last good
-// one kept.
-func (d *Directory) Run(ctx context.Context) {
-	ticker := time.NewTicker(reloadInterval)
+// Start keeps the certificate up to date until ctx ends.
+func (d *Directory) Start(ctx context.Context) error {
+	ticker := time.NewTicker(firstInterval)
 	defer ticker.Stop()
 	for {
-		if err := d.Load(); err != nil && err.Error() != d.complaint {
-			d.complaint = err.Error()
+		err := d.load()
+		if d.trouble.Changed(err) && err != nil {
 			d.log.Error("serving certificate not loaded", keyError, err)
-		} else if err == nil {
-			d.complaint = ""
+		}
+		if err == nil {
+			return d.watcher.Load().Start(ctx)
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-ticker.C:
 		}
 	}
 }
 
+// load reads the first certificate.
+func (d *Directory) load() error {
+	certificate := filepath.Join(d.path, CertFile)
+	watcher, err := certwatcher.New(certificate, filepath.Join(d.path, KeyFile))
+	if err != nil {
+		return fmt.Errorf("reading the serving certificate in %s: %w", d.path, err)
+	}
+	watcher.RegisterCallback(func(pair tls.Certificate) {
+		d.serves(pair.Leaf.NotAfter)
+		d.log.Info("serving certificate loaded", keyCertificate, certificate, keyExpires, pair.Leaf.NotAfter)
+	})
+	d.watcher.Store(watcher)
+	return nil
+}
+
 // Get is for tls.Config's GetCertificate.
-func (d *Directory) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	pair := d.current.Load()
-	if pair == nil {
+func (d *Directory) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	watcher := d.watcher.Load()
+	if watcher == nil {
 		return nil, errNone
 	}
-	return pair, nil
+	return watcher.GetCertificate(hello)
 }
 
 // Ready says why connections cannot be served now.
-func (d *Directory) Ready() error { return current(d.current.Load(), time.Now()) }
+func (d *Directory) Ready() error {
+	pair, err := d.Get(nil)
+	if err != nil {
+		return err
+	}
+	return current(pair, d.now())
+}

@@ -1,6 +1,7 @@
 package certificate_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,9 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/certificate"
@@ -46,100 +46,94 @@ func write(t *testing.T, path string, data []byte) {
 	}
 }
 
-const interval = 10 * time.Second // between two looks at a directory
-
-// record is what a Directory logs and says while a test reads along.
-type record struct {
-	mu   sync.Mutex
-	log  strings.Builder
-	ends time.Time
+// watched is a Directory that is watched until the test ends.
+type watched struct {
+	*certificate.Directory
+	dir  string
+	now  atomic.Pointer[time.Time]
+	ends atomic.Pointer[time.Time] // as it was said last
 }
 
-// Write implements io.Writer.
-func (r *record) Write(line []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.log.Write(line)
+func watch(t *testing.T) *watched {
+	t.Helper()
+	w := &watched{dir: t.TempDir()}
+	now := time.Now()
+	w.now.Store(&now)
+	w.Directory = certificate.NewDirectory(w.dir, func() time.Time { return *w.now.Load() }, slog.New(slog.DiscardHandler),
+		func(until time.Time) { w.ends.Store(&until) })
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- w.Start(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return w
 }
 
-func (r *record) serves(until time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.ends = until
+func (w *watched) serial() int64 {
+	pair, err := w.Get(nil)
+	if err != nil {
+		return 0
+	}
+	return pair.Leaf.SerialNumber.Int64()
 }
 
-// read returns the log so far and the end that was said last.
-func (r *record) read() (log string, ends time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.log.String(), r.ends
+// shows waits until a certificate is shown, and its end was said.
+func (w *watched) shows(t *testing.T, serial int64, until time.Time) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		ends := w.ends.Load()
+		if w.serial() == serial && ends != nil && ends.Equal(until) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("serial %d, end %v; want %d, %s", w.serial(), ends, serial, until)
+		}
+	}
 }
 
 func TestDirectoryIsReadAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var told record
-		dir := t.TempDir()
-		d := certificate.NewDirectory(dir, slog.New(slog.NewTextHandler(&told, nil)), told.serves)
-		day := time.Now().Add(24 * time.Hour).Truncate(time.Second)
-		issue(t, dir, 2, day)
-		go d.Run(t.Context())
-		shows := func(want int64, when string) {
-			t.Helper()
-			time.Sleep(interval)
-			synctest.Wait()
-			pair, err := d.Get(nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := pair.Leaf.SerialNumber.Int64(); got != want {
-				t.Errorf("%s: serial %d, want %d", when, got, want)
-			}
+	w := watch(t)
+	day := time.Now().Add(24 * time.Hour).Truncate(time.Second)
+	issue(t, w.dir, 2, day)
+	w.shows(t, 2, day)
+	issue(t, w.dir, 3, day.Add(time.Hour))
+	w.shows(t, 3, day.Add(time.Hour))
+
+	write(t, filepath.Join(w.dir, certificate.CertFile), []byte("half writ"))
+	for range 20 { // that it is read is nothing that can be waited for
+		time.Sleep(5 * time.Millisecond)
+		if got := w.serial(); got != 3 {
+			t.Fatalf("serial %d is shown for a broken file", got)
 		}
-		complaints := func(want int) {
-			t.Helper()
-			log, _ := told.read()
-			if got := strings.Count(log, "level=ERROR"); got != want {
-				t.Errorf("%d complaints, want %d:\n%s", got, want, log)
-			}
-		}
-		shows(2, "at first")
-		issue(t, dir, 3, day.Add(time.Hour))
-		shows(3, "after renewal")
-		if _, ends := told.read(); !ends.Equal(day.Add(time.Hour)) {
-			t.Errorf("it was said to end at %s", ends)
-		}
-		write(t, filepath.Join(dir, certificate.CertFile), []byte("half writ"))
-		for range 3 {
-			shows(3, "with a broken file")
-		}
-		complaints(1)
-		if err := os.Remove(filepath.Join(dir, certificate.KeyFile)); err != nil {
-			t.Fatal(err)
-		}
-		shows(3, "without a key")
-		issue(t, dir, 4, day)
-		shows(4, "after the mend")
-		complaints(2)
-	})
+	}
+	if err := os.Remove(filepath.Join(w.dir, certificate.KeyFile)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Ready(); err != nil || w.serial() != 3 {
+		t.Errorf("without a key: serial %d, %v", w.serial(), err)
+	}
+	issue(t, w.dir, 4, day)
+	w.shows(t, 4, day)
 }
 
 func TestDirectoryIsReadyWithACertificateThatHasNotEnded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
-		d := certificate.NewDirectory(dir, slog.New(slog.DiscardHandler), func(time.Time) {})
-		if err := d.Ready(); err == nil || !strings.Contains(err.Error(), "no serving certificate") {
-			t.Errorf("before the first certificate: %v", err)
-		}
-		issue(t, dir, 2, time.Now().Add(time.Hour))
-		if err := d.Load(); err != nil {
-			t.Fatal(err)
-		}
-		if err := d.Ready(); err != nil {
-			t.Errorf("with a certificate: %v", err)
-		}
-		time.Sleep(time.Hour + time.Second)
-		if err := d.Ready(); err == nil || !strings.Contains(err.Error(), "the serving certificate ended at") {
-			t.Errorf("after its end: %v", err)
-		}
-	})
+	w := watch(t)
+	if err := w.Ready(); err == nil || !strings.Contains(err.Error(), "no serving certificate") {
+		t.Errorf("before the first certificate: %v", err)
+	}
+	until := w.now.Load().Add(time.Hour).Truncate(time.Second)
+	issue(t, w.dir, 2, until)
+	w.shows(t, 2, until)
+	if err := w.Ready(); err != nil {
+		t.Errorf("with a certificate: %v", err)
+	}
+	after := until.Add(2 * time.Second)
+	w.now.Store(&after)
+	if err := w.Ready(); err == nil || !strings.Contains(err.Error(), "the serving certificate ended at") {
+		t.Errorf("after its end: %v", err)
+	}
 }

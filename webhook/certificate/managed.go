@@ -92,8 +92,11 @@ func newManaged(settings Settings, c cluster, now func() time.Time, log *slog.Lo
 	return &Managed{settings: settings, cluster: c, now: now, log: log, serves: serves, trusted: map[string]time.Time{}}
 }
 
-// Run looks after the certificate until ctx ends.
-func (m *Managed) Run(ctx context.Context) {
+// NeedLeaderElection tells the manager that every replica needs a certificate.
+func (*Managed) NeedLeaderElection() bool { return false }
+
+// Start looks after the certificate until ctx ends.
+func (m *Managed) Start(ctx context.Context) error {
 	changed := make(chan struct{}, 1)
 	var group sync.WaitGroup
 	group.Go(func() { m.cluster.follow(ctx, changed) })
@@ -108,6 +111,7 @@ func (m *Managed) Run(ctx context.Context) {
 		wait(ctx, nil, pause)
 		wait(ctx, changed, rest)
 	}
+	return nil
 }
 
 // wait waits for a change at most so long.

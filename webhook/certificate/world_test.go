@@ -203,7 +203,7 @@ func (m *memory) start(t *testing.T, s Settings) *replica {
 	t.Helper()
 	r := &replica{}
 	r.Managed = newManaged(s, m, r.clock, slog.New(slog.NewTextHandler(&r.log, nil)), func(until time.Time) { r.ends = until })
-	go r.Run(t.Context())
+	go r.Start(t.Context())
 	synctest.Wait()
 	return r
 }

@@ -1,0 +1,163 @@
+package webhook
+
+import (
+	"maps"
+	"net/http"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/json"
+
+	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
+)
+
+// ownPrefix begins the labels and annotations that are kept in memory.
+const ownPrefix = "multus-ipmgr.io/"
+
+// The kinds that decisions need.
+func namespaceKind() schema.GroupVersionKind { return corev1.SchemeGroupVersion.WithKind("Namespace") }
+func reservationKind() schema.GroupVersionKind {
+	return v1alpha1.GroupVersion().WithKind("ReservedCIDR")
+}
+func networkKind() schema.GroupVersionKind {
+	return schema.GroupVersionKind{Group: "k8s.cni.cncf.io", Version: "v1", Kind: "NetworkAttachmentDefinition"}
+}
+
+// newScheme knows NADs and ReservedCIDRs. Of Namespaces the metadata is read,
+// which needs no type.
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	kind := networkKind()
+	version := kind.GroupVersion()
+	scheme.AddKnownTypeWithName(kind, &network{})
+	scheme.AddKnownTypeWithName(version.WithKind(kind.Kind+"List"), &networkList{})
+	metav1.AddToGroupVersion(scheme, version)
+	return scheme, v1alpha1.AddToScheme(scheme)
+}
+
+// newMapper knows where the kinds are served. Which they are is no question to
+// an API server: one that does not serve them yet is asked again and again.
+func newMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
+	mapper := meta.NewDefaultRESTMapper(nil)
+	mapper.Add(namespaceKind(), meta.RESTScopeRoot)
+	mapper.Add(reservationKind(), meta.RESTScopeRoot)
+	kind := networkKind()
+	version := kind.GroupVersion()
+	mapper.AddSpecific(kind, version.WithResource("network-attachment-definitions"), version.WithResource("network-attachment-definition"), meta.RESTScopeNamespace)
+	return mapper, nil
+}
+
+// network is a NetworkAttachmentDefinition, which is read once and not once for
+// each pod: its text is gone as soon as its meaning is known.
+type network struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec  networkSpec  `json:"spec,omitempty"`
+	means *nad.Network // nil until it was read
+}
+
+// networkSpec is the text, or why there is none.
+type networkSpec struct {
+	config string
+	err    error
+}
+
+// UnmarshalJSON implements json.Unmarshaler. One object that cannot be read must
+// not make the list of all unreadable.
+func (s *networkSpec) UnmarshalJSON(text []byte) error {
+	var spec struct {
+		Config string `json:"config"`
+	}
+	err := json.UnmarshalCaseSensitivePreserveInts(text, &spec)
+	*s = networkSpec{config: spec.Config, err: err}
+	return nil
+}
+
+// DeepCopyObject implements runtime.Object. Nobody changes what is cached.
+func (n *network) DeepCopyObject() runtime.Object {
+	c := *n
+	return &c
+}
+
+// read says what the network means, and drops all else.
+func (n *network) read() nad.Network {
+	if n.means == nil {
+		means := nad.Unknown(n.Spec.err)
+		if n.Spec.err == nil {
+			means = nad.Read(nad.Definition{Namespace: n.Namespace, Name: n.Name, Labels: n.Labels, Annotations: n.Annotations, Config: n.Spec.config}).Kept()
+		}
+		n.means, n.Spec = &means, networkSpec{}
+		n.ObjectMeta = identity(n.ObjectMeta)
+	}
+	return *n.means
+}
+
+// networkList is a list of networks.
+type networkList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []network `json:"items"`
+}
+
+// DeepCopyObject implements runtime.Object.
+func (l *networkList) DeepCopyObject() runtime.Object {
+	c := *l
+	return &c
+}
+
+// identity is the metadata by which caches know an object.
+func identity(m metav1.ObjectMeta) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, ResourceVersion: m.ResourceVersion}
+}
+
+// reduceNetwork is for feed.Resource, as those below.
+func reduceNetwork(object any) (any, error) {
+	if n, ok := object.(*network); ok {
+		n.read()
+	}
+	return object, nil
+}
+
+func newNamespace() *metav1.PartialObjectMetadata {
+	o := &metav1.PartialObjectMetadata{}
+	o.SetGroupVersionKind(namespaceKind())
+	return o
+}
+
+// reduceNamespace keeps what is ours of labels and annotations: others may be
+// long.
+func reduceNamespace(object any) (any, error) {
+	if o, ok := object.(*metav1.PartialObjectMetadata); ok {
+		labels, annotations := own(o.Labels), own(o.Annotations)
+		o.ObjectMeta = identity(o.ObjectMeta)
+		o.Labels, o.Annotations = labels, annotations
+	}
+	return object, nil
+}
+
+func own(all map[string]string) map[string]string {
+	maps.DeleteFunc(all, func(key, _ string) bool { return !strings.HasPrefix(key, ownPrefix) })
+	return all
+}
+
+func namespaceOf(o *metav1.PartialObjectMetadata) inject.Namespace {
+	return inject.Namespace{Name: o.Name, Labels: own(o.Labels), Annotations: own(o.Annotations)}
+}
+
+// reduceReservation keeps what says whether an object counts, and for what.
+func reduceReservation(object any) (any, error) {
+	if o, ok := object.(*v1alpha1.ReservedCIDR); ok {
+		o.ObjectMeta = identity(o.ObjectMeta)
+		o.Status = v1alpha1.ReservedCIDRStatus{Conditions: o.Status.Conditions}
+	}
+	return object, nil
+}
