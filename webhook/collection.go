@@ -93,7 +93,7 @@ func (r *collection) complete() bool {
 
 // get reads from memory. The cache itself would wait until it is complete.
 func (r *collection) get(caches cache.Cache, key client.ObjectKey, into client.Object) bool {
-	return r.complete() && caches.Get(context.Background(), key, into) == nil
+	return r.complete() && caches.Get(context.Background(), key, into) == nil //nolint:forbidigo // Nothing in memory waits for a context.
 }
 
 // ready says why the cache is not complete yet, or not up to date for a reason

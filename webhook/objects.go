@@ -58,9 +58,9 @@ func newMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 // each pod: its text is gone as soon as its meaning is known.
 type network struct {
 	metav1.TypeMeta   `json:",inline"`
-	metav1.ObjectMeta `json:"metadata,omitempty"`
+	metav1.ObjectMeta `json:"metadata,omitzero"`
 
-	Spec  networkSpec  `json:"spec,omitempty"`
+	Spec  networkSpec  `json:"spec,omitzero"`
 	means *nad.Network // nil until it was read
 }
 
@@ -103,7 +103,7 @@ func (n *network) read() nad.Network {
 // networkList is a list of networks.
 type networkList struct {
 	metav1.TypeMeta `json:",inline"`
-	metav1.ListMeta `json:"metadata,omitempty"`
+	metav1.ListMeta `json:"metadata,omitzero"`
 
 	Items []network `json:"items"`
 }

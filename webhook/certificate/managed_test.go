@@ -38,7 +38,7 @@ func TestReplicasThatBeginTogetherAgree(t *testing.T) {
 		for range 5 {
 			r := &replica{Managed: newManaged(settings(), m, time.Now, discard(), func(time.Time) {})}
 			replicas = append(replicas, r)
-			go r.Start(t.Context())
+			begin(t.Context(), t, r)
 		}
 		time.Sleep(settings().Interval + lag)
 		m.pass(t, time.Minute, replicas...)
@@ -112,7 +112,7 @@ func TestAWrongClockAtTheBeginningIsOvercome(t *testing.T) {
 				a := &replica{}
 				a.ahead.Store(int64(ahead))
 				a.Managed = newManaged(settings(), m, a.clock, discard(), func(time.Time) {})
-				go a.Start(t.Context())
+				begin(t.Context(), t, a)
 				synctest.Wait()
 				b := m.start(t, settings())
 				time.Sleep(settings().Overlap + 2*settings().Interval)
@@ -241,7 +241,7 @@ func TestWithoutAReplicaEverythingCanBeForgotten(t *testing.T) {
 		m, s := newMemory(), settings()
 		ctx, stop := context.WithCancel(t.Context())
 		old := newManaged(s, m, time.Now, discard(), func(time.Time) {})
-		go old.Start(ctx)
+		begin(ctx, t, old)
 		synctest.Wait()
 		leaked := old.serving
 		stop()

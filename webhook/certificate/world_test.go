@@ -199,11 +199,23 @@ type replica struct {
 
 func (r *replica) clock() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }
 
+// begin runs m until ctx ends.
+func begin(ctx context.Context, t *testing.T, m interface {
+	Start(ctx context.Context) error
+}) {
+	t.Helper()
+	go func() {
+		if err := m.Start(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+}
+
 func (m *memory) start(t *testing.T, s Settings) *replica {
 	t.Helper()
 	r := &replica{}
 	r.Managed = newManaged(s, m, r.clock, slog.New(slog.NewTextHandler(&r.log, nil)), func(until time.Time) { r.ends = until })
-	go r.Start(t.Context())
+	begin(t.Context(), t, r)
 	synctest.Wait()
 	return r
 }

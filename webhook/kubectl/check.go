@@ -75,7 +75,7 @@ func (o *checkOptions) run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return err
 	}
-	if err := o.reportOptions.print(streams.Out, report); err != nil {
+	if err := o.reportOptions.write(streams.Out, report); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
 	if report.Failed() {

@@ -24,7 +24,7 @@ const (
 // reportOptions say how a report is printed: by kubectl's own flags.
 type reportOptions struct {
 	flags *genericclioptions.PrintFlags
-	print func(io.Writer, nad.Report) error
+	write func(io.Writer, nad.Report) error
 }
 
 func (o *reportOptions) declare(cmd *cobra.Command) {
@@ -43,10 +43,10 @@ func (o *reportOptions) validate() error {
 	templated := *o.flags.TemplatePrinterFlags.TemplateArgument != ""
 	switch format := *o.flags.OutputFormat; {
 	case format == formatTable && (!templated || o.flags.OutputFlagSpecified()):
-		o.print = printTable
+		o.write = printTable
 		return nil
 	case format == formatJSON:
-		o.print = printJSON
+		o.write = printJSON
 		return nil
 	}
 	printer, err := o.flags.ToPrinter()
@@ -56,7 +56,7 @@ func (o *reportOptions) validate() error {
 	if err != nil {
 		return fmt.Errorf("-o %s: %w", *o.flags.OutputFormat, err)
 	}
-	o.print = func(w io.Writer, report nad.Report) error { return printer.PrintObj(&reportObject{report}, w) }
+	o.write = func(w io.Writer, report nad.Report) error { return printer.PrintObj(&reportObject{report}, w) }
 	return nil
 }
 

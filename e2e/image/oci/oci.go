@@ -93,7 +93,7 @@ func unpack(file, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	return entries(f, func(header *tar.Header, content []byte) error {
 		if header.Typeflag != tar.TypeReg {
 			return nil
