@@ -39,7 +39,7 @@ func (l *loop) perform(do action, e *entry, n news) {
 		e.eni = n.placement.ENI
 		l.recordHeld(e)
 	case noteENI:
-		e.eni = n.placement.ENI
+		e.eni, e.lookAt = n.placement.ENI, time.Time{}
 	case recordLeft:
 		l.Log.Info("address belongs to no ENI, left alone", keyAddress, e.address.Addr, keyInterface, e.address.Interface)
 	case endWatch:
@@ -72,7 +72,8 @@ func (l *loop) recordHeld(e *entry) {
 	l.logEntry(e).Info("address assigned", keyTook, time.Since(e.appeared).Round(time.Microsecond).String())
 	e.assigned()
 	e.heldSince = e.since
-	if l.mode == spec.Sidecar && slices.Contains(e.eni.Addresses, e.address.Addr) {
+	shared := slices.Contains(e.eni.Addresses, e.address.Addr) && !e.eni.Fixes(e.address.Addr)
+	if l.mode == spec.Sidecar && shared {
 		e.lookAt = e.since.Add(siblingDelay)
 	}
 }

@@ -32,6 +32,7 @@ type witness struct {
 	pod *pod
 
 	mu       sync.Mutex
+	tried    map[place]bool      // an assignment, which may have been made although it failed
 	accepted map[place]time.Time // the assignment's answer
 	shown    map[place]time.Time // start of the last look that showed it
 	fixed    map[place]bool      // by the last look
@@ -45,7 +46,7 @@ type witness struct {
 
 func newWitness(c *cloud, p *pod, verify bool) *witness {
 	return &witness{
-		cloud: c, pod: p, verify: verify,
+		cloud: c, pod: p, verify: verify, tried: map[place]bool{},
 		accepted: map[place]time.Time{}, shown: map[place]time.Time{}, fixed: map[place]bool{}, owned: map[place]bool{},
 		refused: map[netip.Addr]bool{}, leaving: map[place]bool{},
 	}
@@ -80,6 +81,7 @@ func (w *witness) Attached(ctx context.Context, addrs []plan.Address) ([]plan.EN
 func (w *witness) Assign(ctx context.Context, step plan.Step) (map[netip.Addr]error, map[netip.Addr]plan.Holder) {
 	w.note(func() {
 		for _, addr := range step.Addrs {
+			w.tried[place{addr, step.ENI.ID}] = true
 			if w.leaving[place{addr, step.ENI.ID}] {
 				w.breach("%s is assigned while it is being released, and either may come first", addr)
 			}
@@ -108,13 +110,13 @@ func (w *witness) Unassign(ctx context.Context, eni plan.ENI, addrs []netip.Addr
 	for _, addr := range addrs {
 		had, neighbour := w.pod.has(addr)
 		w.note(func() {
-			switch _, assigned := w.accepted[place{addr, eni.ID}]; {
+			switch {
 			case had && !w.ended:
 				w.breach("%s is released, which the pod has", addr)
 			case neighbour && !had:
 				w.breach("%s is released, which a pod on the same worker has", addr)
-			case !assigned && !w.ended:
-				w.breach("%s is released, which was never assigned to %s", addr, eni.ID)
+			case !w.tried[place{addr, eni.ID}]:
+				w.breach("%s is released, which was never to be assigned to %s", addr, eni.ID)
 			}
 			w.leaving[place{addr, eni.ID}] = true
 		})
@@ -332,7 +334,7 @@ func (d *drama) heal() {
 // event and the time until the next.
 func (d *drama) play(t *testing.T, m *ipmgr.Manager, script []byte) {
 	t.Helper()
-	stop := follow(t, m)
+	stop, began, events := follow(t, m), time.Now(), len(script)/2
 	pauses := []time.Duration{0, time.Millisecond, 8 * time.Millisecond, 40 * time.Millisecond, 300 * time.Millisecond, 2 * time.Second, 20 * time.Second, 90 * time.Second}
 	for len(script) >= 2 {
 		d.happen(int(script[0]), int(script[1]))
@@ -341,8 +343,12 @@ func (d *drama) play(t *testing.T, m *ipmgr.Manager, script []byte) {
 		synctest.Wait()
 		d.witness.judge(m.Status())
 	}
+	if looks, _, _ := d.cloud.load(); float64(looks) > time.Since(began).Seconds()+60*float64(events) {
+		t.Errorf("%d looks in %v with %d events", looks, time.Since(began), events)
+	}
 	d.heal()
-	time.Sleep(40 * time.Minute)
+	time.Sleep(30 * time.Minute)
+	d.wantRest(t, 10*time.Minute)
 	synctest.Wait()
 	d.witness.judge(m.Status())
 	d.wantAllAssigned(t, m.Status())
@@ -350,6 +356,20 @@ func (d *drama) play(t *testing.T, m *ipmgr.Manager, script []byte) {
 	_ = stop()
 	for _, breach := range d.witness.breaches {
 		t.Error(breach)
+	}
+}
+
+// wantRest fails unless nothing but resyncs happens for a while (rule 7).
+func (d *drama) wantRest(t *testing.T, while time.Duration) {
+	t.Helper()
+	looks, sizes, _ := d.cloud.load()
+	time.Sleep(while)
+	looksThen, sizesThen, _ := d.cloud.load()
+	if got := looksThen - looks; got > int(while/(spec.Default().Resync/2)) {
+		t.Errorf("%d looks in %v at rest", got, while)
+	}
+	if got := len(sizesThen) - len(sizes); got > 0 {
+		t.Errorf("%d assignments in %v at rest", got, while)
 	}
 }
 
@@ -386,8 +406,8 @@ func live(t *testing.T, script []byte) {
 // FuzzLife lets anything happen to the addresses of a pod: they come, go and
 // flap, other ENIs take them, ENIs go, EC2 fails, refuses and lags, and
 // neighbours hold them. Whatever it is, an address counts as held on proof only
-// (rule 1), nothing is released that somebody has (rule 5), and all is well
-// forty minutes after the world is (rules 2 and 3).
+// (rule 1), nothing is released that somebody has (rule 5), all is well forty
+// minutes after the world is (rules 2 and 3), and nothing is polled (rule 7).
 func FuzzLife(f *testing.F) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 150 {

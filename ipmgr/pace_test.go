@@ -328,6 +328,34 @@ func TestFollowLooksAgainAfterItTookAnAddressThatItsENIHeld(t *testing.T) {
 	})
 }
 
+func TestFollowDoesNotWatchAnAddressThatIsInAPrefixToo(t *testing.T) {
+	for name, before := range map[string]bool{"since before it came": true, "since it came": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				v := newVPC()
+				v.set(vip, "eni-1") // for a sibling
+				c, p := newCloud(v, "eni-1"), newPod("10.10.1.81")
+				delegate := func() { c.enis[0].Prefixes = []netip.Prefix{netip.MustParsePrefix("10.10.1.192/28")} }
+				if before {
+					delegate()
+				}
+				stop := follow(t, manager(p, c, func(s *spec.Settings) { s.Resync = time.Hour }))
+				time.Sleep(time.Second)
+				p.add(vip, "net1", mac1)
+				time.Sleep(500 * time.Millisecond)
+				c.change(delegate)
+				time.Sleep(2 * time.Second)
+				looks, _, _ := c.load()
+				time.Sleep(10 * time.Minute)
+				if after, _, _ := c.load(); after > looks {
+					t.Errorf("%d more looks", after-looks)
+				}
+				_ = stop()
+			})
+		})
+	}
+}
+
 func TestStepsOfManyAddressesAreMadeInTime(t *testing.T) {
 	var placements []plan.Placement
 	addr := netip.MustParseAddr("10.0.0.1")

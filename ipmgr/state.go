@@ -82,7 +82,7 @@ const (
 	recordDryRun  action = "say what would be assigned"
 	recordFixed   action = "report it as assigned, never to be released"
 	recordLeft    action = "say that it is left alone"
-	noteENI       action = "remember the ENI"
+	noteENI       action = "remember the ENI, end the extra look"
 	endWatch      action = "end the extra look"
 	askOwner      action = "ask EC2 who owns it"
 	reclaim       action = "assign it again, from the second loss on after a pause"
