@@ -52,8 +52,38 @@ func TestWorkflowsCallWhatIsThere(t *testing.T) {
 			}
 		}
 	}
-	if !strings.Contains(workflowCommands(t, "ci.yml"), ".ci/run\n") {
-		t.Error("ci.yml does not call .ci/run")
+}
+
+// The jobs of the workflow share the steps of .ci/run among them.
+func TestEachStepHasOneParallelJob(t *testing.T) {
+	var workflow struct {
+		Jobs map[string]struct {
+			Strategy struct {
+				Matrix struct {
+					Include []struct{ Name, Steps string }
+				}
+			}
+		}
+	}
+	if err := yaml.Unmarshal([]byte(read(t, ".github/workflows/ci.yml")), &workflow); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(workflowCommands(t, "ci.yml"), ".ci/run ${{ matrix.steps }}\n") {
+		t.Error("ci.yml does not call .ci/run with the steps of each job")
+	}
+	var got, want []string
+	for _, job := range workflow.Jobs["run"].Strategy.Matrix.Include {
+		got = append(got, strings.Fields(job.Steps)...)
+	}
+	for _, words := range Commands(read(t, ".ci/run")) {
+		if len(words) > 2 && words[0] == "step" {
+			want = append(want, words[1])
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if len(want) == 0 || !slices.Equal(got, want) {
+		t.Errorf("the jobs of ci.yml play\n%q\nwant each step of .ci/run once\n%q", got, want)
 	}
 }
 
