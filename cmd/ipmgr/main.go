@@ -13,7 +13,7 @@
 //
 // Exit codes: 0 every address is assigned and verified; 1 transient failures
 // outlasted the timeout; 2 bad usage or settings; 3 a refusal that retrying
-// cannot mend.
+// cannot fix.
 package main
 
 import (

@@ -1,6 +1,6 @@
-// Package finding tells the owners of NetworkAttachmentDefinitions (NADs) when
-// a change of reservations breaks them: a NAD was checked when it was written,
-// and nobody looks at it again when the reservations below it change.
+// Package finding reports NetworkAttachmentDefinitions (NADs) that a change of
+// reservations breaks: the webhook checks a NAD only when it is written, not when
+// its reservations change.
 //
 // Package webhook/nad decides what is wrong with a NAD; here it becomes an
 // Event on the NAD, a log line and a metric.
@@ -20,8 +20,8 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
-// verdict is what is kept of a NAD's findings: they may have a hundred kilobytes.
-// The zero verdict is that of a NAD without any.
+// verdict is a summary of a NAD's findings, which may have a hundred kilobytes.
+// The zero verdict is that of a NAD without findings.
 type verdict struct {
 	rules  []nad.Rule // that are broken, each once
 	digest [sha256.Size]byte
@@ -79,7 +79,7 @@ func reasonOf(rule nad.Rule) string {
 	}
 }
 
-// reservations returns what the objects reserve, in an order of its own: two
+// reservations returns what the objects reserve, in a fixed order, so that two
 // results can be compared.
 func reservations(objects []v1alpha1.ReservedCIDR) []nad.Reservation {
 	var list []nad.Reservation
@@ -94,7 +94,7 @@ func reservations(objects []v1alpha1.ReservedCIDR) []nad.Reservation {
 	return list
 }
 
-// longestNote is what the API server takes of an event's note.
+// longestNote is the longest event note that the API server accepts.
 const longestNote = 1024
 
 // note says what is wrong, in the length of an event.

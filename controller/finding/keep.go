@@ -26,9 +26,9 @@ const leftOut = "multus-ipmgr.io/config-not-cached"
 // readTimeout bounds one read past the cache.
 const readTimeout = 10 * time.Second
 
-// Strip reduces a NAD before it is cached to what is needed of it, in a bounded
-// size. It parses nothing: the cache waits for it. Of a configuration that is
-// too long to be checked nothing is kept, as nothing is found in it.
+// Strip reduces a NAD, before it is cached, to the parts that are needed, in a
+// bounded size. It parses nothing, because the cache waits for it. It drops a
+// configuration that is too long to be checked, because that has no findings.
 func Strip(object any) (any, error) {
 	o, ok := object.(*nadv1.NetworkAttachmentDefinition)
 	if !ok {
@@ -52,7 +52,7 @@ func Strip(object any) (any, error) {
 }
 
 // cached returns a NAD from the cache, and whether its configuration was left
-// out. The error is NotFound where there is no such NAD.
+// out. The error is NotFound if there is no such NAD.
 func (w *Watcher) cached(ctx context.Context, name types.NamespacedName) (o *nadv1.NetworkAttachmentDefinition, long bool, err error) {
 	o = &nadv1.NetworkAttachmentDefinition{}
 	if err := w.Client.Get(ctx, name, o); err != nil {

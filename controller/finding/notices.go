@@ -11,8 +11,8 @@ import (
 	"k8s.io/client-go/tools/events"
 )
 
-// Bounds of what is said about single NADs: one lost reservation may break all
-// of 10,000, and whoever may create NADs could break as many again and again. A
+// Bounds of the notices about single NADs: one lost reservation may break all
+// of 10,000, and anyone who may create NADs could break as many repeatedly. A
 // notice is an Event and a log line. docs/reservations.md lists the bounds.
 const (
 	// namespaceNotices is how many notices one namespace gets at once; each
@@ -34,8 +34,8 @@ const action = "CheckReservations"
 // PrefixReservation or AWSReserved.
 const ReasonFixed = "ReservedAgain"
 
-// notices tells the owners of NADs, within bounds, and counts whom it did not
-// tell. It is not safe for concurrent use.
+// notices records events on NADs, within bounds, and counts those that it left
+// out. It is not safe for concurrent use.
 type notices struct {
 	events     events.EventRecorder
 	log        *slog.Logger
@@ -43,7 +43,7 @@ type notices struct {
 	namespaces map[string]*rate.Limiter // those that are not full
 
 	summaries     *rate.Limiter
-	broken, fixed int // not told of since the last summary
+	broken, fixed int // without a notice since the last summary
 }
 
 func newNotices(recorder events.EventRecorder, log *slog.Logger) *notices {
@@ -55,7 +55,7 @@ func newNotices(recorder events.EventRecorder, log *slog.Logger) *notices {
 	}
 }
 
-// tellBroken tells the owner that reservations break a NAD.
+// tellBroken records that reservations break a NAD.
 func (n *notices) tellBroken(ctx context.Context, o *nadv1.NetworkAttachmentDefinition, reason, text string) {
 	if !n.allow(o.Namespace) {
 		n.broken++
@@ -65,7 +65,7 @@ func (n *notices) tellBroken(ctx context.Context, o *nadv1.NetworkAttachmentDefi
 	n.log.LogAttrs(ctx, slog.LevelWarn, "network broken by reservations", slog.String(keyNetwork, o.Namespace+"/"+o.Name), slog.String(keyFinding, text))
 }
 
-// tellFixed tells the owner that the addresses of a NAD are reserved again.
+// tellFixed records that the addresses of a NAD are reserved again.
 func (n *notices) tellFixed(ctx context.Context, o *nadv1.NetworkAttachmentDefinition) {
 	if !n.allow(o.Namespace) {
 		n.fixed++
@@ -89,7 +89,7 @@ func (n *notices) allow(namespace string) bool {
 	return own.Allow() && n.all.Allow()
 }
 
-// flush logs how many NADs nobody was told of, and forgets namespaces that have
+// flush logs how many NADs got no notice, and forgets namespaces that have
 // all their tokens again. It returns when to call it again, zero for never.
 func (n *notices) flush(ctx context.Context) time.Duration {
 	for namespace, own := range n.namespaces {

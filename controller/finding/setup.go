@@ -49,7 +49,7 @@ func (w *Watcher) changedNAD(o *nadv1.NetworkAttachmentDefinition) {
 	w.changed(client.ObjectKeyFromObject(o))
 }
 
-// await has everything checked for the first time once it is mirrored and had
+// await requests the first check of everything once it is mirrored and has had
 // time to reach the cache.
 func (w *Watcher) await(ctx context.Context, queue workqueue.TypedInterface[string]) {
 	select {
@@ -67,8 +67,8 @@ func (w *Watcher) await(ctx context.Context, queue workqueue.TypedInterface[stri
 	}
 }
 
-// grounds passes on what may break a NAD: of a status, only that a reservation
-// could not be made.
+// grounds passes on changes that may break a NAD. Of a status that is only that a
+// reservation could not be made.
 func grounds() predicate.TypedPredicate[*v1alpha1.ReservedCIDR] {
 	return predicate.TypedFuncs[*v1alpha1.ReservedCIDR]{
 		UpdateFunc: func(e event.TypedUpdateEvent[*v1alpha1.ReservedCIDR]) bool {
@@ -77,7 +77,7 @@ func grounds() predicate.TypedPredicate[*v1alpha1.ReservedCIDR] {
 	}
 }
 
-// soon has a pass made a moment after a change. changed takes the object before.
+// soon requests a pass a moment after a change. changed takes the object before.
 func soon[T client.Object](changed func(T)) handler.TypedEventHandler[T, string] {
 	type queue = workqueue.TypedRateLimitingInterface[string]
 	due := func(o T, q queue) {

@@ -22,7 +22,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
-// Options are what a Watcher is made of. All fields are required.
+// Options configure a Watcher. All fields are required.
 type Options struct {
 	Client client.Reader // of a cache of ReservedCIDRs, and of NADs that Strip reduced
 	Live   client.Reader // past the cache
@@ -57,8 +57,8 @@ func New(o Options) *Watcher {
 	}
 }
 
-// Reconcile checks all NADs that are due in one pass, and tells the owner of
-// each whose findings are others than before. It does nothing until all
+// Reconcile checks all NADs that are due in one pass, and records an event
+// on each NAD whose findings have changed. It does nothing until all
 // reservations are mirrored.
 func (w *Watcher) Reconcile(ctx context.Context, _ string) (reconcile.Result, error) {
 	select {
@@ -76,7 +76,7 @@ func (w *Watcher) Reconcile(ctx context.Context, _ string) (reconcile.Result, er
 	return reconcile.Result{}, err
 }
 
-// survey reads the reservations. If they are others than before, all NADs are
+// survey reads the reservations. If they have changed, all NADs are
 // due.
 func (w *Watcher) survey(ctx context.Context) error {
 	var objects v1alpha1.ReservedCIDRList
@@ -116,8 +116,8 @@ func (w *Watcher) take() []types.NamespacedName {
 }
 
 // pass checks NADs. Those that have to be read from the API server come last:
-// whoever makes them long must not keep others waiting. What cannot be checked
-// stays due.
+// authors of long NADs must not delay others. NADs that cannot be checked stay
+// due.
 func (w *Watcher) pass(ctx context.Context, names []types.NamespacedName) error {
 	var long []types.NamespacedName
 	for i, name := range names {
@@ -148,7 +148,7 @@ func (w *Watcher) postpone(err error, all ...[]types.NamespacedName) error {
 	return fmt.Errorf("%d networks are still to be checked: %w", len(left), err)
 }
 
-// check judges a NAD, and tells its owner if the verdict is another than before.
+// check judges a NAD and records an event if the verdict has changed.
 // err is that of reading it.
 func (w *Watcher) check(ctx context.Context, name types.NamespacedName, o *nadv1.NetworkAttachmentDefinition, err error) error {
 	if apierrors.IsNotFound(err) {
@@ -186,9 +186,8 @@ func (w *Watcher) conclude(name types.NamespacedName, now verdict) (before verdi
 	return before
 }
 
-// settling is how long changes are waited for before they are looked at: they
-// come in bursts, such as all pages of a subnet. It also bounds the passes to
-// two a second.
+// settling is how long a pass waits for more changes, because they come in
+// bursts, such as all pages of a subnet. It also limits passes to two per second.
 const settling = 500 * time.Millisecond
 
 // description of the metric. A replica in waiting shows none.

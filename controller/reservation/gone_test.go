@@ -193,7 +193,7 @@ func TestOneAnswerThatAReservationIsGoneLeavesNoneBehind(t *testing.T) {
 }
 
 func TestAWishInASubnetThatNoListHasYetWaits(t *testing.T) {
-	virtually(t, "for two lists before it is told so", func(t bubble) {
+	virtually(t, "for two lists before it is reported", func(t bubble) {
 		o := &v1alpha1.ReservedCIDR{
 			ObjectMeta: metav1.ObjectMeta{Name: "pool", UID: types.UID("uid of pool")},
 			Spec: v1alpha1.ReservedCIDRSpec{CIDR: "10.9.0.0/26", SubnetID: "subnet-x", Type: v1alpha1.Explicit,

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Collector returns metrics of the subnets that this replica looks after.
+// Collector returns metrics of the subnets that this replica manages.
 func (r *Reconciler) Collector() prometheus.Collector { return newCollector(r.ledger) }
 
 // collector shows the ledger. The one of a replica that is not the leader is

@@ -118,7 +118,7 @@ func (r *Reconciler) remove(ctx context.Context, o *v1alpha1.ReservedCIDR, done 
 }
 
 // retire is a pass over a subnet that is not selected: its mirrored objects go,
-// and objects with create are told.
+// and objects with create get its status.
 func (r *Reconciler) retire(ctx context.Context, subnet vpc.Subnet, objects []*v1alpha1.ReservedCIDR) error {
 	var done tally
 	errs := []error{r.finalizeAll(ctx, subnet, objects)}

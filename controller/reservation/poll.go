@@ -31,7 +31,7 @@ func (r *Reconciler) Poll(ctx context.Context, queue workqueue.TypedInterface[st
 	}
 }
 
-// look updates the catalog and tells of what changed. It returns what is wrong
+// look updates the catalog and reports what changed. It returns what is wrong
 // now.
 func (r *Reconciler) look(ctx context.Context, before string) string {
 	subnets, err := r.Cloud.Subnets(ctx, r.Selection)

@@ -59,7 +59,7 @@ var errSettling = errors.New("waiting until EC2 lists what was just reserved")
 // has not deleted it.
 var errListed = errors.New("waiting until EC2 does not list what was just deleted")
 
-// finish tells of what changed and says when to look again: soon after a
+// finish reports what changed and says when to look again: soon after a
 // failure, and otherwise when Poll says so.
 func (r *Reconciler) finish(ctx context.Context, subnetID string, err error) reconcile.Result {
 	if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {

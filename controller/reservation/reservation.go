@@ -28,7 +28,7 @@ const (
 	// TagUID is the tag of reservations that the controller made; its value is
 	// the UID of the object that asked for it. Nothing else is ever deleted.
 	TagUID = "multus-ipmgr.io/reservedcidr-uid"
-	// TagName tells people the name of that object.
+	// TagName holds the name of that object, for people.
 	TagName = "multus-ipmgr.io/reservedcidr"
 )
 

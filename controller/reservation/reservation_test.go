@@ -49,7 +49,7 @@ func TestOutage(t *testing.T) {
 			t.Errorf("%d objects were written, %d before", len(r.written), before)
 		}
 		if failed, well := r.said("subnet not synced"), r.said("subnet synced again"); failed != 1 || well != 1 {
-			t.Errorf("the outage was told of %d times, its end %d times", failed, well)
+			t.Errorf("the outage was reported %d times, its end %d times", failed, well)
 		}
 	})
 	virtually(t, "an hour without EC2 writes once to each object, and once after", func(t bubble) {
@@ -85,7 +85,7 @@ func TestOutage(t *testing.T) {
 			t.Errorf("condition after the outage: %+v", synced)
 		}
 	})
-	virtually(t, "another reason is told, the same is not", func(t bubble) {
+	virtually(t, "another reason is reported, the same is not", func(t bubble) {
 		r := newRig(t)
 		r.pass()
 		for _, code := range []string{"Unavailable", "Unavailable", "InternalError", "InternalError"} {
@@ -93,7 +93,7 @@ func TestOutage(t *testing.T) {
 			r.pass()
 		}
 		if n := r.said("subnet not synced"); n != 2 {
-			t.Errorf("told of %d times, want once for each code", n)
+			t.Errorf("reported %d times, want once for each code", n)
 		}
 	})
 	virtually(t, "failures are followed by longer and longer waits", func(t bubble) {

@@ -32,7 +32,7 @@ type lookup struct {
 	made map[madeFor]vpc.Reservation
 }
 
-// madeFor is what a reservation of the controller's is recognised by.
+// madeFor identifies a reservation that the controller made.
 type madeFor struct{ uid, cidr string }
 
 func (s *snapshot) lookup() *lookup {
@@ -66,8 +66,8 @@ func (s *snapshot) lacks(o *v1alpha1.ReservedCIDR) bool {
 	return isMirror(o) && !s.lookup().ids[o.Name]
 }
 
-// count counts the addresses of a range, or returns nil if nobody can say who
-// holds them.
+// count counts the addresses of a range, or returns nil if it is unknown
+// which ENIs hold them.
 func (s *snapshot) count(cidr netip.Prefix) *capacity.Count {
 	if s.enisErr != nil {
 		return nil
@@ -102,7 +102,7 @@ func (s *snapshot) forget(id string) {
 }
 
 // refuse returns the range that o wants, and why EC2 would not reserve it, as
-// far as can be told beforehand: EC2 has one error code for all of it.
+// far as that is known in advance: EC2 has one error code for all causes.
 func (s *snapshot) refuse(o *v1alpha1.ReservedCIDR) (netip.Prefix, refusal) {
 	cidr, err := netip.ParsePrefix(o.Spec.CIDR)
 	if err != nil { // the CRD's schema does not let this pass

@@ -23,8 +23,8 @@ const (
 	ReasonSynced      = "Synced"            // the object shows what EC2 has
 	ReasonReserved    = "Reserved"          // the reservation exists
 	ReasonOverlap     = "Overlap"           // another reservation is in the way
-	ReasonOutside     = "OutsideSubnet"     // the range is not of the subnet
-	ReasonNotSelected = "SubnetNotSelected" // the controller does not look after the subnet
+	ReasonOutside     = "OutsideSubnet"     // the range is not in the subnet
+	ReasonNotSelected = "SubnetNotSelected" // the controller does not manage the subnet
 	ReasonMissing     = "NotFound"          // the subnet does not exist
 	ReasonDenied      = "Denied"            // IAM says no
 	ReasonThrottled   = "Throttled"         // EC2 asks for fewer calls
@@ -33,11 +33,11 @@ const (
 	ReasonDeleted     = "Deleted"           // with its object
 )
 
-// refusal is why there is no reservation, or why it cannot be deleted.
+// refusal says why there is no reservation, or why it cannot be deleted.
 type refusal struct{ reason, message string }
 
 func (f refusal) show(s *v1alpha1.ReservedCIDRStatus, o *v1alpha1.ReservedCIDR) {
-	status := metav1.ConditionTrue // it is to go and does not
+	status := metav1.ConditionTrue // it should be deleted but is not
 	if o.DeletionTimestamp.IsZero() {
 		status = metav1.ConditionFalse
 		s.ReservationID, s.Used, s.Free, s.StaleSince = "", nil, nil, nil
@@ -46,7 +46,7 @@ func (f refusal) show(s *v1alpha1.ReservedCIDRStatus, o *v1alpha1.ReservedCIDR) 
 	set(s, o, metav1.Condition{Type: v1alpha1.ConditionReserved, Status: status, Reason: f.reason, Message: f.message})
 }
 
-// refusalOf words an error of EC2 with what can be done.
+// refusalOf describes an error of EC2 and its remedy.
 func refusalOf(err error, permission string) refusal {
 	reason, message := reasonOf(err), "EC2 says: "+vpc.Message(err)
 	switch {
@@ -54,7 +54,7 @@ func refusalOf(err error, permission string) refusal {
 	case reason == ReasonDenied:
 		message += fmt.Sprintf("; allow the controller's role %s (config/iam/controller.json)", permission)
 	case reason == ReasonThrottled || reason == ReasonUnavailable:
-		message += "; it is tried again"
+		message += "; it will be retried"
 	}
 	return refusal{reason, message}
 }
@@ -121,8 +121,8 @@ func showSync(s *v1alpha1.ReservedCIDRStatus, o *v1alpha1.ReservedCIDR, view *sn
 	})
 }
 
-// writeStatus changes the status of o, if that changes anything or nobody has
-// confirmed it for long.
+// writeStatus writes the status of o if it has changed or was last confirmed long
+// ago.
 func (r *Reconciler) writeStatus(ctx context.Context, o *v1alpha1.ReservedCIDR, at time.Time, change func(*v1alpha1.ReservedCIDRStatus)) error {
 	before := o.DeepCopy()
 	change(&o.Status)

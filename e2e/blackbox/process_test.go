@@ -150,7 +150,7 @@ func (p *process) records() []record {
 		}
 		var r record
 		if err := json.Unmarshal([]byte(line), &r); err != nil || r.Message == "" || r.Time.IsZero() {
-			p.scene.Errorf("ipmgr %s logs a line that is no JSON record: %s", p.mode, line)
+			p.scene.Errorf("ipmgr %s logs a line that is not a JSON record: %s", p.mode, line)
 			continue
 		}
 		list = append(list, r)

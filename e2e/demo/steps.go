@@ -175,7 +175,7 @@ func (d *demo) hearEachOther(ctx context.Context, limit time.Duration) error {
 	return err
 }
 
-// pictures are what the story tells of pods.
+// pictures are what the story shows of pods.
 func pictures(pods []*pod) []*ledger.Pod {
 	var all []*ledger.Pod
 	for _, p := range pods {

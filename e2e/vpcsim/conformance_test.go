@@ -166,7 +166,7 @@ func TestAssignPrivateIpAddresses(t *testing.T) {
 		{name: "an ENI that does not exist",
 			call: assign("eni-0123456789abcdef0", "10.10.1.80"),
 			want: refusal{400, "InvalidNetworkInterfaceID.NotFound", "The networkInterface ID 'eni-0123456789abcdef0' does not exist"}},
-		{name: "an id that is no ENI's",
+		{name: "an id that is not an ENI's",
 			call: assign("if-1", "10.10.1.80"), want: refusal{400, "InvalidNetworkInterfaceId.Malformed", `Invalid id: "if-1" (expecting "eni-...")`}},
 		{name: "the ENI is looked up before the request is read",
 			call: assignCount("eni-unknown", 0, "nonsense"), want: refusal{400, "InvalidNetworkInterfaceID.NotFound", "The networkInterface ID 'eni-unknown' does not exist"}},

@@ -55,7 +55,7 @@ func (r *rig) send(req *http.Request) (*http.Response, string) {
 	}
 	id := resp.Header.Get("X-Amzn-Requestid")
 	if !regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(id) {
-		r.t.Errorf("request id %q is no UUID", id)
+		r.t.Errorf("request id %q is not a UUID", id)
 	}
 	return resp, strings.ReplaceAll(string(body), id, "ID")
 }

@@ -21,7 +21,7 @@ type stamp struct {
 }
 
 // born reads when the kernel was given each address, in its own time. It is
-// empty when the kernel does not tell: then no address counts as added later.
+// empty when the kernel does not say: then no address counts as added later.
 func born() map[stamp]time.Duration {
 	request := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
 	request.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))

@@ -21,11 +21,11 @@ const (
 )
 
 // Dial connects like net.Dialer, but by the pod's primary interface: the first
-// excluded link that is no loopback, usually eth0. The host in address is an IP
+// excluded link that is not the loopback, usually eth0. The host in address is an IP
 // address: a name would have to be looked up by the primary interface, too.
 //
-// A pod may have its default route on the Multus interface. EC2 is then to be
-// told of an address before that address can carry the call, so the socket is
+// A pod may have its default route on the Multus interface. EC2 must then be
+// called before that address can carry the call, so the socket is
 // bound to the primary interface (SO_BINDTODEVICE, which needs no capability).
 // Where that interface has no route to the destination, the kernel looks for
 // it on the link itself: somebody there must answer, as a host does that
@@ -93,7 +93,7 @@ func isLocal(addr netip.Addr) bool {
 func (l *Links) control(_, address string, conn syscall.RawConn) error {
 	target, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return fmt.Errorf("dialling %s, which is no IP address: %w", address, err)
+		return fmt.Errorf("dialling %s, which is not an IP address: %w", address, err)
 	}
 	if name := l.egress(target.Addr().WithZone("").Unmap()); name != "" {
 		return bind(conn, name)

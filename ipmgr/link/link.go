@@ -42,7 +42,7 @@ func New(exclude []string) *Links {
 //
 // Left out is what no other host can reach or what is not meant to last:
 // link-local and host addresses, addresses that lost duplicate address detection, and privacy
-// addresses. Tentative addresses count, because EC2 can be told while the
+// addresses. Tentative addresses count, because EC2 can be called while the
 // kernel still probes. Deprecated ones count too: keepalived marks its IPv6
 // addresses so, to keep them from being chosen as a source.
 func (l *Links) Addresses(context.Context) ([]plan.Address, error) {
@@ -119,8 +119,8 @@ func (l *Links) Changes(ctx context.Context) (<-chan struct{}, error) {
 }
 
 // relay turns updates into wake-ups, and notes what left. A subscription that
-// ends by itself keeps its socket until it is told to end, so end is called
-// then too.
+// ends by itself keeps its socket until end is called, so relay calls it then
+// too.
 func (l *Links) relay(updates <-chan netlink.AddrUpdate, end func()) <-chan struct{} {
 	wake := make(chan struct{}, 1)
 	go func() {
@@ -149,7 +149,7 @@ func (l *Links) note(update netlink.AddrUpdate) {
 }
 
 // Left returns the addresses that were removed since the last call, as far as
-// the kernel told of them, from any link.
+// the kernel reported them, from any link.
 func (l *Links) Left() []netip.Addr {
 	l.mu.Lock()
 	defer l.mu.Unlock()

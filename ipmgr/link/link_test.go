@@ -371,7 +371,7 @@ func TestLeftTellsOfAnAddressThatHasComeBack(t *testing.T) {
 				t.Fatal(err)
 			}
 			var left []netip.Addr
-			eventually(t, "the kernel told of it", func() bool {
+			eventually(t, "the kernel reported it", func() bool {
 				left = append(left, links.Left()...)
 				return len(left) > 0
 			})
@@ -379,7 +379,7 @@ func TestLeftTellsOfAnAddressThatHasComeBack(t *testing.T) {
 				t.Errorf("left: %s, want %s only", left, prefix.Addr())
 			}
 			if again := links.Left(); len(again) > 0 {
-				t.Errorf("told twice: %s", again)
+				t.Errorf("reported twice: %s", again)
 			}
 		})
 	}

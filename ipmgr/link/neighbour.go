@@ -21,7 +21,7 @@ const (
 	// its answer is there at once or not at all.
 	neighbourWait = 250 * time.Millisecond
 	neighbourPoll = 10 * time.Millisecond
-	// neighbourTick is the unit in which the kernel tells an entry's age, and
+	// neighbourTick is the unit in which the kernel reports an entry's age, and
 	// neighbourBlur is how wrong that age may be: a tick and two of the kernel's
 	// own, which are up to 10 ms.
 	neighbourTick = 10 * time.Millisecond
@@ -48,7 +48,7 @@ var (
 // heard after since. It cannot be made to forget without CAP_NET_ADMIN, but a
 // packet to an entry that is stale makes it ask anew within some ten seconds.
 // Until then, and where nobody can be asked, the answer is an error. Only a link
-// that is gone is no error: there will never be an answer.
+// that is gone is not an error: there will never be an answer.
 func (l *Links) HeldByNeighbour(ctx context.Context, name string, addr netip.Addr, since time.Time) (bool, error) {
 	link, err := netlinksafe.LinkByName(name)
 	if _, gone := errors.AsType[netlink.LinkNotFoundError](err); gone {

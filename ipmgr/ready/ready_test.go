@@ -172,7 +172,7 @@ func TestManyMayAskAtATime(t *testing.T) {
 	}
 }
 
-// awaited is a log that tells when its first line came.
+// awaited is a log that reports when its first line came.
 type awaited struct {
 	lines chan string
 }

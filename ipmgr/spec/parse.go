@@ -80,7 +80,7 @@ func Environ(s Settings) []string {
 
 // unknown reports misspelt settings. Kubernetes itself adds variables of the
 // forms IPMGR_SERVICE_HOST, IPMGR_PORT=tcp://10.96.0.7:80 and IPMGR_PORT_80_TCP
-// for a Service called "ipmgr" or "ipmgr-x"; those are no settings.
+// for a Service called "ipmgr" or "ipmgr-x"; those are not settings.
 func unknown(values map[string]string) []error {
 	var errs []error
 	for name, value := range values {

@@ -115,7 +115,7 @@ func TestParseIgnoresKubernetesServiceLinks(t *testing.T) {
 
 func TestParseDoesNotTakeAMisspeltSettingForAServiceLink(t *testing.T) {
 	if _, err := spec.Parse([]string{"IPMGR_METRICS_PORT=9100"}); err == nil {
-		t.Error("IPMGR_METRICS_PORT is no setting and is accepted")
+		t.Error("IPMGR_METRICS_PORT is not a setting, but is accepted")
 	}
 }
 

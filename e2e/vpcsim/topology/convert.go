@@ -168,7 +168,7 @@ func (c *checker) mac(path string, e fileENI) string {
 	}
 	hw, err := net.ParseMAC(e.MAC)
 	if err != nil || len(hw) != 6 {
-		c.wrong(path, "%q is no MAC address", e.MAC)
+		c.wrong(path, "%q is not a MAC address", e.MAC)
 		return ""
 	}
 	return hw.String()

@@ -109,7 +109,7 @@ func TestLoadReportsMistakes(t *testing.T) {
 			[]string{"instances[0].enis[0]: address 10.10.1.3 is one of those that AWS reserves in 10.10.1.0/24"}},
 		{"text that is not an address, with every place of it", worker(`{id: eni-1, subnet: subnet-a, primary: here, secondaries: ["10.10.1.256"], ipv6: [10.10.1.9], mac: zz}`),
 			[]string{
-				`instances[0].enis[0].mac: "zz" is no MAC address`,
+				`instances[0].enis[0].mac: "zz" is not a MAC address`,
 				`instances[0].enis[0].primary: "here" is no IPv4 address`,
 				`instances[0].enis[0].secondaries[0]: "10.10.1.256" is no IPv4 address`,
 				`instances[0].enis[0].ipv6[0]: "10.10.1.9" is no IPv6 address`,
@@ -123,7 +123,7 @@ func TestLoadReportsMistakes(t *testing.T) {
 				"instances[0].enis[1]: address 10.10.1.9 is used by instances[0].enis[0] already",
 				"instances[0].enis[1].deviceIndex: 0 is negative or used twice on i-1",
 			}},
-		{"an unknown subnet and an id that is no ENI's", worker("{id: if-1, subnet: subnet-z, primary: 10.10.1.9}"),
+		{"an unknown subnet and an id that is not an ENI's", worker("{id: if-1, subnet: subnet-z, primary: 10.10.1.9}"),
 			[]string{
 				`instances[0].enis[0].id: "if-1" does not start with eni-`,
 				`instances[0].enis[0].subnet: "subnet-z" is not a subnet of this topology`,

@@ -33,7 +33,7 @@ type Document struct {
 	Text []byte
 	// JSON is its content. It is null when there are only comments.
 	JSON json.RawMessage
-	// IsJSON: the text is JSON, and not only YAML.
+	// IsJSON reports whether the text is JSON, and not only YAML.
 	IsJSON bool
 }
 
