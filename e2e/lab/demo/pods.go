@@ -109,7 +109,7 @@ func (d *demo) hear(ctx context.Context, p *replica, pods []*replica) error {
 	return nil
 }
 
-// pictures are what the story tells of pods.
+// pictures are what the story shows pods.
 func pictures(pods []*replica) []*ledger.Pod {
 	var all []*ledger.Pod
 	for _, p := range pods {

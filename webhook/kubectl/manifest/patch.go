@@ -13,7 +13,7 @@ import (
 )
 
 // Patch applies a JSON patch (RFC 6902) of operations add and move to the
-// document's text. It reads and writes the whole document, so whoever has
+// document's text. It reads and writes the whole document, so anyone who has
 // changes in many places of it makes one patch of them.
 func (d Document) Patch(patch []byte) (Document, error) {
 	operations, err := jsonpatch.DecodePatch(patch)
