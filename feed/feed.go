@@ -112,8 +112,8 @@ func (f *Feed) hear() {
 }
 
 // observe logs why the resource cannot be read when the reason changes, and
-// when it can be read again. client-go tells of some reasons only, and of
-// those again and again. That a watch expires is everyday life.
+// when it can be read again. client-go reports some reasons only, and
+// reports those again and again. A watch that expires is normal.
 func (f *Feed) observe(ctx context.Context, err error) {
 	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || err != nil && ctx.Err() != nil {
 		return

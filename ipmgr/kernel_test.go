@@ -47,7 +47,7 @@ func TestFollowNeitherSpinsNorMissesAnAddressWithoutASubscription(t *testing.T) 
 				if p.asked > 1000 {
 					t.Errorf("asked %d times in a minute", p.asked)
 				}
-				if got := strings.Count(log.String(), "does not tell of changes"); refusal != nil && got != 1 {
+				if got := strings.Count(log.String(), "does not report changes"); refusal != nil && got != 1 {
 					t.Errorf("logged %d times:\n%s", got, log.String())
 				}
 			})

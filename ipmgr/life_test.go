@@ -389,11 +389,15 @@ func (d *drama) wantAllAssigned(t *testing.T, s ipmgr.Status) {
 	}
 }
 
+// longestScript bounds how long one life takes to play.
+const longestScript = 400
+
 func live(t *testing.T, script []byte) {
 	t.Helper()
-	if len(script) == 0 || len(script) > 400 {
-		t.Skip("too short or too long a life")
+	if len(script) == 0 {
+		return // nothing happens in this life
 	}
+	script = script[:min(len(script), longestScript)]
 	synctest.Test(t, func(t *testing.T) {
 		verify := script[0]&3 != 0
 		d := newDrama(verify)

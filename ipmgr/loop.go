@@ -134,7 +134,7 @@ func (l *loop) subscribe(ctx context.Context, changes <-chan struct{}) <-chan st
 	l.subscribedAt = time.Now()
 	changes, err := l.Links.Changes(ctx)
 	if err != nil && !l.unsubscribed {
-		l.Log.Warn("the kernel does not tell of changes, addresses are listed all the time", keyError, err)
+		l.Log.Warn("the kernel does not report changes, addresses are listed all the time", keyError, err)
 	}
 	if l.unsubscribed = err != nil; l.unsubscribed {
 		return nil

@@ -222,7 +222,7 @@ func TestTheArchitecturePageExplainsPhasesAndEvents(t *testing.T) {
 type facts struct {
 	in       phase
 	proven   bool // the cloud has it on its ENI, or nobody wants to know
-	assigned bool // EC2 was told of it, and may have it on our ENI
+	assigned bool // EC2 was asked for it, and may have it on our ENI
 	asked    bool // neighbours are asked for
 }
 

@@ -39,7 +39,7 @@ type Options struct {
 	MaxAnswer int64
 	// Reads and Writes limit the rate of attempts. Nil means no limit.
 	Reads, Writes *rate.Limiter
-	// Observe is told of every attempt: its action, "ok" or the error code,
+	// Observe is called for every attempt, with its action, "ok" or the error code,
 	// whether AWS throttled it, and how long it took. It may be called
 	// concurrently. Nil observes nothing.
 	Observe func(action, code string, throttled bool, took time.Duration)

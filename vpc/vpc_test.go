@@ -454,7 +454,7 @@ func TestAWorkersClockThatIsOff(t *testing.T) {
 }
 
 // TestWhoGivesCredentialsIsNotTakenForEC2 plays sources of credentials that
-// fail: what they refuse is no refusal of the call.
+// fail: EC2 did not refuse the call.
 func TestWhoGivesCredentialsIsNotTakenForEC2(t *testing.T) {
 	for _, c := range []struct {
 		name    string

@@ -193,7 +193,7 @@ func TestManyWhoWantAFreshListShareOne(t *testing.T) {
 			t.Errorf("%d lists for 100 who came at a time, want 2", got)
 		}
 		if _, err := c.reservations.liveAll(t.Context()); err != nil || asked.Load() != 3 {
-			t.Errorf("%d lists, error %v: one that is old is no answer", asked.Load(), err)
+			t.Errorf("%d lists, error %v: an old list is not an answer", asked.Load(), err)
 		}
 	})
 }

@@ -74,7 +74,7 @@ func indexed(ranges *nad.Index) toolscache.ResourceEventHandler {
 }
 
 // Start fills the caches and keeps them up to date until ctx ends. The manager
-// cannot be told of them before it starts: it would wait for all of them, and
+// cannot be given them before it starts: it would wait for all of them, and
 // that a resource is not there yet, or never, must not keep it from starting
 // and ending.
 func (c *cached) Start(ctx context.Context) error {

@@ -97,8 +97,8 @@ func (r *collection) get(caches cache.Cache, key client.ObjectKey, into client.O
 }
 
 // ready says why the cache is not complete yet, or not up to date for a reason
-// that is this replica's own. That the API server says nothing is no such
-// reason: all replicas would leave at once, and nobody would answer any more.
+// that is this replica's own. A silent API server is not such a
+// reason: all replicas would leave at once, and none would answer any more.
 func (r *collection) ready() error {
 	if err := r.Behind(); err != nil {
 		return err

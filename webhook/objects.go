@@ -42,8 +42,8 @@ func newScheme() (*runtime.Scheme, error) {
 	return scheme, v1alpha1.AddToScheme(scheme)
 }
 
-// newMapper knows where the kinds are served. Which they are is no question to
-// an API server: one that does not serve them yet is asked again and again.
+// newMapper knows where the kinds are served. It does not ask the
+// API server, which may not serve them yet and would be asked again and again.
 func newMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	mapper := meta.NewDefaultRESTMapper(nil)
 	mapper.Add(namespaceKind(), meta.RESTScopeRoot)

@@ -78,8 +78,8 @@ func reservationsOf(objects []v1alpha1.ReservedCIDR) []nad.Reservation {
 	return values
 }
 
-// liveAll reads everything from the API server, one list at a time. Whoever
-// waited for his turn takes the list of another that began after he came.
+// liveAll reads everything from the API server, one list at a time. A
+// caller that had to wait takes another's list if that began after it came.
 func (r *reservations) liveAll(ctx context.Context) ([]nad.Reservation, error) {
 	came := time.Now()
 	var last *fresh

@@ -125,7 +125,7 @@ type loss struct {
 // stop ends the probe and returns what was lost.
 func (p *probe) stop() loss {
 	p.once.Do(func() { close(p.ended) })
-	_ = p.pinger.conn.Close() // twice is no harm
+	_ = p.pinger.conn.Close() // a second Close does nothing
 	p.running.Wait()
 	return longest(p.sent, p.answered)
 }

@@ -29,7 +29,7 @@ func TestTheLongestRunOfLostPingsIsTheLoss(t *testing.T) {
 	}{
 		"nothing is lost":              {[]int{0, 1, 2, 3, 4, 5}, loss{}},
 		"nothing was answered":         {nil, loss{}},
-		"what came before is no loss":  {[]int{3, 4, 5}, loss{}},
+		"what came before is not lost": {[]int{3, 4, 5}, loss{}},
 		"what is still under way too":  {[]int{0, 1, 2}, loss{}},
 		"a run between two answers":    {[]int{0, 3, 4, 5}, loss{2, at(1), at(3)}},
 		"the longer of two such runs":  {[]int{0, 2, 5}, loss{2, at(3), at(5)}},

@@ -89,7 +89,7 @@ func (h *host) float(p *pod, link string, addr netip.Addr) error {
 }
 
 // crash ends a host and everything on it at once, without a word to anybody.
-// That it ended before is no error.
+// A process that has ended is not an error.
 func (h *host) crash() error {
 	if h.crashed {
 		return nil

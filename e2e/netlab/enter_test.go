@@ -28,28 +28,8 @@ var roles = map[string]func() int{
 		fmt.Println("terminated")
 		return 3
 	},
-	"refused": func() int {
-		// Nobody below this user namespace gets a network namespace any more.
-		if err := os.WriteFile("/proc/sys/user/max_net_namespaces", []byte("0"), 0); err != nil {
-			fmt.Println(err)
-			return 1
-		}
-		cmd := entering("new")
-		cmd.Stdout = os.Stdout
-		_ = cmd.Run()
-		return cmd.ProcessState.ExitCode()
-	},
-	"root": func() int {
-		// Nobody below this user namespace gets a user namespace any more.
-		if err := os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0); err != nil {
-			fmt.Println(err)
-			return 1
-		}
-		cmd := entering("new")
-		cmd.Stdout = os.Stdout
-		_ = cmd.Run()
-		return cmd.ProcessState.ExitCode()
-	},
+	"refused": func() int { return newWithout("net") },
+	"root":    func() int { return newWithout("user") },
 	"new": func() int {
 		_, err := netlab.New(netlab.Options{})
 		fmt.Println(errors.Is(err, netlab.ErrUnavailable), err)
@@ -149,4 +129,17 @@ func TestRefusalSaysWhatToDo(t *testing.T) {
 			t.Errorf("the error lacks %q: %s", want, out)
 		}
 	}
+}
+
+// newWithout runs "new" where nobody below this user namespace gets another
+// namespace of the kind, and returns its exit code.
+func newWithout(kind string) int {
+	if err := os.WriteFile("/proc/sys/user/max_"+kind+"_namespaces", []byte("0"), 0); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	cmd := entering("new")
+	cmd.Stdout = os.Stdout
+	_ = cmd.Run()
+	return cmd.ProcessState.ExitCode()
 }

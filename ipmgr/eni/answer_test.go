@@ -53,7 +53,7 @@ func TestSuccessIsOnlyEC2sOwnAnswer(t *testing.T) {
 	}{
 		"EC2's own":                     {200, assigned(ofENI + ofAddr + `<return>true</return>`), outcome{}},
 		"a page in HTML":                {200, "<html><body>Please log in</body></html>", outcome{Code: fault.CodeUnknown}},
-		"a page that is no XML":         {200, "<!doctype html><br><p>hello", outcome{Code: fault.CodeUnknown}},
+		"a page that is not XML":        {200, "<!doctype html><br><p>hello", outcome{Code: fault.CodeUnknown}},
 		"nothing":                       {200, "", outcome{Code: fault.CodeUnknown}},
 		"return=false":                  {200, assigned(ofENI + ofAddr + `<return>false</return>`), outcome{Code: fault.CodeUnknown}},
 		"no return":                     {200, assigned(ofENI + ofAddr), outcome{Code: fault.CodeUnknown}},

@@ -43,7 +43,7 @@ type assignment struct {
 	// blind: the owners of the addresses cannot be looked up.
 	blind bool
 	// refusals are what EC2 said to addresses that it refused one by one; taken
-	// are those of them that were to be taken from whoever has them.
+	// are those of them that were to be taken from any owner.
 	refusals map[netip.Addr]error
 	taken    map[netip.Addr]bool
 	// noRoom is what EC2 said when the ENI was full; untried are the addresses
@@ -102,7 +102,7 @@ func (a *assignment) sortOut(ctx context.Context, addrs []netip.Addr, refusal er
 	a.takeOver(ctx, groups[movable], owners)
 }
 
-// takeAny assigns IPv4 addresses that may be taken from whoever has them. If
+// takeAny assigns IPv4 addresses that may be taken from any owner. If
 // none was left out since EC2 refused them, its answer is known.
 func (a *assignment) takeAny(ctx context.Context, available, held []netip.Addr, owners map[netip.Addr]nic, err error) {
 	addrs := sortedAddrs(available, held)

@@ -67,7 +67,7 @@ type Options struct {
 	Jitter func(limit time.Duration) time.Duration
 	// Logger is told what changed; nil discards.
 	Logger *slog.Logger
-	// Observe is told of every EC2 call: its action, "ok" or the error code,
+	// Observe is called for every EC2 call, with its action, "ok" or the error code,
 	// whether EC2 throttled it, and how long it took. It may be called concurrently. Nil observes nothing.
 	Observe func(action, code string, throttled bool, took time.Duration)
 }

@@ -38,7 +38,7 @@ func TestUnassign(t *testing.T) {
 		"IPv6": {
 			addrs: []string{w2first, w2other}, held: []string{"10.10.1.101", "10.10.1.102"}, calls: []string{unassign6OK},
 		},
-		"what it does not hold is no error": {
+		"what it does not hold is not an error": {
 			addrs: []string{"10.10.1.70"}, held: []string{"10.10.1.101", "10.10.1.102", w2first, w2other},
 			calls: []string{unassignNo, describeOK},
 		},

@@ -97,7 +97,7 @@ func (o *clusterOptions) configured() error {
 	if config.CurrentContext != "" || o.named() {
 		return nil
 	}
-	if _, err := rest.InClusterConfig(); err != nil { // this is no pod that may ask its own cluster
+	if _, err := rest.InClusterConfig(); err != nil { // not in a pod that may ask its own cluster
 		return errNoCluster
 	}
 	return nil

@@ -108,7 +108,7 @@ func (f *files) readName(ctx context.Context, name string, in io.Reader) ([]mani
 func (f *files) expand(name string) ([]string, error) {
 	names := []string{name}
 	if _, err := os.Stat(name); err != nil {
-		if names, _ = filepath.Glob(name); len(names) == 0 { // a bad pattern is no file either
+		if names, _ = filepath.Glob(name); len(names) == 0 { // a bad pattern is not a file either
 			return nil, err
 		}
 	}

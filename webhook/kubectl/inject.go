@@ -144,7 +144,7 @@ func (o *injectOptions) inject(ctx context.Context, b *bundle, warnings io.Write
 func (o *injectOptions) injectPod(ctx context.Context, b *bundle, of object, template manifest.Template, shared sharing, c changes, warnings io.Writer) (denied bool, err error) {
 	var pod inject.Pod
 	if err := manifest.Decode(template.Raw, &pod); err != nil {
-		return false, fmt.Errorf("%s: %s %s: is no pod: %w", b.documents[of.document].Source, of.Kind, of.id(), err)
+		return false, fmt.Errorf("%s: %s %s: not a pod: %w", b.documents[of.document].Source, of.Kind, of.id(), err)
 	}
 	ns, assumed := o.assume(b, of)
 	view := inject.View{Networks: inject.NewLookup(b.finder(of.file, last), nil), Others: b.ranges, Reservations: b.reservations}
