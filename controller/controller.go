@@ -21,10 +21,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/workqueue"
-	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
@@ -53,11 +51,7 @@ type Controller struct {
 // Run connects to the cluster and to EC2 and works until ctx ends. It fails
 // when the lease is lost: another replica has it then.
 func Run(ctx context.Context, options Options, log *slog.Logger) error {
-	logger := logr.FromSlogHandler(log.Handler())
-	klog.SetLogger(logger.WithName("client-go"))
-	ctrllog.SetLogger(logger)
-	process.LimitMemory(ctx, log)
-	config, err := process.Connect(options.Kubeconfig)
+	config, err := process.Begin(ctx, options.Kubeconfig, log)
 	if err != nil {
 		return err
 	}

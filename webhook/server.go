@@ -26,8 +26,6 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -72,11 +70,7 @@ type Server struct {
 
 // Run connects to the cluster that options name and serves until ctx ends.
 func Run(ctx context.Context, options Options, log *slog.Logger) error {
-	logger := logr.FromSlogHandler(log.Handler())
-	klog.SetLogger(logger.WithName("client-go"))
-	ctrllog.SetLogger(logger)
-	process.LimitMemory(ctx, log)
-	config, err := process.Connect(options.Kubeconfig)
+	config, err := process.Begin(ctx, options.Kubeconfig, log)
 	if err != nil {
 		return err
 	}
