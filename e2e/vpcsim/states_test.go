@@ -112,18 +112,19 @@ func TestSubnetsWithIPv6Only(t *testing.T) {
 	if err != nil || made.NetworkInterface.PrivateIpAddress != nil || len(made.NetworkInterface.Ipv6Addresses) != 1 {
 		t.Errorf("a new ENI: %v, %v; want one IPv6 address and no IPv4", made, err)
 	}
-	for name, tc := range map[string]struct {
+	for _, tc := range []struct { // in this order, as an ENI keeps what it got
+		name string
 		call call
 		want string
 	}{
-		"an IPv4 address":       {assign("eni-v6", "10.10.1.80"), "InvalidParameterValue"},
-		"one that EC2 chooses":  {assignCount("eni-v6", 1), "InsufficientFreeAddressesInSubnet"},
-		"another IPv6 address":  {assign6("eni-v6", "2600:1f13:1:101::9"), "ok"},
-		"more than a type has":  {assign6("eni-v6", "2600:1f13:1:101::a", "2600:1f13:1:101::b", "2600:1f13:1:101::c"), "PrivateIpAddressLimitExceeded"},
-		"an IPv6 address of it": {assign6("eni-1", "2600:1f13:1:101::d"), "InvalidParameterValue"},
+		{"an IPv4 address", assign("eni-v6", "10.10.1.80"), "InvalidParameterValue"},
+		{"one that EC2 chooses", assignCount("eni-v6", 1), "InsufficientFreeAddressesInSubnet"},
+		{"another IPv6 address", assign6("eni-v6", "2600:1f13:1:101::9"), "ok"},
+		{"more than a type has", assign6("eni-v6", "2600:1f13:1:101::a", "2600:1f13:1:101::b", "2600:1f13:1:101::c"), "PrivateIpAddressLimitExceeded"},
+		{"an IPv6 address of it", assign6("eni-1", "2600:1f13:1:101::d"), "InvalidParameterValue"},
 	} {
 		if got := code(tc.call(t.Context(), r.ec2)); got != tc.want {
-			t.Errorf("%s: got %s, want %s", name, got, tc.want)
+			t.Errorf("%s: got %s, want %s", tc.name, got, tc.want)
 		}
 	}
 	v := virtual{Sim: r.sim, t: t}
