@@ -263,7 +263,7 @@ func survivesOutage(t *testing.T, c *cluster) {
 	healthy := w.get(id)
 
 	w.set(`{"ec2": "refused"}`)
-	w.eventually("the outage is told of", func() bool { return condition(w.get(id), synced) == "False/Unavailable" })
+	w.eventually("the outage is reported", func() bool { return condition(w.get(id), synced) == "False/Unavailable" })
 	old := w.get(id)
 	if diff := cmp.Diff(healthy.Spec, old.Spec); diff != "" || old.UID != healthy.UID {
 		t.Errorf("the last known state changed (-before +after):\n%s", diff)
@@ -499,7 +499,7 @@ func deletesOnlyItsOwn(t *testing.T, c *cluster) {
 		t.Fatal(err)
 	}
 	w.start(subnetA)
-	w.eventually("the overlap is told of", func() bool { return condition(w.get("pool"), reserved) == "False/Overlap" })
+	w.eventually("the overlap is reported", func() bool { return condition(w.get("pool"), reserved) == "False/Overlap" })
 	if text := message(w.get("pool"), reserved); !strings.Contains(text, "ReservedCIDR "+foreign) {
 		t.Errorf("message %q, want it to name the object that shows the reservation", text)
 	}
@@ -542,7 +542,7 @@ func explainsRefusals(t *testing.T, c *cluster) {
 		"denied":  "False/Denied allow the controller's role ec2:CreateSubnetCidrReservation",
 	} {
 		state, text, _ := strings.Cut(want, " ")
-		w.eventually(name+" is told of", func() bool { return condition(w.get(name), reserved) == state })
+		w.eventually(name+" is reported", func() bool { return condition(w.get(name), reserved) == state })
 		if got := message(w.get(name), reserved); !strings.Contains(got, text) {
 			t.Errorf("%s: message %q, want %q in it", name, got, text)
 		}
@@ -563,10 +563,10 @@ func explainsSelection(t *testing.T, c *cluster) {
 	spec := wish("10.2.0.64/26")
 	spec.SubnetID = "subnet-b"
 	w.create("unselected", spec)
-	w.eventually("it is told of", func() bool { return condition(w.get("unselected"), reserved) == "False/SubnetNotSelected" })
+	w.eventually("it is reported", func() bool { return condition(w.get("unselected"), reserved) == "False/SubnetNotSelected" })
 	spec.SubnetID = "subnet-x"
 	w.create("absent", spec)
-	w.eventually("it is told of", func() bool { return condition(w.get("absent"), synced) == "False/NotFound" })
+	w.eventually("it is reported", func() bool { return condition(w.get("absent"), synced) == "False/NotFound" })
 	if text := message(w.get("absent"), synced); !strings.Contains(text, "check --subnets and AWS_REGION") {
 		t.Errorf("message %q, want what to do", text)
 	}
@@ -611,7 +611,7 @@ func tellsOwnersOfNADs(t *testing.T, c *cluster) {
 		t.Errorf("error %v, docs/metrics.md and the program (-page +program):\n%s", err, diff)
 	}
 	w.reserve("subnet-a", "10.1.0.64/27", nil)
-	w.eventually("the owner is told of the end", func() bool {
+	w.eventually("the owner learns of the end", func() bool {
 		return slices.Contains(w.events("core"), "Normal core/pods ReservedAgain the addresses are reserved again")
 	})
 	if text := r.metric("multus_ipmgr_nads_broken"); text != "" {

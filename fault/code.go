@@ -45,7 +45,7 @@ const (
 	Refused                  // what the call asks for cannot be had as asked
 	Full                     // there is no room for all that the call asks for
 	Denied                   // IAM says no
-	Unsigned                 // the credentials are no good
+	Unsigned                 // AWS rejects the credentials
 	Invalid                  // the request can never succeed
 	Unknown                  // a refusal that the table does not have
 )

@@ -25,7 +25,7 @@ func TestNetworksAgainstARealAPIServer(t *testing.T) {
 	t.Run("without the resource, nothing is known and all is admitted", w.admitsWithoutReservations)
 	w.reserve(t)
 	t.Run("a reserved range is admitted", w.admitsReserved)
-	t.Run("a range outside is refused with the command that mends it", w.refusesOutside)
+	t.Run("a range outside is refused with the command that fixes it", w.refusesOutside)
 	t.Run("a reservation made a moment ago counts", w.seesNewReservation)
 	t.Run("warnings reach the user", w.warnsOfMacvlan)
 	t.Run("an update is checked, one of metadata is not", w.checksUpdates)

@@ -65,7 +65,7 @@ func newPodHandler(e entrance, h *podHandler) http.Handler {
 	return &reviewHandler[inject.Pod]{entrance: e, handle: h.handle, metrics: h.metrics, log: h.log}
 }
 
-// ServeHTTP answers one review. What is no review is answered in plain text
+// ServeHTTP answers one review. What is not a review is answered in plain text
 // with a status of 400 and above.
 func (h *reviewHandler[T]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	uid, body, code, err := h.review(w, r)

@@ -64,7 +64,7 @@ func TestRequestsThatAreNoReviewAreRefusedInWords(t *testing.T) {
 		{"another content type", http.MethodPost, url, "application/yaml", "{}", 415, "want application/json"},
 		{"an empty body", http.MethodPost, url, kind, "", 400, "the body is empty"},
 		{"no JSON", http.MethodPost, url, kind, `{"kind":`, 400, "unexpected EOF"},
-		{"JSON that is no object", http.MethodPost, url, kind, `[]`, 400, "the body is no AdmissionReview"},
+		{"JSON that is not an object", http.MethodPost, url, kind, `[]`, 400, "the body is not an AdmissionReview"},
 		{"null", http.MethodPost, url, kind, `null`, 400, `want AdmissionReview of admission.k8s.io/v1`},
 		{"another kind", http.MethodPost, url, kind, `{"kind":"Pod","apiVersion":"v1"}`, 400, `the body is "Pod" of "v1"; want AdmissionReview`},
 		{"another version", http.MethodPost, url, kind, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1beta1","request":{"uid":"1"}}`, 400, `want AdmissionReview of admission.k8s.io/v1`},

@@ -13,7 +13,7 @@ import (
 
 // Reasons of requests that came to no decision.
 const (
-	failReview  = "bad-review"         // the request is no review of a pod
+	failReview  = "bad-review"         // the request is not a review of a pod
 	failCluster = "cluster-unreadable" // the namespace could not be read
 )
 

@@ -74,7 +74,7 @@ func decodeReview[T any](body []byte) (*request[T], error) {
 	// Version 2 of encoding/json reads in one pass, not two, and takes field
 	// names by their case, as the API server does. Decoding is most of the work.
 	if err := jsonv2.Unmarshal(body, &r, decoding(body)); err != nil {
-		return nil, fmt.Errorf("the body is no AdmissionReview: %w", err)
+		return nil, fmt.Errorf("the body is not an AdmissionReview: %w", err)
 	}
 	switch {
 	case r.Kind != "AdmissionReview" || r.APIVersion != reviewVersion:

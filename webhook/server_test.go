@@ -88,7 +88,7 @@ func TestTheCertificatesEndIsAMetricOnceThereIsOne(t *testing.T) {
 	}
 	for _, family := range lacking {
 		if family.GetName() == strings.TrimSpace(name) {
-			t.Errorf("a server without certificate tells of %v", family)
+			t.Errorf("a server without certificate reports %v", family)
 		}
 	}
 }

@@ -119,7 +119,7 @@ func resembles(name string) bool {
 }
 
 // nearDomain returns the domain of known keys that was probably meant. Most keys
-// are of Kubernetes's own domains and are no mistakes.
+// are of Kubernetes's own domains and are not mistakes.
 func nearDomain(domain string) string {
 	if strings.HasSuffix(domain, "kubernetes.io") || strings.HasSuffix(domain, "k8s.io") {
 		return ""

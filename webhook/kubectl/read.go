@@ -12,7 +12,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
 
-var errConfigType = errors.New("spec.config is no text; write the configuration as JSON in a string: config: '{...}'")
+var errConfigType = errors.New("spec.config is not text; write the configuration as JSON in a string: config: '{...}'")
 
 // metadata is what is read of any object's.
 type metadata struct {

@@ -52,10 +52,10 @@ func TestMistakesNameTheirDocument(t *testing.T) {
 		{"text after an object", `{"a":1}{"b":2} and so on`, "file, document 3: "},
 		{"a number after an object", `{"a":1} 2`, "file, document 2: is not a JSON object"},
 		{"a bad separator", "a: 1\n---x\n", "file, document 1: invalid Yaml document separator"},
-		{"a list is no object", "- a\n", "file: is no Kubernetes object"},
-		{"text is no object", "hello\n", "file: is no Kubernetes object"},
-		{"no kind", "apiVersion: v1\n", "file: is no Kubernetes object: apiVersion or kind is missing"},
-		{"a broken item", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n- kind: Pod\n", "file: /items/1: is no Kubernetes object"},
+		{"a list is not an object", "- a\n", "file: is not a Kubernetes object"},
+		{"text is not an object", "hello\n", "file: is not a Kubernetes object"},
+		{"no kind", "apiVersion: v1\n", "file: is not a Kubernetes object: apiVersion or kind is missing"},
+		{"a broken item", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n- kind: Pod\n", "file: /items/1: is not a Kubernetes object"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			documents, err := manifest.Read("file", []byte(c.text))

@@ -47,13 +47,13 @@ type header struct {
 func objects(pointer string, raw json.RawMessage, depth int) ([]Object, error) {
 	var h header
 	if len(raw) == 0 || raw[0] != '{' {
-		return nil, errors.New("is no Kubernetes object: want a map that begins with apiVersion and kind")
+		return nil, errors.New("is not a Kubernetes object: want a map that begins with apiVersion and kind")
 	}
 	if err := Decode(raw, &h); err != nil {
-		return nil, fmt.Errorf("is no Kubernetes object: %w", err)
+		return nil, fmt.Errorf("is not a Kubernetes object: %w", err)
 	}
 	if h.Kind == "" || h.APIVersion == "" {
-		return nil, errors.New("is no Kubernetes object: apiVersion or kind is missing")
+		return nil, errors.New("is not a Kubernetes object: apiVersion or kind is missing")
 	}
 	if !strings.HasSuffix(h.Kind, "List") {
 		name := h.Metadata.Name
