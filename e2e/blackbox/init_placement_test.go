@@ -14,7 +14,6 @@ const (
 	assign4   = "AssignPrivateIpAddresses"
 	assign6   = "AssignIpv6Addresses"
 	unassign4 = "UnassignPrivateIpAddresses"
-	unassign6 = "UnassignIpv6Addresses"
 	describe  = "DescribeNetworkInterfaces"
 	subnets   = "DescribeSubnets"
 )
@@ -44,26 +43,12 @@ func TestInitFindsTheENIOfEachAddress(t *testing.T) {
 			nets:  []netlab.Net{like(w1eth1, "net1", "10.10.1.81/24"), like(w1eth2, "net2", "10.10.1.82/24")},
 			holds: holdings{w1eth1: "10.10.1.81", w1eth2: "10.10.1.82"}, calls: []string{assign4, assign4},
 		}, {
-			name: "two ENIs in one subnet and an interface with a MAC of its own: the lower device index", cloud: oneSubnet,
-			nets:  []netlab.Net{own("net1", "10.10.1.81/24")},
-			holds: holdings{w1eth1: "10.10.1.81"}, calls: []string{assign4},
-		}, {
-			name:  "two ENIs in one subnet and an address that one of them shows: that one",
-			cloud: both(oneSubnet, holding(w1eth2, "10.10.1.81")), nets: []netlab.Net{own("net1", "10.10.1.81/24")},
-			holds: holdings{w1eth2: "10.10.1.81"}, calls: []string{assign4},
-		}, {
 			name: "IPv4 and IPv6, one call per family", nets: []netlab.Net{like(w1eth1, "net1", "10.10.1.81/24", "2600:1f13:0:1::81/64")},
 			holds: holdings{w1eth1: "10.10.1.81 2600:1f13:0:1::81"}, calls: []string{assign6, assign4},
-		}, {
-			name: "IPv6 alone", nets: []netlab.Net{like(w1eth1, "net1", "2600:1f13:0:1::81/64")},
-			holds: holdings{w1eth1: "2600:1f13:0:1::81"}, calls: []string{assign6},
 		}, {
 			name:  "a floating /32 and /128 beside the subnet's mask",
 			nets:  []netlab.Net{like(w1eth1, "net1", "10.10.1.81/24", "10.10.1.90/32", "2600:1f13:0:1::90/128")},
 			holds: holdings{w1eth1: "10.10.1.81 10.10.1.90 2600:1f13:0:1::90"}, calls: []string{assign6, assign4},
-		}, {
-			name: "a /32 on an interface with a MAC of its own, by the subnet that contains it",
-			nets: []netlab.Net{own("net1", "10.10.2.90/32")}, holds: holdings{w1eth2: "10.10.2.90"}, calls: []string{assign4},
 		}, {
 			name: "macvlan: a MAC of its own, by the subnet that contains the address", nets: []netlab.Net{own("net1", "10.10.1.81/24", "2600:1f13:0:1::81/64")},
 			holds: holdings{w1eth1: "10.10.1.81 2600:1f13:0:1::81"}, calls: []string{assign6, assign4},
@@ -77,13 +62,6 @@ func TestInitFindsTheENIOfEachAddress(t *testing.T) {
 		}, {
 			name: "an address that was assigned before is confirmed by one call", cloud: holding(w1eth1, "10.10.1.81"),
 			holds: holdings{w1eth1: "10.10.1.81"}, calls: []string{assign4},
-		}, {
-			name: "an IPv6 address that was assigned before, where EC2 repeats nothing", cloud: holding(w1eth1, "2600:1f13:0:1::81"),
-			nets: []netlab.Net{like(w1eth1, "net1", "2600:1f13:0:1::81/64")}, holds: holdings{w1eth1: "2600:1f13:0:1::81"},
-		}, {
-			name: "an IPv6 address that was assigned before, where EC2 refuses the repetition", cloud: holding(w1eth1, "2600:1f13:0:1::81"),
-			settings: `{"ipv6RepeatError": true}`,
-			nets:     []netlab.Net{like(w1eth1, "net1", "2600:1f13:0:1::81/64")}, holds: holdings{w1eth1: "2600:1f13:0:1::81"},
 		},
 	})
 }
