@@ -113,7 +113,7 @@ docs: go ## Check links, commands and examples of the pages, and the workflows.
 lab: go lab-machine ## Play the scenarios on real kubelets in a simulated VPC. See docs/lab.md.
 #: Needs Debian's user-mode-linux and runc. TESTARGS='-run Metadata' chooses.
 	@go -C e2e/lab test ./...
-	@go -C e2e/lab test -tags lab -count=1 -timeout 60m -parallel 4 -v $(TESTARGS) ./scenario
+	@go -C e2e/lab test -tags lab -count=1 -timeout 60m -v $(TESTARGS) ./scenario
 
 .PHONY: fuzz
 fuzz: go ## Fuzz every parser of every module for FUZZTIME (20s), and name what fails.
