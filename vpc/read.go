@@ -112,28 +112,41 @@ func newReservation(r types.SubnetCidrReservation) (Reservation, error) {
 
 // ENIs returns the network interfaces of a subnet with what they hold.
 func (c *Client) ENIs(ctx context.Context, subnetID string) ([]ENI, error) {
-	in := &ec2.DescribeNetworkInterfacesInput{
-		Filters:    []types.Filter{Filter("subnet-id", subnetID)},
-		MaxResults: aws.Int32(pageSize),
-	}
-	var enis []ENI
-	err := Pages("DescribeNetworkInterfaces", maxPages, &in.NextToken, func() (*string, error) {
-		out, err := Call(ctx, c, "DescribeNetworkInterfaces", in, (*ec2.Client).DescribeNetworkInterfaces)
-		if err != nil {
-			return nil, err
-		}
-		for i := range out.NetworkInterfaces {
-			enis = append(enis, newENI(&out.NetworkInterfaces[i]))
-		}
-		return out.NextToken, nil
-	})
+	described, err := c.Interfaces(ctx, Filter("subnet-id", subnetID))
 	if err != nil {
 		return nil, err
+	}
+	enis := make([]ENI, len(described))
+	for i := range described {
+		enis[i] = NewENI(&described[i])
 	}
 	return enis, nil
 }
 
-func newENI(described *types.NetworkInterface) ENI {
+// Interfaces returns the network interfaces that pass all filters, as EC2
+// describes them.
+func (c *Client) Interfaces(ctx context.Context, filters ...types.Filter) ([]types.NetworkInterface, error) {
+	const action = "DescribeNetworkInterfaces"
+	var all []types.NetworkInterface
+	for _, some := range Chunks(filters...) {
+		in := &ec2.DescribeNetworkInterfacesInput{Filters: some, MaxResults: aws.Int32(pageSize)}
+		err := Pages(action, maxPages, &in.NextToken, func() (*string, error) {
+			out, err := Call(ctx, c, action, in, (*ec2.Client).DescribeNetworkInterfaces)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, out.NetworkInterfaces...)
+			return out.NextToken, nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// NewENI reads what EC2 describes.
+func NewENI(described *types.NetworkInterface) ENI {
 	eni := ENI{ID: aws.ToString(described.NetworkInterfaceId)}
 	if described.Attachment != nil {
 		eni.Instance = aws.ToString(described.Attachment.InstanceId)

@@ -84,7 +84,7 @@ func Diff(networks []spec.Network, view View, o Options) Plan {
 	case len(d.plan.Refusals) > 0:
 		d.plan.Steps, d.plan.Waiting = nil, false
 	case view.Instance.State != Running && view.Instance.State != Stopped:
-		d.plan.Waiting = true // EC2 attaches to those that run or are stopped
+		d.plan.Steps, d.plan.Waiting = nil, true // EC2 attaches to those that run or are stopped
 	}
 	return d.plan
 }
