@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 )
 
 // insideKey is the environment variable that marks the second run of a program
@@ -70,7 +72,7 @@ func reenter() (int, error) {
 	if err := cmd.Wait(); err != nil && cmd.ProcessState == nil {
 		return 0, err
 	}
-	return exitCode(cmd.ProcessState), nil
+	return programs.ExitCode(cmd.ProcessState), nil
 }
 
 func startInside(userNamespace bool) (*exec.Cmd, error) {
@@ -111,14 +113,6 @@ func forwardSignals(p *os.Process) (stop func()) {
 		signal.Stop(signals)
 		close(signals)
 	}
-}
-
-// exitCode follows the shell: 128 plus the signal that killed the process.
-func exitCode(s *os.ProcessState) int {
-	if status, ok := s.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		return 128 + int(status.Signal())
-	}
-	return s.ExitCode()
 }
 
 // explain adds to a refusal of the kernel what the user can do about it.

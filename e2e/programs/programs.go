@@ -1,5 +1,6 @@
 // Package programs gets the third-party programs that tests and the lab run, by
-// e2e/tools, which builds those that its cache lacks.
+// e2e/tools, which builds those that its cache lacks, and runs programs that do
+// not outlive the one that runs them.
 package programs
 
 import (

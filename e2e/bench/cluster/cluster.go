@@ -6,14 +6,16 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/bench/program"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/controlplane"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 )
 
 // Cluster is a running cluster without nodes.
@@ -22,9 +24,9 @@ type Cluster struct {
 	plane   *controlplane.ControlPlane
 	client  kubernetes.Interface
 	objects dynamic.Interface
-	webhook *program.Program
+	webhook *programs.Program
 	// controller is nil unless JudgeNADs started it.
-	controller *program.Program
+	controller *programs.Program
 
 	startTime time.Duration // of the webhook
 }
@@ -62,11 +64,19 @@ func (c *Cluster) StartTime() time.Duration { return c.startTime }
 func (c *Cluster) Stop() error {
 	var errs []error
 	if c.controller != nil { // it ends with an error where it cannot give its lease back
-		errs = append(errs, c.controller.Stop(grace))
+		errs = append(errs, c.controller.End(grace))
 	}
 	errs = append(errs, c.plane.Stop())
 	if c.webhook != nil {
-		errs = append(errs, c.webhook.Stop(grace))
+		errs = append(errs, c.webhook.End(grace))
 	}
 	return errors.Join(errs...)
+}
+
+// start starts a program of ours. environ is added to the bench's own
+// environment.
+func (c *Cluster) start(path string, environ []string, arguments ...string) (*programs.Program, error) {
+	cmd := exec.Command(path, arguments...)
+	cmd.Env = append(os.Environ(), environ...)
+	return programs.Run(c.dir, cmd)
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/config"
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/bench/program"
 )
 
 // controllerURL is where the controller serves its metrics.
@@ -37,7 +36,7 @@ func (c *Cluster) JudgeNADs(ctx context.Context, path string, environ []string, 
 	if err != nil {
 		return err
 	}
-	c.controller, err = program.Start(c.dir, path, environ,
+	c.controller, err = c.start(path, environ,
 		"--kubeconfig="+kubeconfig, "--ops-address="+controllerURL[len("http://"):], "--namespace="+systemNamespace, "--subnets="+subnet)
 	if err != nil {
 		return err

@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/multus-ipmgr/multus-ipmgr/config"
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/bench/program"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/testca"
 )
 
@@ -83,7 +82,7 @@ func (c *Cluster) run(path string, environ, more []string) ([]byte, error) {
 		"--address=" + webhookURL[len("https://"):], "--ops-address=" + opsURL[len("http://"):],
 		"--cert-dir=" + certificates, "--kubeconfig=" + kubeconfig, "--drain=0s",
 	}, more...)
-	c.webhook, err = program.Start(c.dir, path, environ, arguments...)
+	c.webhook, err = c.start(path, environ, arguments...)
 	return ca.PEM, err
 }
 

@@ -1,10 +1,11 @@
-package program_test
+package programs_test
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -12,8 +13,9 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/bench/program"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 )
 
 // What the test program does as the program under test.
@@ -32,6 +34,19 @@ var roles = map[string]func() int{
 		time.Sleep(time.Hour)
 		return 0
 	},
+	"parent": func() int {
+		self, err := os.Executable()
+		if err != nil {
+			return 1
+		}
+		cmd := exec.Command(self, "mute")
+		if err := programs.Start(cmd); err != nil {
+			return 1
+		}
+		fmt.Println(cmd.Process.Pid)
+		time.Sleep(time.Hour)
+		return 0
+	},
 	"fail": func() int {
 		fmt.Fprintln(os.Stderr, "no topology")
 		return 2
@@ -45,13 +60,13 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func start(t *testing.T, role string) *program.Program {
+func start(t *testing.T, role string) *programs.Program {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := program.Start(t.TempDir(), self, nil, role)
+	p, err := programs.Run(t.TempDir(), exec.Command(self, role))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +83,7 @@ func wants(t *testing.T, err error, texts ...string) {
 }
 
 // says waits until the program has written this, and thus listens to signals.
-func says(p *program.Program, text string) {
+func says(p *programs.Program, text string) {
 	for p.Tail() != text {
 		time.Sleep(time.Millisecond)
 	}
@@ -77,15 +92,15 @@ func says(p *program.Program, text string) {
 func TestProgramKeepsItsOutputAndStops(t *testing.T) {
 	p := start(t, "serve")
 	says(p, "ready at last\nand more")
-	if err := p.Stop(time.Minute); err != nil {
-		t.Errorf("Stop: %v", err)
+	if err := p.End(time.Minute); err != nil {
+		t.Errorf("End: %v", err)
 	}
 }
 
 func TestProgramThatEndsIsReportedWithItsLog(t *testing.T) {
 	p := start(t, "fail")
 	wants(t, p.Until(t.Context(), func(context.Context) error { return errors.New("not yet") }), "exit status 2", "no topology")
-	wants(t, p.Stop(time.Minute), "exit status 2")
+	wants(t, p.End(time.Minute), "exit status 2")
 }
 
 func TestWhatDoesNotComeIsReportedWhenPatienceEnds(t *testing.T) {
@@ -94,7 +109,7 @@ func TestWhatDoesNotComeIsReportedWhenPatienceEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	wants(t, p.Until(ctx, func(context.Context) error { return errors.New("not yet") }), "last: not yet", "nothing for you")
-	wants(t, p.Stop(time.Millisecond), "signal: killed")
+	wants(t, p.End(time.Millisecond), "signal: killed")
 }
 
 func TestUntilTriesAgain(t *testing.T) {
@@ -111,12 +126,44 @@ func TestUntilTriesAgain(t *testing.T) {
 		t.Errorf("Until: %v after %d tries, want 3", err, tries)
 	}
 	says(p, "ready at last\nand more")
-	if err := p.Stop(time.Minute); err != nil {
+	if err := p.End(time.Minute); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestMissingProgramIsAnError(t *testing.T) {
-	_, err := program.Start(t.TempDir(), "/no/such/program", nil)
+	_, err := programs.Run(t.TempDir(), exec.Command("/no/such/program"))
 	wants(t, err, "start program", "no such file")
+}
+
+func TestProgramDoesNotOutliveWhoStartedIt(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent := exec.CommandContext(t.Context(), self, "parent")
+	out, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if _, err := fmt.Fscanln(out, &pid); err != nil {
+		t.Fatal(err)
+	}
+	child, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(child)
+	if err := parent.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = parent.Wait() // it was killed
+	over := []unix.PollFd{{Fd: int32(child), Events: unix.POLLIN}}
+	if n, err := unix.Poll(over, int(time.Minute.Milliseconds())); n != 1 || err != nil {
+		t.Errorf("the child runs on: %d, %v", n, err)
+	}
 }
