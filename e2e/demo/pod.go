@@ -9,8 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/demo/ledger"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/kubelet"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/netlab"
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/podrun"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
@@ -21,8 +21,8 @@ type pod struct {
 
 	object  *corev1.Pod
 	net     *netlab.Pod
-	port    string            // the worker's end of its interface
-	manager *podrun.Container // nil unless it was injected
+	port    string             // the worker's end of its interface
+	manager *kubelet.Container // nil unless it was injected
 }
 
 // place gives a pod its network on a worker, as Multus and IPAM do.
@@ -83,7 +83,7 @@ func (d *demo) manage(ctx context.Context, p *pod) (err error) {
 	if first.Name != inject.ContainerName {
 		return fmt.Errorf("pod %s: its first container is %s, want %s", p.Name, first.Name, inject.ContainerName)
 	}
-	p.manager, err = podrun.Start(ctx, podrun.Options{Pod: p.object, Container: first.Name, Program: d.ipmgr, Net: p.net})
+	p.manager, err = kubelet.StartContainer(ctx, kubelet.ContainerOptions{Pod: p.object, Container: first.Name, Program: d.ipmgr, Sandbox: p.net})
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/install/nodes"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 )
 
@@ -33,20 +32,21 @@ func (c *cluster) startCertManager(t *testing.T) {
 		}
 	}
 	for _, name := range []string{controller, cainjector} {
-		log := filepath.Join(c.dir, name+".log")
-		process, err := nodes.Run(log, c.tools[name], []string{"--kubeconfig", c.Kubeconfig()}, nil)
+		cmd := exec.Command(c.tools[name], "--kubeconfig", c.Kubeconfig())
+		cmd.Env = []string{}
+		program, err := programs.Run(c.dir, cmd)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
 			select {
-			case <-process.Over():
-				t.Errorf("%s ended with code %d", name, process.Code())
+			case <-program.Over():
+				t.Errorf("%s ended with code %d", name, program.Code())
 			default:
-				process.Stop(0)
+				program.Stop(0)
 			}
 			if t.Failed() {
-				t.Logf("the log of %s ends:\n%s", name, tail(log))
+				t.Logf("the log of %s ends:\n%s", name, program.Tail())
 			}
 		})
 	}
@@ -76,14 +76,4 @@ func moduleOf(t *testing.T, module string) string {
 		t.Fatal(err)
 	}
 	return got.Dir
-}
-
-// tail returns the end of a log.
-func tail(path string) string {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(string(text), "\n")
-	return strings.Join(lines[max(0, len(lines)-40):], "\n")
 }

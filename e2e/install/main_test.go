@@ -2,7 +2,7 @@
 // it and removes it, while pods are created all the time: by helm, into a real
 // etcd, kube-apiserver, kube-controller-manager and kube-scheduler, with
 // cert-manager's controllers and cainjector. The pods of the chart are processes
-// of this machine (see package nodes), to which the API server finds its way by
+// of this machine (see package kubelet), to which the API server finds its way by
 // the Service's endpoints (see package service). Nothing leaves loopback.
 //
 // Not real are kubelets, kube-proxy, images, EC2 (vpcsim) and cert-manager's own
@@ -29,8 +29,8 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/controlplane"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/eventually"
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/install/nodes"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/install/service"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/kubelet"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
 )
@@ -51,7 +51,7 @@ type cluster struct {
 	tools  map[string]string // third-party programs by name
 	client kubernetes.Interface
 	all    dynamic.Interface
-	nodes  *nodes.Nodes
+	nodes  *kubelet.Nodes
 	proxy  *service.Proxy
 	ec2    string // URL
 }
@@ -68,7 +68,7 @@ func startCluster(t *testing.T) *cluster {
 		t.Fatal(err)
 	}
 	ours := buildOurs(t, c.dir)
-	c.proxy, err = service.Listen(t.Context(), filepath.Join(c.dir, "proxy"), nodes.Loopback, t.Output())
+	c.proxy, err = service.Listen(t.Context(), filepath.Join(c.dir, "proxy"), kubelet.Loopback, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,16 +154,16 @@ func buildOurs(t *testing.T, dir string) string {
 func (c *cluster) startNodes(t *testing.T, dir string) {
 	t.Helper()
 	var err error
-	c.nodes, err = nodes.Start(t.Context(), nodes.Options{
+	c.nodes, err = kubelet.Join(t.Context(), kubelet.Options{
 		Config: c.Config(), Dir: c.dir, Complain: t.Output(), Zones: []string{"us-west-2a", "us-west-2b"},
-		Programs: map[string]nodes.Program{
-			"multus-ipmgr/webhook": {Path: filepath.Join(dir, "webhook"), Flags: func(p nodes.Place) []string {
+		Programs: map[string]kubelet.Program{
+			"multus-ipmgr/webhook": {Path: filepath.Join(dir, "webhook"), Flags: func(p kubelet.Place) []string {
 				return []string{
 					"--address", p.Address.String() + ":9443", "--ops-address", p.Address.String() + ":8080",
 					"--kubeconfig", p.Kubeconfig, "--cert-dir", p.Volumes["/tls"],
 				}
 			}},
-			"multus-ipmgr/controller": {Path: filepath.Join(dir, "controller"), Flags: func(p nodes.Place) []string {
+			"multus-ipmgr/controller": {Path: filepath.Join(dir, "controller"), Flags: func(p kubelet.Place) []string {
 				return []string{"--ops-address", p.Address.String() + ":8080", "--kubeconfig", p.Kubeconfig}
 			}},
 		},
@@ -179,7 +179,7 @@ func (c *cluster) startNodes(t *testing.T, dir string) {
 		logs, err := filepath.Glob(filepath.Join(c.dir, "multus-ipmgr-*.log"))
 		for _, log := range logs {
 			if t.Failed() {
-				t.Logf("%s ends (%v):\n%s", filepath.Base(log), err, tail(log))
+				t.Logf("%s ends (%v):\n%s", filepath.Base(log), err, programs.Tail(log))
 			}
 		}
 	})

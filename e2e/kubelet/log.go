@@ -1,4 +1,4 @@
-package podrun
+package kubelet
 
 import (
 	"bytes"

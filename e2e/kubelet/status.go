@@ -1,4 +1,4 @@
-package nodes
+package kubelet
 
 import (
 	"context"
@@ -14,7 +14,7 @@ type state struct {
 	restarts int32
 	ready    bool
 	ended    bool
-	code     int32 // once ended
+	exit     Exit // once ended
 }
 
 // report writes the pod's status and says whether that succeeded.
@@ -35,7 +35,7 @@ func (p *pod) status(s state, now metav1.Time) corev1.PodStatus {
 		ContainerID: "process://" + string(p.of.UID), RestartCount: s.restarts, Ready: s.ready, Started: new(!s.ended),
 	}
 	if s.ended {
-		container.State.Terminated = &corev1.ContainerStateTerminated{ExitCode: s.code, FinishedAt: now}
+		container.State.Terminated = &corev1.ContainerStateTerminated{ExitCode: int32(s.exit.Code), Message: s.exit.Message, FinishedAt: now}
 	} else {
 		container.State.Running = &corev1.ContainerStateRunning{StartedAt: now}
 	}
@@ -47,7 +47,7 @@ func (p *pod) status(s state, now metav1.Time) corev1.PodStatus {
 		return corev1.PodCondition{Type: kind, Status: status, LastTransitionTime: now}
 	}
 	return corev1.PodStatus{
-		Phase: corev1.PodRunning, StartTime: &p.began, HostIP: "10.10.0.11", PodIP: p.address.String(),
+		Phase: corev1.PodRunning, StartTime: &p.began, HostIP: hostIP, PodIP: p.address.String(),
 		PodIPs: []corev1.PodIP{{IP: p.address.String()}},
 		Conditions: []corev1.PodCondition{
 			condition(corev1.PodInitialized, corev1.ConditionTrue),

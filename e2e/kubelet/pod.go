@@ -1,11 +1,11 @@
-package nodes
+package kubelet
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,8 +15,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/podrun"
 )
 
 // pod is one pod that is played.
@@ -29,7 +27,7 @@ type pod struct {
 	end     chan struct{} // closed when it was told to end
 	endOnce sync.Once
 	gone    chan struct{} // closed when the API server has it no longer
-	running atomic.Pointer[Process]
+	running atomic.Pointer[Container]
 }
 
 func newPod(n *Nodes, of *corev1.Pod, address netip.Addr) *pod {
@@ -132,81 +130,38 @@ func (p *pod) wait(ctx context.Context, timer <-chan time.Time) bool {
 
 // once runs the container once and says whether to run it again.
 func (p *pod) once(ctx context.Context, program Program, place Place, restarts int32) (again bool, err error) {
-	c := p.of.Spec.Containers[0]
+	log, err := os.OpenFile(p.nodes.logOf(p.of.Name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return false, err
+	}
+	defer log.Close()
 	seen := p.of.DeepCopy()
-	seen.Status.PodIP = p.address.String()
-	env, err := podrun.Environ(seen, c)
+	seen.Status.HostIP, seen.Status.PodIP = hostIP, p.address.String()
+	c, err := StartContainer(ctx, ContainerOptions{
+		Pod: seen, Container: p.of.Spec.Containers[0].Name, Program: program.Path, Sandbox: Host{},
+		Flags: program.Flags(place), Address: place.Address, Log: log,
+	})
 	if err != nil {
 		return false, err
 	}
-	process, err := Run(p.nodes.logOf(p.of.Name), program.Path, slices.Concat(c.Args, program.Flags(place)), env)
-	if err != nil {
-		return false, err
-	}
-	p.running.Store(process)
+	p.running.Store(c)
 	defer p.running.Store(nil)
 	p.report(ctx, state{restarts: restarts})
+	var probing sync.WaitGroup // ends with the container, not when the pod is told to
+	probing.Go(func() {
+		c.FollowReadiness(ctx, func(ready bool) bool { return p.report(ctx, state{restarts: restarts, ready: ready}) })
+	})
+	defer probing.Wait()
 	select {
-	case <-p.readiness(ctx, process, place.Address, restarts):
+	case <-c.Over():
+		probing.Wait()
 		p.wait(ctx, time.After(relist)) // so late is it noticed
-		p.report(ctx, state{restarts: restarts, ended: true, code: int32(process.Code())})
+		p.report(ctx, state{restarts: restarts, ended: true, exit: c.Exit()})
 		return true, nil
 	case <-p.end:
-		process.Stop(time.Duration(*p.of.Spec.TerminationGracePeriodSeconds) * time.Second)
+		c.Stop(time.Duration(*p.of.Spec.TerminationGracePeriodSeconds) * time.Second)
 	case <-ctx.Done():
-		process.Stop(0)
+		c.Stop(0)
 	}
 	return false, nil
-}
-
-// readiness probes the container until its process is over, which closes the
-// channel, and reports changes. The pod's end does not end it.
-func (p *pod) readiness(ctx context.Context, process *Process, at netip.Addr, restarts int32) <-chan struct{} {
-	probe := p.of.Spec.Containers[0].ReadinessProbe
-	p.nodes.group.Go(func() {
-		tick := time.NewTicker(time.Duration(max(1, probe.PeriodSeconds)) * time.Second)
-		defer tick.Stop()
-		for was, failures := false, int32(0); ; {
-			failures++
-			if p.probe(ctx, probe, at) == nil {
-				failures = 0
-			}
-			// One success suffices, as the probes of Deployments do by default.
-			if now := failures == 0 || was && failures < probe.FailureThreshold; now != was && p.report(ctx, state{restarts: restarts, ready: now}) {
-				was = now
-			}
-			select {
-			case <-process.Over():
-				return
-			case <-tick.C:
-			}
-		}
-	})
-	return process.Over()
-}
-
-// probe asks once.
-func (p *pod) probe(ctx context.Context, probe *corev1.Probe, at netip.Addr) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(max(1, probe.TimeoutSeconds))*time.Second)
-	defer cancel()
-	port := probe.HTTPGet.Port.IntValue()
-	for _, named := range p.of.Spec.Containers[0].Ports {
-		if named.Name == probe.HTTPGet.Port.StrVal {
-			port = int(named.ContainerPort)
-		}
-	}
-	url := fmt.Sprintf("http://%s%s", netip.AddrPortFrom(at, uint16(port)), probe.HTTPGet.Path)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode >= http.StatusBadRequest {
-		return errors.New(response.Status)
-	}
-	return nil
 }

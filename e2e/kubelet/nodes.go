@@ -1,16 +1,4 @@
-// Package nodes plays the nodes of a cluster whose pods are processes of this
-// machine. It registers nodes and does for the pods that a scheduler binds to
-// them what a kubelet does, as far as Deployments and Services can see: it
-// waits for the Secrets of volumes and keeps their files up to date, starts the
-// container with the arguments and the environment of its spec, probes its
-// readiness, starts it again when it ends, reports all that in the pod's
-// status, and ends it, in the pod's grace period, when the pod is deleted.
-//
-// What it does not play: images and registries (a local program stands in for
-// a repository), networks (a loopback address stands in for the pod's, see
-// [Loopback]), users, limits, liveness probes, volumes but Secrets, and pods of
-// more than one container.
-package nodes
+package kubelet
 
 import (
 	"context"
@@ -59,6 +47,9 @@ type Place struct {
 	Volumes map[string]string
 }
 
+// hostIP is the address of each node.
+const hostIP = "10.10.0.11"
+
 // Options say what to play.
 type Options struct {
 	// Config is the administrator's.
@@ -101,8 +92,8 @@ func Loopback(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 2, b[2], b[3]}), a.Port())
 }
 
-// Start registers the nodes and plays them until Close.
-func Start(ctx context.Context, o Options) (*Nodes, error) {
+// Join registers nodes with an API server and plays their kubelets until Close.
+func Join(ctx context.Context, o Options) (*Nodes, error) {
 	client, err := kubernetes.NewForConfig(o.Config)
 	if err != nil {
 		return nil, err
@@ -147,7 +138,7 @@ func node(zone string) *corev1.Node {
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelHostname: name, corev1.LabelTopologyZone: zone}},
 		Status: corev1.NodeStatus{
 			Capacity: room, Allocatable: room,
-			Addresses:  []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "10.10.0.11"}},
+			Addresses:  []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: hostIP}},
 			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastHeartbeatTime: metav1.Now()}},
 		},
 	}
@@ -173,7 +164,7 @@ func (n *Nodes) beat(ctx context.Context) {
 // complain reports errors that do not end the play.
 func (n *Nodes) complain(ctx context.Context, what string, err error) {
 	if err != nil && ctx.Err() == nil && !apierrors.IsNotFound(err) {
-		fmt.Fprintf(n.options.Complain, "nodes: %s: %v\n", what, err)
+		fmt.Fprintf(n.options.Complain, "kubelet: %s: %v\n", what, err)
 	}
 }
 

@@ -1,4 +1,4 @@
-package podrun_test
+package kubelet_test
 
 import (
 	"strings"
@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/podrun"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/kubelet"
 )
 
 func fromField(name, path string) corev1.EnvVar {
@@ -36,7 +36,7 @@ func TestEnvironmentIsResolvedAsTheKubeletDoes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			pod := admitted()
 			pod.Labels["odd"] = "$(A)"
-			got, err := podrun.Environ(pod, corev1.Container{Env: test.env})
+			got, err := kubelet.Environ(pod, corev1.Container{Env: test.env})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,7 +50,7 @@ func TestEnvironmentIsResolvedAsTheKubeletDoes(t *testing.T) {
 func TestEnvironmentReportsAllItCannotResolve(t *testing.T) {
 	pod := admitted()
 	pod.Status.HostIP = ""
-	_, err := podrun.Environ(pod, corev1.Container{
+	_, err := kubelet.Environ(pod, corev1.Container{
 		EnvFrom: []corev1.EnvFromSource{{}},
 		Env: []corev1.EnvVar{
 			fromField("A", "status.hostIP"),

@@ -1,13 +1,16 @@
-package podrun_test
+package kubelet_test
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -16,9 +19,10 @@ import (
 	"go.uber.org/goleak"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/kubelet"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/netlab"
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/podrun"
 )
 
 // The test program stands in for an image; its first argument is what it does.
@@ -80,15 +84,17 @@ func admitted(args ...string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "upf-1", Namespace: "core", Labels: map[string]string{"app": "upf"}},
 		Spec: corev1.PodSpec{
-			InitContainers: []corev1.Container{{Name: "manager", Args: args, RestartPolicy: &always}},
-			Containers:     []corev1.Container{{Name: "app"}},
+			InitContainers: []corev1.Container{{
+				Name: "manager", Args: args, RestartPolicy: &always, TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
+			}},
+			Containers: []corev1.Container{{Name: "app"}},
 		},
 		Status: corev1.PodStatus{HostIP: "10.10.12.11"},
 	}
 }
 
 // start starts the container "manager" of pod in a namespace of its own.
-func start(t *testing.T, pod *corev1.Pod) (*podrun.Container, error) {
+func start(t *testing.T, pod *corev1.Pod) (*kubelet.Container, error) {
 	t.Helper()
 	lab, err := netlab.New(netlab.Options{})
 	if errors.Is(err, netlab.ErrUnavailable) {
@@ -107,10 +113,10 @@ func start(t *testing.T, pod *corev1.Pod) (*podrun.Container, error) {
 		t.Fatal(err)
 	}
 	path, _ := program(t)
-	return podrun.Start(t.Context(), podrun.Options{Pod: pod, Container: "manager", Program: path, Net: net})
+	return kubelet.StartContainer(t.Context(), kubelet.ContainerOptions{Pod: pod, Container: "manager", Program: path, Sandbox: net})
 }
 
-func mustStart(t *testing.T, pod *corev1.Pod) *podrun.Container {
+func mustStart(t *testing.T, pod *corev1.Pod) *kubelet.Container {
 	t.Helper()
 	c, err := start(t, pod)
 	if err != nil {
@@ -119,13 +125,12 @@ func mustStart(t *testing.T, pod *corev1.Pod) *podrun.Container {
 	return c
 }
 
-func mustWait(t *testing.T, c *podrun.Container) podrun.Exit {
+func mustWait(t *testing.T, c *kubelet.Container) kubelet.Exit {
 	t.Helper()
 	exit, err := c.Wait(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	exit.Took, exit.CPU = 0, 0
 	return exit
 }
 
@@ -136,7 +141,7 @@ func TestContainerSeesTheEnvironmentOfItsSpecAndNoOther(t *testing.T) {
 		{Name: "URL", Value: "http://$(HOST)"},
 	}
 	c := mustStart(t, pod)
-	if diff := cmp.Diff(podrun.Exit{}, mustWait(t, c)); diff != "" {
+	if diff := cmp.Diff(kubelet.Exit{}, mustWait(t, c)); diff != "" {
 		t.Errorf("exit (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff("HOST=10.10.12.11\nURL=http://10.10.12.11\n", c.Log()); diff != "" {
@@ -158,7 +163,7 @@ func TestArgumentsAreExpanded(t *testing.T) {
 
 func TestFailureLeavesExitCodeAndMessage(t *testing.T) {
 	got := mustWait(t, mustStart(t, admitted("fail")))
-	if diff := cmp.Diff(podrun.Exit{Code: 3, Message: "no such address"}, got); diff != "" {
+	if diff := cmp.Diff(kubelet.Exit{Code: 3, Message: "no such address"}, got); diff != "" {
 		t.Errorf("exit (-want +got):\n%s", diff)
 	}
 }
@@ -166,10 +171,10 @@ func TestFailureLeavesExitCodeAndMessage(t *testing.T) {
 func TestStopAsksBeforeItKills(t *testing.T) {
 	for name, test := range map[string]struct {
 		role, says string
-		want       podrun.Exit
+		want       kubelet.Exit
 	}{
-		"a program that listens ends by itself": {"serve", "serving", podrun.Exit{}},
-		"a deaf one is killed":                  {"hang", "deaf", podrun.Exit{Code: 137, Message: "deaf"}},
+		"a program that listens ends by itself": {"serve", "serving", kubelet.Exit{}},
+		"a deaf one is killed":                  {"hang", "deaf", kubelet.Exit{Code: 137, Message: "deaf"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := mustStart(t, admitted(test.role))
@@ -181,7 +186,6 @@ func TestStopAsksBeforeItKills(t *testing.T) {
 				grace = time.Minute
 			}
 			got := c.Stop(grace)
-			got.Took, got.CPU = 0, 0
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("exit (-want +got):\n%s", diff)
 			}
@@ -244,6 +248,63 @@ func TestProbeEndsWithItsTimeout(t *testing.T) {
 		t.Errorf("Probe: %v, want a deadline", err)
 	}
 	c.Stop(time.Minute)
+}
+
+func TestReadinessIsThatOfTheProbe(t *testing.T) {
+	var broken atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if broken.Load() || r.URL.Path != "/readyz" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer server.Close()
+	at := netip.MustParseAddrPort(server.Listener.Addr().String())
+	path, _ := program(t)
+	pod := admitted("serve")
+	pod.Spec.InitContainers[0].Ports = []corev1.ContainerPort{{Name: "ops", ContainerPort: int32(at.Port())}}
+	pod.Spec.InitContainers[0].ReadinessProbe = &corev1.Probe{
+		ProbeHandler:     corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/readyz", Port: intstr.FromString("ops")}},
+		FailureThreshold: 1, TimeoutSeconds: 60,
+	}
+	c, err := kubelet.StartContainer(t.Context(), kubelet.ContainerOptions{
+		Pod: pod, Container: "manager", Program: path, Sandbox: kubelet.Host{}, Address: at.Addr(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var changes []bool
+	c.FollowReadiness(t.Context(), func(ready bool) bool {
+		changes = append(changes, ready)
+		broken.Store(true)
+		if len(changes) == 3 {
+			c.Stop(0)
+		}
+		return len(changes) != 2 // then it is told once more
+	})
+	if diff := cmp.Diff([]bool{true, false, false}, changes); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
+	}
+}
+
+func TestAContainerWithoutReadinessProbeIsReadyWhileItRuns(t *testing.T) {
+	c := mustStart(t, admitted("serve"))
+	reports := 0
+	c.FollowReadiness(t.Context(), func(ready bool) bool {
+		reports++
+		return ready
+	})
+	if reports != 1 {
+		t.Errorf("%d reports, want one of a container that is ready", reports)
+	}
+	c.Stop(time.Minute)
+}
+
+func TestMessageIsOfThePolicy(t *testing.T) {
+	pod := admitted("fail")
+	pod.Spec.InitContainers[0].TerminationMessagePolicy = corev1.TerminationMessageReadFile
+	if diff := cmp.Diff(kubelet.Exit{Code: 3}, mustWait(t, mustStart(t, pod))); diff != "" {
+		t.Errorf("exit (-want +got):\n%s", diff)
+	}
 }
 
 func TestStartRefusesWhatItCannotPlay(t *testing.T) {
