@@ -59,6 +59,13 @@ func reenter() (int, error) {
 	// The kernel ties Pdeathsig to the thread that forks, so keep it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	// From now on, because the program inside may run before Start returns here.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP)
+	defer func() {
+		signal.Stop(signals)
+		close(signals)
+	}()
 	cmd, err := startInside(true)
 	if err != nil && isRefusal(err) && os.Geteuid() == 0 {
 		// Root needs no user namespace, and this machine gives none.
@@ -67,8 +74,7 @@ func reenter() (int, error) {
 	if err != nil {
 		return 0, explain(err)
 	}
-	stop := forwardSignals(cmd.Process)
-	defer stop()
+	go forward(signals, cmd.Process)
 	if err := cmd.Wait(); err != nil && cmd.ProcessState == nil {
 		return 0, err
 	}
@@ -100,18 +106,10 @@ func startInside(userNamespace bool) (*exec.Cmd, error) {
 	return cmd, cmd.Start()
 }
 
-// forwardSignals hands signals on to p until stop is called.
-func forwardSignals(p *os.Process) (stop func()) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP)
-	go func() {
-		for s := range signals {
-			_ = p.Signal(s) // the process may be gone: then Wait says so
-		}
-	}()
-	return func() {
-		signal.Stop(signals)
-		close(signals)
+// forward hands signals on to p.
+func forward(signals <-chan os.Signal, p *os.Process) {
+	for s := range signals {
+		_ = p.Signal(s) // the process may be gone: then Wait says so
 	}
 }
 
