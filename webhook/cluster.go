@@ -40,17 +40,18 @@ type cached struct {
 	log     *slog.Logger
 
 	namespaces   *collection
+	spelling     *spelling // of namespaces
 	nads         *collection
 	ranges       *nad.Index // of nads
 	reservations *reservations
 }
 
 func newCached(caches cache.Cache, live client.Reader, feeds *feeds, log *slog.Logger) *cached {
-	ranges := nad.NewIndex()
+	ranges, spelling := nad.NewIndex(), newSpelling(log)
 	return &cached{
 		cache: caches, live: live, reading: semaphore.NewWeighted(liveReads), log: log,
-		namespaces: newCollection(feeds.namespaces, newNamespace(), nil),
-		nads:       newCollection(feeds.nads, &network{}, indexed(ranges)), ranges: ranges,
+		namespaces: newCollection(feeds.namespaces, newNamespace(), spelling.handler()), spelling: spelling,
+		nads: newCollection(feeds.nads, &network{}, indexed(ranges)), ranges: ranges,
 		reservations: newReservations(feeds.reservations, caches, live),
 	}
 }
@@ -125,6 +126,9 @@ func (c *cached) Namespace(ctx context.Context, name string, fresh bool) (inject
 	}
 	return namespaceOf(o), nil
 }
+
+// misspelt is how many namespaces have misspelt keys of ours.
+func (c *cached) misspelt() int { return c.spelling.misspelt() }
 
 // CachedNAD implements Cluster.
 func (c *cached) CachedNAD(namespace, name string) (nad.Network, bool) {

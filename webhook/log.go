@@ -12,6 +12,7 @@ const (
 	keyMode       = "mode"
 	keyName       = "name"
 	keyNamespace  = "namespace"
+	keyOmitted    = "omitted"
 	keyOps        = "opsAddress"
 	keyPod        = "pod"
 	keyReason     = "reason"

@@ -80,6 +80,14 @@ func (m *metrics) watchDoor(gate *process.Gate) {
 		}))
 }
 
+// watchSpelling shows how many namespaces have misspelt keys.
+func (m *metrics) watchSpelling(misspelt func() int) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "multus_ipmgr_misspelt_namespaces",
+		Help: "Namespaces with a label or an annotation that looks like one of ours and has no meaning. The log names them.",
+	}, func() float64 { return float64(misspelt()) }))
+}
+
 // decided counts a decision and the time that it took.
 func (m *metrics) decided(reason inject.Reason, took time.Duration) {
 	m.reasons[reason].Inc()

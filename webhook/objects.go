@@ -1,9 +1,7 @@
 package webhook
 
 import (
-	"maps"
 	"net/http"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -17,9 +15,6 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
-
-// ownPrefix begins the labels and annotations that are kept in memory.
-const ownPrefix = "multus-ipmgr.io/"
 
 // The kinds that decisions need.
 func namespaceKind() schema.GroupVersionKind { return corev1.SchemeGroupVersion.WithKind("Namespace") }
@@ -133,24 +128,20 @@ func newNamespace() *metav1.PartialObjectMetadata {
 	return o
 }
 
-// reduceNamespace keeps what is ours of labels and annotations: others may be
-// long.
+// reduceNamespace keeps of labels and annotations what is ours, or was meant to
+// be: others may be many and long.
 func reduceNamespace(object any) (any, error) {
 	if o, ok := object.(*metav1.PartialObjectMetadata); ok {
-		labels, annotations := own(o.Labels), own(o.Annotations)
+		labels := inject.Kept(inject.KindNamespace, o.Labels, true)
+		annotations := inject.Kept(inject.KindNamespace, o.Annotations, false)
 		o.ObjectMeta = identity(o.ObjectMeta)
 		o.Labels, o.Annotations = labels, annotations
 	}
 	return object, nil
 }
 
-func own(all map[string]string) map[string]string {
-	maps.DeleteFunc(all, func(key, _ string) bool { return !strings.HasPrefix(key, ownPrefix) })
-	return all
-}
-
 func namespaceOf(o *metav1.PartialObjectMetadata) inject.Namespace {
-	return inject.Namespace{Name: o.Name, Labels: own(o.Labels), Annotations: own(o.Annotations)}
+	return inject.Namespace{Name: o.Name, Labels: o.Labels, Annotations: o.Annotations}
 }
 
 // reduceReservation keeps what says whether an object counts, and for what.

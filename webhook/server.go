@@ -42,6 +42,8 @@ type source interface {
 	ready() error
 	// ages shows how old what it knows may be.
 	ages() feed.Set
+	// misspelt is how many namespaces have misspelt keys of ours.
+	misspelt() int
 }
 
 // serverCertificate is the certificate that the server shows, which is kept good
@@ -130,6 +132,7 @@ func newServer(ctx context.Context, options Options, m manager.Manager, cluster 
 	}
 	s.metrics.watchDoor(s.entrance.gate)
 	s.metrics.registry.MustRegister(cluster.ages())
+	s.metrics.watchSpelling(cluster.misspelt)
 	if s.cert, err = s.newCertificate(); err != nil {
 		return nil, errors.Join(err, admission.Close(), ops.Close())
 	}

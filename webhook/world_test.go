@@ -38,6 +38,8 @@ type memory struct {
 	nads              []nad.Network
 	reservations      []nad.Reservation // what the cache says
 	freshReservations []nad.Reservation // what a fresh read finds beside them
+
+	misspeltNamespaces int
 }
 
 func (m *memory) ready() error { return m.notReady }
@@ -56,6 +58,8 @@ func (m *memory) ages() feed.Set {
 	f.Follow(&toolscache.ListWatch{})
 	return feed.Set{f}
 }
+
+func (m *memory) misspelt() int { return m.misspeltNamespaces }
 
 func (m *memory) Namespace(_ context.Context, name string, fresh bool) (inject.Namespace, error) {
 	if m.gate != nil {

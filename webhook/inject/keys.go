@@ -23,11 +23,17 @@ const (
 // prefix begins all our keys.
 const prefix = "multus-ipmgr.io/"
 
-// mostKeys is how many keys of an object that resemble ours are judged, and
-// mostMistakes how many of them are reported.
+// Bounds of what the keys of one object may cost. docs/rules.md lists them.
 const (
-	mostKeys     = 256
+	// mostKeys is how many labels or annotations that resemble ours are judged, and
+	// of how many others the domain is compared with ours.
+	mostKeys = 256
+	// mostMistakes is how many mistakes are reported.
 	mostMistakes = 16
+	// mostKept is how many misspelt labels or annotations a cache keeps, and
+	// longestValue how many bytes of one that is not misspelt.
+	mostKept     = 4
+	longestValue = 1024
 )
 
 // key is a label or an annotation that means something.
@@ -81,9 +87,7 @@ func KeyMistakes(kind Kind, labels, annotations map[string]string) []KeyMistake 
 		label bool
 		all   map[string]string
 	}{{true, labels}, {false, annotations}} {
-		similar := slices.DeleteFunc(slices.Collect(maps.Keys(place.all)), func(name string) bool { return !resembles(name) })
-		slices.Sort(similar)
-		for _, name := range similar[:min(len(similar), mostKeys)] {
+		for _, name := range similar(place.all) {
 			if message := judgeKey(kind, name, place.all[name], place.label); message != "" && len(found) < mostMistakes {
 				found = append(found, KeyMistake{fmt.Sprintf("metadata.%ss[%s]", noun(place.label), name), message})
 			}
@@ -109,19 +113,63 @@ func noun(label bool) string {
 	return "annotation"
 }
 
-// resembles reports whether a key begins as one of ours does, or nearly so.
-func resembles(name string) bool {
-	domain, _, ok := strings.Cut(name, "/")
-	if !ok || strings.Contains(name, prefix) || strings.Contains(domain, "ipmgr") {
-		return strings.Contains(name, "ipmgr")
+// Kept returns what a cache keeps of the labels or annotations of an object of a
+// kind: those that are known, and of some that are misspelt the name. KeyMistakes
+// finds the same mistakes in it, as far as it has room for them. A value that is
+// too long to mean anything is cut so that it still means nothing.
+func Kept(kind Kind, all map[string]string, label bool) map[string]string {
+	kept := map[string]string{}
+	for _, k := range keys() {
+		if value, ok := all[k.name]; ok {
+			if len(value) > longestValue {
+				value = strings.ToValidUTF8(value[:longestValue], "") + "..."
+			}
+			kept[k.name] = value
+		}
 	}
-	return nearDomain(domain) != ""
+	room := mostKept
+	for _, name := range similar(all) {
+		if _, known := kept[name]; known || room == 0 || judgeKey(kind, name, all[name], label) == "" {
+			continue
+		}
+		kept[name] = ""
+		room--
+	}
+	return kept
 }
 
-// nearDomain returns the domain of known keys that was probably meant. Most keys
-// are of Kubernetes's own domains and are not mistakes.
+// similar returns the keys that begin as one of ours does, or nearly so, sorted.
+func similar(all map[string]string) []string {
+	var found []string
+	compared := 0
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		domain, _, ok := strings.Cut(name, "/")
+		switch {
+		case len(found) == mostKeys:
+			return found
+		case !ok || strings.Contains(name, prefix) || strings.Contains(domain, "ipmgr"):
+			if strings.Contains(name, "ipmgr") {
+				found = append(found, name)
+			}
+		case compared < mostKeys && !ofKubernetes(domain):
+			compared++
+			if nearDomain(domain) != "" {
+				found = append(found, name)
+			}
+		}
+	}
+	return found
+}
+
+// ofKubernetes reports whether the domain is one of Kubernetes's own. Most keys
+// are of these, and are not mistakes.
+func ofKubernetes(domain string) bool {
+	return strings.HasSuffix(domain, "kubernetes.io") || strings.HasSuffix(domain, "k8s.io")
+}
+
+// nearDomain returns the domain of known keys that was probably meant.
 func nearDomain(domain string) string {
-	if strings.HasSuffix(domain, "kubernetes.io") || strings.HasSuffix(domain, "k8s.io") {
+	if ofKubernetes(domain) {
 		return ""
 	}
 	ours, multus, multusDefault := domainOf(prefix), domainOf(nad.NetworksAnnotation), domainOf(nad.DefaultNetworkAnnotation)
@@ -165,7 +213,7 @@ func unknownValue(k key, value string) string {
 // unknownKey names the known key that is nearest. Keys under Multus's domains
 // are other programs' too, so of these only near ones are reported.
 func unknownKey(kind Kind, name string, label bool) string {
-	domain, rest, _ := strings.Cut(name, "/")
+	domain, rest, slashed := strings.Cut(name, "/")
 	meant := nearDomain(domain)
 	var names, all []string
 	for _, k := range keys() {
@@ -173,6 +221,9 @@ func unknownKey(kind Kind, name string, label bool) string {
 			names = append(names, strings.TrimPrefix(k.name, meant+"/"))
 			all = append(all, k.name)
 		}
+	}
+	if near := nad.Nearest(name, all); !slashed && near != "" {
+		return fmt.Sprintf("%s %s has no meaning; %s is probably meant", noun(label), name, near)
 	}
 	if near := nad.Nearest(rest, names); near != "" {
 		return fmt.Sprintf("%s %s has no meaning; %s/%s is probably meant", noun(label), name, meant, near)
