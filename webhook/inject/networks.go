@@ -51,11 +51,14 @@ func classify(ctx context.Context, selections []nad.Selection, lookup *Lookup, e
 }
 
 // Twice returns, by their index, the selections whose interface an earlier one
-// asks for, and what that means.
+// asks for, or every pod has, and what that means.
 func Twice(selections []nad.Selection) map[int]string {
 	seen, again := make(map[string]bool, len(selections)), map[int]string{}
 	for i, s := range selections {
-		if seen[s.Interface] {
+		switch {
+		case s.Interface == "eth0" || s.Interface == "lo":
+			again[i] = fmt.Sprintf("interface %s is asked for in annotation %s, and every pod has one already; the pod will not start, because two networks cannot share an interface", s.Interface, nad.NetworksAnnotation)
+		case seen[s.Interface]:
 			again[i] = fmt.Sprintf("interface %s is asked for twice in annotation %s; the pod will not start, because two networks cannot share an interface", s.Interface, nad.NetworksAnnotation)
 		}
 		seen[s.Interface] = true

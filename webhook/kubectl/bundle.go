@@ -18,6 +18,7 @@ type bundle struct {
 	namespaces   definitions[inject.Namespace]
 	ranges       *nad.Index // what the NADs hand out
 	reservations []nad.Reservation
+	scaled       scaled // what autoscalers let workloads have
 }
 
 // object is an object with its place in the bundle.
@@ -45,7 +46,7 @@ func (o object) find(rule nad.Rule, field, message string) nad.Finding {
 
 // newBundle sorts the objects. Those without a namespace get the given one.
 func newBundle(documents []manifest.Document, namespace string) (*bundle, error) {
-	b := &bundle{documents: documents, networks: definitions[nad.Network]{}, namespaces: definitions[inject.Namespace]{}, ranges: nad.NewIndex()}
+	b := &bundle{documents: documents, networks: definitions[nad.Network]{}, namespaces: definitions[inject.Namespace]{}, ranges: nad.NewIndex(), scaled: scaled{}}
 	for i, d := range documents {
 		objects, err := d.Objects()
 		if err != nil {
@@ -76,6 +77,8 @@ func (b *bundle) note(o *object) error {
 		r, err := parseReservedCIDR(o.Raw)
 		b.reservations = append(b.reservations, r)
 		return err
+	case o.is("autoscaling", "HorizontalPodAutoscaler"):
+		b.scaled.note(o)
 	}
 	return nil
 }

@@ -109,7 +109,7 @@ func (b *bundle) check(ctx context.Context, others []nad.Network) (nad.Report, e
 		b.ranges.Put(network)
 	}
 	checker := nad.NewChecker(b.reservations, b.ranges)
-	shared := sharing{}
+	shared := b.sharing()
 	report := nad.Report{Ranges: []nad.ObjectRange{}, Findings: []nad.Finding{}}
 	for _, o := range b.objects {
 		report.Findings = append(report.Findings, slices.Concat(o.findings, checkKind(o), checkKeys(o))...)

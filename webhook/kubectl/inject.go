@@ -112,7 +112,7 @@ type changes struct {
 // inject changes the bundle's documents. It reports whether a pod is denied.
 func (o *injectOptions) inject(ctx context.Context, b *bundle, warnings io.Writer) (denied bool, err error) {
 	c := changes{notes: map[int][]string{}, operations: map[int][]inject.Operation{}}
-	shared := sharing{}
+	shared := b.sharing()
 	for _, object := range b.objects {
 		templates, found := object.pods()
 		found = slices.Concat(checkKind(object), found)

@@ -53,10 +53,11 @@ func parseNAD(namespace, name string, raw json.RawMessage) (nad.Network, error) 
 // API server drops. It takes the place of the finding that there is none.
 func misplacedConfig(o *object, found []nad.Finding) (rest, misplaced []nad.Finding) {
 	misplaced = o.findings
-	var top, spec map[string]json.RawMessage
+	var top, meta, spec map[string]json.RawMessage
 	if manifest.Decode(o.Raw, &top) != nil || len(top["spec"]) > 0 && manifest.Decode(top["spec"], &spec) != nil {
 		return found, misplaced
 	}
+	_ = manifest.Decode(top["metadata"], &meta) // it was read before
 	rule := nad.SettingIgnored
 	if spec["config"] == nil {
 		rule = nad.ConfigOnDisk
@@ -65,6 +66,11 @@ func misplacedConfig(o *object, found []nad.Finding) (rest, misplaced []nad.Find
 	for _, key := range slices.Sorted(maps.Keys(top)) {
 		if !slices.Contains([]string{"apiVersion", "kind", "metadata", "spec", "status"}, key) {
 			misplaced = append(misplaced, o.find(rule, key, text))
+		}
+	}
+	for _, key := range []string{"config", "spec"} { // a matter of blanks
+		if _, there := meta[key]; there {
+			misplaced = append(misplaced, o.find(rule, "metadata."+key, text))
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(spec)) {

@@ -12,12 +12,39 @@ import (
 
 // sharing remembers which object's pods have which fixed address: two pods of
 // one address take it from each other.
-type sharing map[netip.Addr]string
+type sharing struct {
+	taken  map[netip.Addr]string
+	scaled scaled
+}
+
+// sharing returns one that knows the bundle's autoscalers.
+func (b *bundle) sharing() sharing { return sharing{map[netip.Addr]string{}, b.scaled} }
+
+// scaled is how many pods an autoscaler lets an object have, by the object's
+// namespace, kind and name.
+type scaled map[[3]string]int64
+
+// note remembers what an autoscaler says.
+func (s scaled) note(o *object) {
+	var autoscaler struct {
+		Spec struct {
+			MaxReplicas    int64 `json:"maxReplicas"`
+			ScaleTargetRef struct {
+				Kind string `json:"kind"`
+				Name string `json:"name"`
+			} `json:"scaleTargetRef"`
+		} `json:"spec"`
+	}
+	if manifest.Decode(o.Raw, &autoscaler) == nil { // else the API server refuses it
+		target := autoscaler.Spec.ScaleTargetRef
+		s[[3]string{o.Namespace, target.Kind, target.Name}] = autoscaler.Spec.MaxReplicas
+	}
+}
 
 // judge finds addresses that several pods of an object have, or those of
 // another object.
 func (s sharing) judge(o object, template manifest.Template, selections []nad.Selection, find inject.FindNAD) []nad.Finding {
-	several := severalPods(o)
+	several := s.severalPods(o)
 	me := o.Kind + " " + o.id() + " " + template.Field
 	var found []nad.Finding
 	for i, selection := range selections {
@@ -31,9 +58,9 @@ func (s sharing) judge(o object, template manifest.Template, selections []nad.Se
 			found = append(found, o.find(nad.AddressShared, field, fmt.Sprintf("%s, and each gets %s: each pod takes that from the one before; give each pod an address of its own (one object for each, or IPAM whereabouts)", several, listed(addrs))))
 		}
 		for _, addr := range addrs {
-			other, taken := s[addr]
+			other, taken := s.taken[addr]
 			if !taken {
-				s[addr] = me
+				s.taken[addr] = me
 				continue
 			}
 			if other != me {
@@ -70,17 +97,20 @@ type workload struct {
 }
 
 // severalPods says how an object comes to several pods at once, or nothing.
-func severalPods(o object) string {
+func (s sharing) severalPods(o object) string {
 	var w workload
 	if manifest.Decode(o.Raw, &w) != nil {
 		return ""
 	}
 	more := func(n *int64) bool { return n != nil && *n > 1 }
+	most := s.scaled[[3]string{o.Namespace, o.Kind, o.Name}]
 	switch {
 	case strings.HasSuffix(o.Kind, "DaemonSet"):
 		return "a " + o.Kind + " runs a pod on every worker"
 	case more(w.Spec.Replicas):
 		return fmt.Sprintf("the %s runs %d replicas", o.Kind, *w.Spec.Replicas)
+	case most > 1:
+		return fmt.Sprintf("a HorizontalPodAutoscaler lets the %s run %d replicas", o.Kind, most)
 	case more(w.Spec.Parallelism):
 		return fmt.Sprintf("the %s runs %d pods at once", o.Kind, *w.Spec.Parallelism)
 	case more(w.Spec.JobTemplate.Spec.Parallelism):

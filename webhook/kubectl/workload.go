@@ -86,12 +86,29 @@ func checkKeys(o object) []nad.Finding {
 	return nil
 }
 
-// misplacedKeys finds what is meant for pods on the object that makes them.
+// misplacedKeys finds what is meant for pods on the object that makes them, or
+// on the Jobs that make them.
 func misplacedKeys(o object, template manifest.Template, pod inject.Pod) []nad.Finding {
 	m, err := metadataOf(o.Raw)
 	if err != nil || slices.Contains([]string{"Pod", "Namespace", "NetworkAttachmentDefinition"}, o.Kind) { // see checkKeys
 		return nil
 	}
+	found := misplacedIn(o, "", m, template, pod)
+	var jobs struct {
+		Spec struct {
+			JobTemplate struct {
+				Metadata metadata `json:"metadata"`
+			} `json:"jobTemplate"`
+		} `json:"spec"`
+	}
+	if manifest.Decode(o.Raw, &jobs) != nil {
+		return found
+	}
+	return append(found, misplacedIn(o, "spec.jobTemplate.", jobs.Spec.JobTemplate.Metadata, template, pod)...)
+}
+
+// misplacedIn finds it in the metadata at one place of the object.
+func misplacedIn(o object, place string, m metadata, template manifest.Template, pod inject.Pod) []nad.Finding {
 	where := template.Field + "metadata"
 	if template.Field == "" {
 		where = "the pod's metadata"
@@ -103,7 +120,7 @@ func misplacedKeys(o object, template manifest.Template, pod inject.Pod) []nad.F
 				continue
 			}
 			if _, there := of[key]; !there {
-				found = append(found, o.find(nad.AnnotationMisplaced, fmt.Sprintf("metadata.%ss[%s]", kind, key), fmt.Sprintf("this %s of the %s means nothing to its pods; write it into %s", kind, o.Kind, where)))
+				found = append(found, o.find(nad.AnnotationMisplaced, fmt.Sprintf("%smetadata.%ss[%s]", place, kind, key), fmt.Sprintf("this %s of the %s means nothing to its pods; write it into %s", kind, o.Kind, where)))
 			}
 		}
 	}

@@ -80,7 +80,8 @@ func anyIPAMKey() []string {
 	for _, kind := range ipamKinds() {
 		all = append(all, ipamKeys(kind)...)
 	}
-	return append(all, "address", "dst", "gw", "ranges", "excludes")
+	return append(all, "address", "dst", "gw", "ranges", "excludes",
+		"cidr", "end", "ipv4_pools", "ipv6_pools", "mask", "netmask", "pool", "poolName", "poolType", "start")
 }
 
 // knownPlugins are the types of plugins that are in use.
