@@ -216,6 +216,58 @@ func TestThrottlingIsRememberedForAllAddresses(t *testing.T) {
 	})
 }
 
+// Each of them has tokens of its own left when it comes back.
+func TestAddressesThatComeBackWaitForTheEndOfThrottling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := newCloud(newVPC(), "eni-1"), newPod("10.10.1.81")
+		stop := follow(t, manager(p, c, nil))
+		time.Sleep(time.Second)
+		const addresses = 20
+		comeAndGo := func(i int) {
+			p.add(numbered(i%addresses), "net1", mac1)
+			time.Sleep(250 * time.Millisecond)
+			p.remove(numbered(i % addresses))
+			time.Sleep(250 * time.Millisecond)
+		}
+		for i := range addresses {
+			comeAndGo(i)
+		}
+		c.change(func() { c.failures = 1e6 })
+		before := len(c.tries())
+		for i := range 2 * addresses {
+			comeAndGo(i)
+		}
+		if got := len(c.tries()) - before; got > 8 {
+			t.Errorf("%d assignments in 20 s while EC2 throttles, want one for each pause", got)
+		}
+		_ = stop()
+	})
+}
+
+// IMDS lags and shows none of the addresses: EC2 is asked who has them.
+func TestFewQuestionsForOwnersAreUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := newCloud(newVPC(), "eni-1"), newPod()
+		for i := range 40 {
+			p.add(numbered(i), "net1", mac1)
+		}
+		m := manager(p, c, nil)
+		stop := follow(t, m)
+		time.Sleep(time.Second)
+		c.change(func() { c.latency, c.frozen = time.Second, map[string][]netip.Addr{"eni-1": nil} })
+		time.Sleep(90 * time.Second)
+		c.change(func() { c.frozen = nil })
+		time.Sleep(90 * time.Second)
+		if c.mostQuestions == 0 || c.mostQuestions > 4 {
+			t.Errorf("%d questions at a time, want some and 4 at most", c.mostQuestions)
+		}
+		if err := m.Status().Err; err != nil || len(c.tries()) != 1 {
+			t.Errorf("status %v, %d assignments: EC2 said that all is well", err, len(c.tries()))
+		}
+		_ = stop()
+	})
+}
+
 func TestAFloatingAddressDoesNotWaitForTheEndOfThrottling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVPC()

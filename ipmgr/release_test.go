@@ -47,6 +47,22 @@ func TestFollowKeepsAnAddressThatANeighbourMayHaveUntilOneCanBeAsked(t *testing.
 	}
 }
 
+// A sibling had the address before this pod took it, and the kernel remembers its
+// answer. It says nothing about who has the address now.
+func TestFollowReleasesWhatANeighbourHadBeforeItLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVPC()
+		c, p := newCloud(v, "eni-1"), newPod("10.10.1.81", vip)
+		p.answered[vip] = time.Now().Add(-time.Minute)
+		stop := follow(t, manager(p, c, func(s *spec.Settings) { s.Release = true }))
+		time.Sleep(time.Second)
+		p.remove(vip)
+		time.Sleep(time.Minute)
+		wantOwner(t, v, vip, "")
+		_ = stop()
+	})
+}
+
 func TestFollowReleasesNothingAtItsEndThatANeighbourMayHave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVPC()

@@ -302,3 +302,48 @@ func TestBodiesInFlightAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// Two addresses may fill the room. A third one waits until there is some again,
+// and so does one of the two for its own share.
+func TestBodiesWaitForRoom(t *testing.T) {
+	for _, c := range []struct {
+		name, source string // of the one that waits
+	}{
+		{"for what others hold", "10.0.0.3"},
+		{"for its own share", stranger},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := NewBodies(0, 100)
+				acquire := func(source string, n int64) (release func()) {
+					from := context.WithValue(t.Context(), connKey{}, &conn{source: netip.MustParseAddr(source)})
+					ctx, cancel := context.WithTimeout(from, time.Minute)
+					defer cancel()
+					release, err := b.Acquire(ctx, n)
+					if err != nil {
+						return nil
+					}
+					return release
+				}
+				ends, stays, others := acquire(stranger, 25), acquire(stranger, 25), acquire(honest, 50)
+				waits := make(chan func(), 1)
+				go func() { waits <- acquire(c.source, 25) }()
+				synctest.Wait()
+				if len(waits) > 0 {
+					t.Error("125 bytes are held in a room for 100")
+				}
+				ends()
+				if late := <-waits; late == nil {
+					t.Error("what was given back is not there for the one who waits")
+				} else {
+					late()
+				}
+				stays()
+				others()
+				if len(b.sources) != 0 {
+					t.Errorf("%d addresses are remembered", len(b.sources))
+				}
+			})
+		})
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -242,4 +243,54 @@ func TestANetworkIsReducedToWhatItMeans(t *testing.T) {
 	if got := n.read(); got.Addressed != want.Addressed || n.Spec.config != "" || len(n.Annotations) > 0 || n.ResourceVersion != "7" || n.Name != "net" {
 		t.Errorf("kept %+v", n)
 	}
+}
+
+// A thousand of the largest NADs have to fit into the webhook's 128 MiB. What one
+// needs is held in package nad; here, that the cache keeps no more than that.
+func TestWhatTheCacheKeepsOfTheLargestNADsIsBounded(t *testing.T) {
+	const count = 20
+	for name, config := range map[string]func(i int) string{
+		"exclusions": func(i int) string {
+			var excluded []string
+			for j := range nad.MaxExclusions {
+				excluded = append(excluded, fmt.Sprintf(`"fd00:%x::%x:1"`, i, j))
+			}
+			return fmt.Sprintf(`{"type":"ipvlan","ipam":{"type":"whereabouts","range":"fd00:%x::/64","exclude":[%s]}}`, i, strings.Join(excluded, ","))
+		},
+		"findings": func(i int) string {
+			var keys []string
+			for j := range 60 {
+				keys = append(keys, fmt.Sprintf(`"%s%d":1`, strings.Repeat("x", 2000), j))
+			}
+			return fmt.Sprintf(`{"type":"ipvlan","ipam":{"type":"whereabouts","range":"fd00:%x::/64",%s}}`, i, strings.Join(keys, ","))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var items []string
+			for i := range count {
+				items = append(items, fmt.Sprintf(`{"metadata":{"namespace":"apps","name":"net%d"},"spec":{"config":%q}}`, i, config(i)))
+			}
+			cluster := served{
+				"/api/v1/namespaces": list("meta.k8s.io/v1", "PartialObjectMetadataList"),
+				nadsPath:             list("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinitionList", items...),
+			}
+			before := heap()
+			c := fill(t, cluster.answer)
+			if each := (heap() - before) / count; each > 80_000 {
+				t.Errorf("each takes %d bytes, want at most 80,000", each)
+			}
+			if _, found := c.CachedNAD("apps", "net7"); !found {
+				t.Error("net7 is not cached")
+			}
+		})
+	}
+}
+
+// heap is how many bytes are in use.
+func heap() int {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what the first one finalized
+	runtime.ReadMemStats(&stats)
+	return int(stats.HeapAlloc)
 }

@@ -6,9 +6,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 )
@@ -87,6 +91,57 @@ func TestHonestReviewsAreAnsweredBesideStrangers(t *testing.T) {
 	if _, metrics := s.get(t, "/metrics"); strings.Contains(metrics, "\nmultus_ipmgr_webhook_connections_shut_total 0\n") {
 		t.Error("the metrics say that no connection was closed")
 	}
+}
+
+// What is longer than an ordinary review shares one room, of which one address
+// has half.
+func TestLongReviewsWaitForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handler := newReviews(newEntrance(), &memory{}, inject.DefaultPolicy(), newMetrics(), discard())[PodPath]
+		post := func(body io.Reader, length int64) int {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, PodPath, body)
+			r.ContentLength = length
+			r.Header.Set("Content-Type", "application/json")
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			return w.Code
+		}
+		const count = 4
+		slow := &slowBody{end: make(chan struct{})}
+		codes := make(chan int, count)
+		for range count {
+			go func() { codes <- post(slow, maxReview) }()
+		}
+		time.Sleep(roomTimeout + time.Second)
+		synctest.Wait()
+		if reading := slow.reading.Load(); reading != reviewRoom/2/maxReview {
+			t.Errorf("%d of %d long bodies are being read, want %d", reading, count, reviewRoom/2/maxReview)
+		}
+		for range count - reviewRoom/2/maxReview {
+			if code := <-codes; code != http.StatusServiceUnavailable {
+				t.Errorf("one that found no room was answered %d", code)
+			}
+		}
+		close(slow.end)
+		if code := <-codes; code != http.StatusBadRequest {
+			t.Errorf("the one that had room was answered %d", code)
+		}
+		if long := reviewOf("apps", podOf("net-a")) + strings.Repeat(" ", maxReview/2); post(strings.NewReader(long), int64(len(long))) != http.StatusOK {
+			t.Error("there is no room once the others have been answered")
+		}
+	})
+}
+
+// slowBody is a body that says nothing before its end.
+type slowBody struct {
+	end     chan struct{}
+	reading atomic.Int32 // by how many
+}
+
+func (b *slowBody) Read([]byte) (int, error) {
+	b.reading.Add(1)
+	<-b.end
+	return 0, io.EOF
 }
 
 func TestABodyIsRefusedByItsLengthBeforeItIsRead(t *testing.T) {

@@ -41,15 +41,16 @@ const pullSecret = "ipmgr-registry"
 
 // settings are the policy of a case, as far as it differs from the default.
 type settings struct {
-	Style       inject.SidecarStyle `json:"style,omitempty"`
-	PullPolicy  corev1.PullPolicy   `json:"pullPolicy,omitempty"`
-	IPMGR       []string            `json:"ipmgr,omitempty"`
-	Env         []corev1.EnvVar     `json:"env,omitempty"`
-	WebIdentity string              `json:"webIdentity,omitempty"`
-	Validation  inject.Validation   `json:"validation,omitempty"`
-	FreeZones   bool                `json:"freeZones,omitempty"`
-	PullSecrets []string            `json:"pullSecrets,omitempty"`
-	MaxLimits   corev1.ResourceList `json:"maxLimits,omitempty"`
+	Style        inject.SidecarStyle `json:"style,omitempty"`
+	PullPolicy   corev1.PullPolicy   `json:"pullPolicy,omitempty"`
+	IPMGR        []string            `json:"ipmgr,omitempty"`
+	Env          []corev1.EnvVar     `json:"env,omitempty"`
+	WebIdentity  string              `json:"webIdentity,omitempty"`
+	Validation   inject.Validation   `json:"validation,omitempty"`
+	FreeZones    bool                `json:"freeZones,omitempty"`
+	AllowForeign bool                `json:"allowForeign,omitempty"`
+	PullSecrets  []string            `json:"pullSecrets,omitempty"`
+	MaxLimits    corev1.ResourceList `json:"maxLimits,omitempty"`
 }
 
 // want is a decision as it is written in testdata.
@@ -414,7 +415,7 @@ func (c *testCase) loadPolicy(t *testing.T) {
 	if s.Validation != "" {
 		c.policy.Validation = s.Validation
 	}
-	c.policy.FreeZones, c.policy.PullSecrets = s.FreeZones, s.PullSecrets
+	c.policy.FreeZones, c.policy.AllowForeign, c.policy.PullSecrets = s.FreeZones, s.AllowForeign, s.PullSecrets
 	if s.MaxLimits != nil {
 		c.policy.MaxLimits = s.MaxLimits
 	}

@@ -80,6 +80,40 @@ func TestNetworksThatComeLateAreJudged(t *testing.T) {
 	}
 }
 
+func TestAddressesThatComeLateToAnInjectedPodAreChecked(t *testing.T) {
+	fixed := nad.Read(nad.Definition{Namespace: "apps", Name: "fixed", Config: `{"cniVersion":"0.3.1","type":"ipvlan","master":"eth1","capabilities":{"ips":true},"ipam":{"type":"static"}}`})
+	reserved, err := nad.ParseReservation("10.10.1.64/26", "", "", "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		change inject.LateChange
+		ip     string
+		denial string
+	}{
+		{"a reserved one by an update", inject.ByUpdate, "10.10.1.100", ""},
+		{"one that is not reserved by an update", inject.ByUpdate, "10.10.1.200", "10.10.1.200"},
+		{"one that is not reserved by a webhook", inject.ByWebhook, "10.10.1.200", "10.10.1.200"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			view := inject.View{
+				Networks:     inject.NewLookup(func(string, string) (nad.Network, bool) { return fixed, true }, nil),
+				Reservations: []nad.Reservation{reserved},
+			}
+			pod := injected(late(`[{"name":"fixed","ips":["` + c.ip + `/24"]}]`))
+			ns := inject.Namespace{Name: "apps", Labels: map[string]string{inject.InjectLabel: inject.Enabled}}
+			got, err := inject.Judge(t.Context(), c.change, pod, ns, view, inject.DefaultPolicy())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (got.Denial == "") != (c.denial == "") || !strings.Contains(got.Denial, c.denial) {
+				t.Errorf("denial %q, want one with %q", got.Denial, c.denial)
+			}
+		})
+	}
+}
+
 func TestBindingsMustNotBringNetworks(t *testing.T) {
 	networks := map[string]string{nad.NetworksAnnotation: "net-a"}
 	for _, c := range []struct {

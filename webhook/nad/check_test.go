@@ -206,6 +206,7 @@ func TestAddressesOfPodsAreChecked(t *testing.T) {
 		"bare":    `{"type":"ipvlan","master":"eth1","capabilities":{"ips":true}}`,
 		"later":   `{"type":"ipvlan","master":"eth1","capabilities":{"ips":true},"ipam":{"type":"nv-ipam"}}`,
 		"deaf":    ipvlan(`{"type":"static","addresses":[{"address":"10.10.1.90/24"}]}`),
+		"mute":    ipvlan(`{"type":"static"}`),
 		"dynamic": with(`"range":"10.10.1.70-10.10.1.79/24"`),
 		"bridge":  `{"type":"bridge"}`,
 	}
@@ -220,6 +221,7 @@ func TestAddressesOfPodsAreChecked(t *testing.T) {
 		{"a length for a single address is one", `[{"name":"fixed","ips":["10.10.1.100/32"]}]`, vpc, nil},
 		{"no addresses where the network has some", `dynamic, deaf, local`, nil, nil},
 		{"no addresses, and none in the network", `dynamic, fixed`, nil, []string{"range-empty " + field + "[1]"}},
+		{"no addresses, none in the network, and no capability to ask", `mute`, nil, []string{"range-empty " + field + "[0]"}},
 		{"an empty list is like none", `[{"name":"fixed","ips":[],"cni-args":{"ips":[]}}]`, vpc, []string{"range-empty " + field + "[0]"}},
 		{"two addresses where the version has room for one", `[{"name":"old","ips":["10.10.1.100/24","10.10.1.101/24"]}]`, vpc, []string{"ipam-malformed " + field + "[0].ips"}},
 		{"cni-args reach static without a capability", `[{"name":"deaf","cni-args":{"ips":["10.10.1.100/24"]}}]`, vpc, nil},
@@ -246,7 +248,9 @@ func TestAddressesOfPodsAreChecked(t *testing.T) {
 		{"in the range of another NAD", `[{"name":"fixed","ips":["10.10.1.75/24"]}]`, vpc, []string{"range-overlap " + field + "[0].ips[0]"}},
 		{"in the range of its own NAD", `[{"name":"dynamic","ips":["10.10.1.75/24"]}]`, vpc, []string{"ips-ignored " + field + "[0].ips"}},
 		{"Multus does not pass it on", `[{"name":"deaf","ips":["10.10.1.100/24"]}]`, vpc, []string{"ips-ignored " + field + "[0].ips"}},
+		{"what Multus does not pass on reaches nobody", `[{"name":"deaf","ips":["10.10.1.200/24"]}]`, vpc, []string{"ips-ignored " + field + "[0].ips"}},
 		{"whereabouts ignores it", `[{"name":"dynamic","ips":["10.10.1.100/24"]}]`, vpc, []string{"ips-ignored " + field + "[0].ips"}},
+		{"what whereabouts ignores need not be reserved", `[{"name":"dynamic","ips":["10.10.1.200/24"]}]`, vpc, []string{"ips-ignored " + field + "[0].ips"}},
 		{"a network that does not exist", `[{"name":"missing","ips":["10.10.1.200/24"]}]`, vpc, []string{"not-reserved " + field + "[0].ips[0]"}},
 		{"a network that is not managed", `[{"name":"bridge","ips":["10.10.1.200/24"]}]`, vpc, nil},
 		{"nothing is known", `[{"name":"fixed","ips":["10.10.1.200/24"]}]`, nil, []string{"no-reservation " + field + "[0].ips"}},
@@ -275,6 +279,19 @@ func TestAddressesOfPodsAreChecked(t *testing.T) {
 				t.Errorf("findings (-want +got):\n%s\n%v", diff, got)
 			}
 		})
+	}
+}
+
+// The plugin's own words would leave a user to guess the length.
+func TestAnAddressWithoutALengthIsToldTheOneToWrite(t *testing.T) {
+	network := nad.Read(nad.Definition{Namespace: "ns", Name: "fixed", Config: `{"cniVersion":"0.3.1","type":"ipvlan","master":"eth1","capabilities":{"ips":true},"ipam":{"type":"static"}}`})
+	selections, err := nad.Selections("ns", `[{"name":"fixed","ips":["10.10.1.100"]}]`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := nad.NewChecker(vpc, nil).Pod(t.Context(), "ns/pod", selections, func(string, string) (nad.Network, bool) { return network, true })
+	if err != nil || len(found) != 1 || !strings.Contains(found[0].Message, "write the subnet's, such as 10.10.1.100/24") {
+		t.Errorf("findings %v, error %v", found, err)
 	}
 }
 

@@ -101,6 +101,9 @@ func TestWhatIsKeptOfTheLargestNADsIsBounded(t *testing.T) {
 			if cache, index := retained(20, config); cache+index > 80_000 {
 				t.Errorf("%d bytes in the cache and %d in the index for each, want at most 80,000", cache, index)
 			}
+			if kept := nad.Read(nad.Definition{Namespace: "ns", Name: "net", Config: config(0)}).Kept(); len(kept.Findings) > 0 {
+				t.Errorf("%d findings are kept", len(kept.Findings))
+			}
 		})
 	}
 }
