@@ -25,6 +25,7 @@ const (
 	CodeCertificate   = "Certificate"     // the server's certificate is not trusted
 	CodeNoCredentials = "NoCredentials"   // nothing in the environment gives credentials
 	CodeCredentials   = "Credentials"     // a source of credentials failed
+	CodeSettings      = "InvalidSettings" // the AWS settings of the environment or its files cannot be used
 	CodeNoRegion      = "NoRegion"        // neither the environment nor IMDS names the Region
 	CodeAmbiguous     = "AmbiguousWorker" // ENIs of several instances fit
 	CodeEndless       = "EndlessList"     // a list does not come to an end
@@ -97,7 +98,7 @@ func MeaningOfCode(code string) Meaning {
 		return Unsigned
 	case "InvalidNetworkInterfaceID.Malformed", "InvalidNetworkInterfaceId.Malformed", "InvalidParameterCombination",
 		"MissingParameter", "UnknownParameter", "InvalidAction", "UnsupportedOperation", "OperationNotPermitted",
-		"DryRunOperation", CodeCertificate, CodeNoRegion, CodeAmbiguous:
+		"DryRunOperation", CodeCertificate, CodeSettings, CodeNoRegion, CodeAmbiguous:
 		return Invalid
 	}
 	return meaningOfForm(code)

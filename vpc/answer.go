@@ -10,6 +10,9 @@ import (
 	"net/http"
 	"strings"
 
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
@@ -18,9 +21,10 @@ import (
 // to the call, such as the page of a proxy. The SDK takes it for an empty one.
 var ErrNotAWS = errors.New("the answer is not AWS's")
 
-// Genuine returns an API option of the SDK: it fails calls whose successful
-// answer is not the one of that action, says that nothing was done, or is
-// longer than limit. Other answers are cut off at MaxRefusal.
+// Genuine returns an API option of the SDK: it fails calls of EC2 and STS whose
+// successful answer is not the one of that action or says that nothing was
+// done, and calls of any service whose answer is longer than limit. Refusals
+// are cut off at MaxRefusal.
 func Genuine(limit int64) func(*middleware.Stack) error {
 	return func(stack *middleware.Stack) error { return stack.Deserialize.Add(genuine{limit}, middleware.After) }
 }
@@ -39,6 +43,10 @@ func (g genuine) HandleDeserialize(ctx context.Context, in middleware.Deserializ
 	}
 	if response.StatusCode != http.StatusOK {
 		response.Body = Limit(response.Body, MaxRefusal)
+		return out, metadata, nil
+	}
+	if service := awsmiddleware.GetServiceID(ctx); service != ec2.ServiceID && service != sts.ServiceID {
+		response.Body = Limit(response.Body, g.limit) // not in XML
 		return out, metadata, nil
 	}
 	body, err := io.ReadAll(Limit(response.Body, g.limit))

@@ -3,6 +3,8 @@ package vpc
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -92,31 +94,57 @@ func (c *Client) observe(action string, f *fault.Error, took time.Duration) {
 func (c *Client) renewCredentials() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if cache, ok := c.credentials.(interface{ Invalidate() }); ok {
-		cache.Invalidate()
-	}
+	invalidate(c.credentials)
 }
 
 // sourced marks failures to get credentials.
 type sourced struct{ aws.CredentialsProvider }
 
-// Retrieve gets credentials.
+// Retrieve gets credentials. Those without keys are none: the SDK would sign
+// with them, and keep them.
 func (s sourced) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	if s.CredentialsProvider == nil {
-		return aws.Credentials{}, &sourceError{ErrNoCredentials}
+		return aws.Credentials{}, &sourceError{error: ErrNoCredentials}
 	}
 	credentials, err := s.CredentialsProvider.Retrieve(ctx)
+	if err == nil && !credentials.HasKeys() {
+		invalidate(s.CredentialsProvider)
+		err = fmt.Errorf("%w: it holds no credentials", ErrNotAWS)
+	}
 	if err != nil {
-		return aws.Credentials{}, &sourceError{err}
+		return aws.Credentials{}, &sourceError{err, s.isInstanceRole()}
 	}
 	return credentials, nil
+}
+
+// isInstanceRole reports whether the credentials come from IMDS.
+func (s sourced) isInstanceRole() bool {
+	provider, ok := s.CredentialsProvider.(aws.CredentialProviderSource)
+	return ok && slices.Contains(provider.ProviderSources(), aws.CredentialSourceIMDS)
+}
+
+func invalidate(provider aws.CredentialsProvider) {
+	if cache, ok := provider.(interface{ Invalidate() }); ok {
+		cache.Invalidate()
+	}
 }
 
 // ErrNoCredentials means that nothing in the environment can give credentials.
 var ErrNoCredentials = errors.New("no credentials")
 
 // sourceError is a failure to get credentials, as opposed to a refusal of them.
-type sourceError struct{ error }
+type sourceError struct {
+	error
+
+	instanceRole bool
+}
 
 // Unwrap returns the cause.
 func (e *sourceError) Unwrap() error { return e.error }
+
+// OfInstanceRole reports whether err is a failure to get the credentials of the
+// worker's role, which the SDK asks for where nothing else was set up.
+func OfInstanceRole(err error) bool {
+	source, ok := errors.AsType[*sourceError](err)
+	return ok && source.instanceRole
+}

@@ -94,7 +94,7 @@ func diagnoseCall(ctx context.Context, err error) (code, text string) {
 	var certificate *tls.CertificateVerificationError
 	var tooLong *TooLongError
 	switch {
-	case errors.As(err, &api) && api.ErrorCode() != noCode:
+	case errors.As(err, &api) && api.ErrorCode() != noCode && api.ErrorCode() != "":
 		return api.ErrorCode(), apiText(api)
 	case errors.Is(err, ErrNotAWS):
 		return fault.CodeUnknown, textFrom(err, ErrNotAWS)
@@ -106,6 +106,8 @@ func diagnoseCall(ctx context.Context, err error) (code, text string) {
 		return fault.CodeCanceled, "the program is ending"
 	case statusOf(err) != 0 && api != nil:
 		return fault.CodeUnknown, fmt.Sprintf("HTTP status %d without an AWS error code", statusOf(err))
+	case api != nil && api.ErrorCode() == "": // of an agent that gives credentials
+		return fault.CodeUnknown, "the service says: " + strings.TrimSpace(api.ErrorMessage())
 	case isNetwork(err):
 		return fault.CodeUnreachable, networkText(err)
 	}
