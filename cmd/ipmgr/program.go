@@ -70,10 +70,9 @@ func (p program) manage(ctx context.Context, mode spec.Mode) int {
 		return p.fail(exitUsage, err.Error())
 	}
 	log := p.logger(settings, mode)
-	manager, counters, err := p.assemble(settings, mode, log)
+	manager, counters, err := p.assemble(ctx, settings, mode, log)
 	if err != nil {
-		p.terminate(err.Error())
-		return p.fail(exitUsage, err.Error())
+		return p.conclude(log, err)
 	}
 	log.Debug("ipmgr starts", "version", version.String(), "settings", spec.Environ(settings))
 	if settings.MetricsAddress != "" {
@@ -93,18 +92,17 @@ func (p program) manage(ctx context.Context, mode spec.Mode) int {
 }
 
 // assemble joins the loop to the kernel and the cloud.
-func (p program) assemble(settings spec.Settings, mode spec.Mode, log *slog.Logger) (*ipmgr.Manager, *metrics.Metrics, error) {
+func (p program) assemble(ctx context.Context, settings spec.Settings, mode spec.Mode, log *slog.Logger) (*ipmgr.Manager, *metrics.Metrics, error) {
 	links := link.New(plan.Names{Excluded: settings.Exclude}.Certain())
 	manager := &ipmgr.Manager{Settings: settings, Links: links, Log: log, Random: rand.Float64}
 	counters := metrics.New(manager.Status)
-	cloud, err := eni.New(eni.Options{
+	cloud, err := eni.New(ctx, eni.Options{
 		Discovery:  settings.Discovery,
 		HostIP:     settings.HostIP,
 		Version:    version.String(),
 		Dial:       links.Dial,
 		DialWorker: links.DialWorker,
 		Alone:      mode == spec.Init, // the pod's applications wait until it has ended
-		Getenv:     p.getenv,
 		Logger:     log,
 		Observe:    counters.Observe,
 	})

@@ -83,6 +83,12 @@ func TestInitGivesUpAtOnce(t *testing.T) {
 		{name: "a wrong secret", env: []string{"AWS_SECRET_ACCESS_KEY=wrong"}, message: []string{"10.10.1.81", w1eth1, "credentials"}},
 		{name: "an unknown key", env: []string{"AWS_ACCESS_KEY_ID=AKIDNOBODY"}, message: []string{"10.10.1.81", w1eth1, "credentials"}},
 		{name: "no credentials: the worker's role is switched off", env: append(slices.Clone(noKey), "AWS_EC2_METADATA_DISABLED=true"), message: []string{"Credentials", "service account"}},
+		{name: "a file of AWS settings that is missing", env: []string{"AWS_CONFIG_FILE=/nowhere/config"}, message: []string{"InvalidSettings", "AWS_CONFIG_FILE", "/nowhere/config"}},
+		{name: "a file of AWS settings without an end", env: []string{"AWS_SHARED_CREDENTIALS_FILE=/dev/zero"}, message: []string{"InvalidSettings", "/dev/zero"}},
+		{name: "an AWS profile that is missing", env: []string{"AWS_PROFILE=production"}, message: []string{"InvalidSettings", "production"}},
+		{name: "an endpoint of EC2 that is not a URL", env: []string{"AWS_ENDPOINT_URL_EC2=ec2.example.com"}, message: []string{"InvalidSettings", "EC2", "ec2.example.com"}},
+		{name: "an endpoint of instance metadata that is not a URL", env: []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT=http://["}, message: []string{"InvalidSettings", "instance metadata"}},
+		{name: "a key without its secret", env: []string{"AWS_SECRET_ACCESS_KEY="}, message: []string{"NoCredentials", "AWS_SECRET_ACCESS_KEY"}},
 		{name: "no Region", env: []string{"AWS_REGION="}, cloud: hopLimit(1), message: []string{"NoRegion", "AWS_REGION"}},
 	}
 	for i := range tests {

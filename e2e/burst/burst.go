@@ -19,6 +19,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni"
@@ -171,7 +174,7 @@ func (v *vpc) dial(ctx context.Context, _, address string) (net.Conn, error) {
 
 // start runs pod i in init mode.
 func (v *vpc) start(ctx context.Context, i int, timeout time.Duration) error {
-	m, end, err := v.manager(i, timeout)
+	m, end, err := v.manager(ctx, i, timeout)
 	if err != nil {
 		return err
 	}
@@ -183,7 +186,7 @@ func (v *vpc) start(ctx context.Context, i int, timeout time.Duration) error {
 // had to start afresh.
 func (v *vpc) follow(ctx context.Context, i int, probe time.Duration) (restarts int, err error) {
 	for ; ; restarts++ {
-		m, end, err := v.manager(i, time.Hour)
+		m, end, err := v.manager(ctx, i, time.Hour)
 		if err != nil {
 			return restarts, err
 		}
@@ -222,16 +225,14 @@ func attempt(ctx context.Context, m *ipmgr.Manager, probe time.Duration) bool {
 }
 
 // manager makes the program of pod i, and what ends it.
-func (v *vpc) manager(i int, timeout time.Duration) (*ipmgr.Manager, func(), error) {
+func (v *vpc) manager(ctx context.Context, i int, timeout time.Duration) (*ipmgr.Manager, func(), error) {
 	worker := i / podsPerWorker
-	environ := map[string]string{
-		"AWS_REGION":                        "us-west-2",
-		"AWS_ACCESS_KEY_ID":                 vpcsim.AccessKeyID,
-		"AWS_SECRET_ACCESS_KEY":             vpcsim.SecretAccessKey,
-		"AWS_ENDPOINT_URL_EC2":              "http://" + ec2Host,
-		"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://" + imdsHost(worker),
-	}
-	cloud, err := eni.New(eni.Options{Dial: v.dial, Getenv: func(name string) string { return environ[name] }})
+	cloud, err := eni.New(ctx, eni.Options{Dial: v.dial, AWS: []func(*awsconfig.LoadOptions) error{
+		awsconfig.WithRegion("us-west-2"),
+		awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(vpcsim.AccessKeyID, vpcsim.SecretAccessKey, "")),
+		awsconfig.WithBaseEndpoint("http://" + ec2Host),
+		awsconfig.WithEC2IMDSEndpoint("http://" + imdsHost(worker)),
+	}})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -8,8 +8,7 @@ import (
 	"net/netip"
 
 	"github.com/multus-ipmgr/multus-ipmgr/fault"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/credential"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/imds"
+	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
 // failed is the failure of a call as that of one address on eni, or of none,
@@ -75,9 +74,8 @@ func on(eni string) string {
 // had.
 func adviceUnsigned(f *fault.Error) string {
 	const nothing = "give the pod's service account a role (EKS Pod Identity or IRSA), or let pods reach the worker's instance role (IMDS hop limit 2)"
-	source, ok := errors.AsType[*credential.Error](f)
 	switch {
-	case f.Code == fault.CodeNoCredentials, ok && source.Source == credential.InstanceRole: // the last resort: nothing else was set up
+	case f.Code == fault.CodeNoCredentials, vpc.OfInstanceRole(f): // the last resort: nothing else was set up
 		return nothing
 	case f.Code == "OptInRequired", f.Code == "Blocked", f.Code == "PendingVerification":
 		return "check that the AWS account may use EC2 in this Region"
@@ -97,7 +95,7 @@ func ended(ctx context.Context, err error) error {
 // imdsFailure is why IMDS, which is the only source of ENIs, did not serve.
 func imdsFailure(err error) error {
 	f := &fault.Error{Code: fault.CodeIMDS, Err: err}
-	if errors.Is(err, imds.ErrUnavailable) {
+	if errors.Is(err, errUnavailable) {
 		f.Advice = "raise the hop limit of the worker's instance metadata options to 2, or set IPMGR_DISCOVERY=auto or ec2"
 	}
 	return f

@@ -125,7 +125,6 @@ func TestALookThatAProxyAnswersShowsNothing(t *testing.T) {
 }
 
 func TestEndlessAnswersAreCutOff(t *testing.T) {
-	t.Parallel()
 	file := tokenFile(t)
 	tests := map[string]struct {
 		change func(*setup)
@@ -139,7 +138,6 @@ func TestEndlessAnswersAreCutOff(t *testing.T) {
 	for name, test := range tests {
 		for _, status := range []int{200, 400, 503} {
 			t.Run(fmt.Sprint(name, " with status ", status), func(t *testing.T) {
-				t.Parallel()
 				inVPC(t, test.change, func(r *rig) {
 					r.net.serve(r.t, test.host, endless(status))
 					start := time.Now()
@@ -157,7 +155,6 @@ func TestEndlessAnswersAreCutOff(t *testing.T) {
 }
 
 func TestTokensWithoutCredentialsAreNone(t *testing.T) {
-	t.Parallel()
 	file := tokenFile(t)
 	for _, body := range []string{
 		"", "<html></html>", "<AssumeRoleWithWebIdentityResponse></AssumeRoleWithWebIdentityResponse>",

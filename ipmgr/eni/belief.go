@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/wire"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
@@ -120,15 +121,8 @@ func (c *Cloud) examine(ctx context.Context, known, fresh []string) {
 // dialService opens a connection to a service of the worker. Where the user
 // named an endpoint of their own, that is where it goes.
 func (o Options) dialService(ctx context.Context, network, addr string) (net.Conn, error) {
-	if target, err := netip.ParseAddrPort(addr); err == nil && !isService(target.Addr()) {
+	if target, err := netip.ParseAddrPort(addr); err == nil && !wire.IsService(target.Addr()) {
 		return o.Dial(ctx, network, addr)
 	}
 	return o.DialWorker(ctx, network, addr)
-}
-
-// isService: AWS's services on the worker have link-local addresses and, with
-// IPv6, those of fd00:ec2::/32.
-func isService(addr netip.Addr) bool {
-	addr = addr.Unmap().WithZone("")
-	return addr.IsLinkLocalUnicast() || netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0xfd, 2: 0x0e, 3: 0xc2}), 32).Contains(addr)
 }

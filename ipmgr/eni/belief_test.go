@@ -3,8 +3,10 @@ package eni_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -181,7 +183,6 @@ func TestManyLinksCostOneListOfENIs(t *testing.T) {
 }
 
 func TestServicesOfTheWorkerAreDialledAsSuch(t *testing.T) {
-	t.Parallel()
 	file := tokenFile(t)
 	tests := map[string]struct {
 		change func(*setup)
@@ -201,7 +202,6 @@ func TestServicesOfTheWorkerAreDialledAsSuch(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			inVPC(t, test.change, func(r *rig) {
 				service := &tokenService{}
 				if test.host != imdsHost && !strings.HasPrefix(name, "IMDS") {
@@ -216,6 +216,40 @@ func TestServicesOfTheWorkerAreDialledAsSuch(t *testing.T) {
 				r.assign(true, []string{"10.10.1.70"}, nil)
 				if got := len(r.services) > 0; got != test.worker {
 					r.t.Errorf("dialled as a service of the worker: %v, want %v", r.services, test.worker)
+				}
+			})
+		})
+	}
+}
+
+func TestWhereIMDSIsAsked(t *testing.T) {
+	tests := []struct {
+		name string
+		env  map[string]string
+		host string
+	}{
+		{"at its address", nil, imdsHost},
+		{"at its address of IPv6", map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE": "IPv6"}, "[fd00:ec2::254]:80"},
+		{"where the user says", map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE": "IPv6", "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:1338/"}, "127.0.0.1:1338"},
+		{"if it is not disabled", map[string]string{"AWS_EC2_METADATA_DISABLED": "False"}, imdsHost},
+		{"if it is not disabled, by rumour", map[string]string{"AWS_EC2_METADATA_DISABLED": "1"}, imdsHost},
+		{"nowhere if it is", map[string]string{"AWS_EC2_METADATA_DISABLED": "TRUE"}, ec2Host},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			inVPC(t, func(s *setup) { inEnvironment(s); maps.Copy(s.env, test.env) }, func(r *rig) {
+				served, err := r.sim.IMDS("i-worker1", vpcsim.PodHops)
+				if err != nil {
+					r.t.Fatal(err)
+				}
+				if test.host != ec2Host {
+					r.net.serve(r.t, test.host, served)
+				}
+				if _, err := r.cloud.Attached(r.t.Context(), onLink(macEth1, "10.10.1.70")); err != nil {
+					r.t.Error(err)
+				}
+				if dialled := slices.Compact(r.net.dialled); !slices.Equal(dialled, []string{test.host}) {
+					r.t.Errorf("dialled %v, want %s", dialled, test.host)
 				}
 			})
 		})

@@ -16,23 +16,15 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"os"
 	"time"
 
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+
 	"github.com/multus-ipmgr/multus-ipmgr/fault"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/imds"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/wire"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 	"github.com/multus-ipmgr/multus-ipmgr/vpc"
-)
-
-const (
-	// imdsPatience is what finding out that IMDS does not answer may cost.
-	imdsPatience = 500 * time.Millisecond
-	// imdsReprobe is how long IMDS is then left alone. It is asked again
-	// because a starved worker can miss the first deadline.
-	imdsReprobe = time.Hour
 )
 
 // DialFunc opens a connection, as net.Dialer.DialContext does. It is called
@@ -59,8 +51,9 @@ type Options struct {
 	// Alone: no application of the pod runs while the Cloud is used, so that
 	// nobody can play IMDS to it.
 	Alone bool
-	// Getenv reads the AWS settings; nil means os.Getenv.
-	Getenv func(name string) string
+	// AWS are settings that stand before those of the environment, which the
+	// SDK reads from the process's variables and the files that they name.
+	AWS []func(*awsconfig.LoadOptions) error
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
 	// Jitter returns a random duration below its argument; nil means rand.N.
@@ -77,7 +70,7 @@ type Options struct {
 type Cloud struct {
 	opts     Options
 	env      *environment
-	imds     *imds.Client
+	imds     *metadataService
 	metadata *metadata
 	registry *registry
 	room     *room
@@ -87,37 +80,33 @@ type Cloud struct {
 // agent is our name in the user agent.
 const agent = "multus-ipmgr"
 
-// New returns a Cloud. It makes no connection: what the environment lacks is
-// reported by the first call that needs it.
-func New(opts Options) (*Cloud, error) {
+// New returns a Cloud. It makes no connection: what can only be found out by
+// one is reported by the first call that needs it. AWS settings that cannot be
+// used are a *fault.Error.
+func New(ctx context.Context, opts Options) (*Cloud, error) {
 	opts = withDefaults(opts)
-	env := &environment{getenv: opts.Getenv, dial: opts.Dial, local: wire.Local(opts.dialService), version: opts.Version}
-	c := &Cloud{opts: opts, env: env, registry: newRegistry(), room: newRoom()}
-	settings := imds.Options{HTTP: env.local, Patience: imdsPatience, Now: opts.Now}
+	reprobe := imdsReprobe
 	switch opts.Discovery {
 	case spec.DiscoverAuto, spec.DiscoverEC2:
-		settings.Reprobe = imdsReprobe
 	case spec.DiscoverIMDS:
+		reprobe = 0 // there is nobody else to ask
 	default:
 		return nil, fmt.Errorf("discovery %q: want auto, imds or ec2", opts.Discovery)
 	}
-	env.imds = imds.New(settings.FromEnvironment(opts.Getenv))
-	c.imds = env.imds
-	c.metadata = newMetadata(c.imds)
+	env, err := newEnvironment(ctx, opts, reprobe)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cloud{opts: opts, env: env, imds: env.imds, metadata: newMetadata(env.imds), registry: newRegistry(), room: newRoom()}
 	c.api = api{vpc.New(vpc.Options{
-		Config: env.config, Name: agent, Version: opts.Version, Timeout: callTimeout,
+		Config: env.forEC2, Name: agent, Version: opts.Version, Timeout: callTimeout,
 		Observe: opts.Observe, Logger: opts.Logger, Now: opts.Now,
 	})}
 	return c, nil
 }
 
 // Close closes idle connections. The Cloud stays usable.
-func (c *Cloud) Close() {
-	c.env.local.CloseIdleConnections()
-	if remote := c.env.remote.Load(); remote != nil {
-		remote.CloseIdleConnections()
-	}
-}
+func (c *Cloud) Close() { c.env.close() }
 
 func withDefaults(opts Options) Options {
 	if opts.Discovery == "" {
@@ -131,9 +120,6 @@ func withDefaults(opts Options) Options {
 	}
 	if opts.DialWorker == nil {
 		opts.DialWorker = opts.Dial
-	}
-	if opts.Getenv == nil {
-		opts.Getenv = os.Getenv
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now
@@ -173,11 +159,11 @@ func (c *Cloud) Attached(ctx context.Context, addrs []plan.Address) ([]plan.ENI,
 	if c.opts.Discovery == spec.DiscoverIMDS {
 		return nil, imdsFailure(err)
 	}
-	if errors.Is(err, imds.ErrUnavailable) && c.registry.firstFallback() {
+	if errors.Is(err, errUnavailable) && c.registry.firstFallback() {
 		c.opts.Logger.Info("instance metadata does not answer, EC2 is asked instead", "error", err)
 	}
 	enis, stood := c.attachedByEC2(ctx, addrs)
-	if c.imds.Answered() && !errors.Is(err, imds.ErrNotFound) {
+	if c.imds.hasAnswered() && !errors.Is(err, errNotFound) {
 		stood = untilIMDSAnswers(stood, err)
 	}
 	return enis, stood

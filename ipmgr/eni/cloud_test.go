@@ -24,7 +24,7 @@ import (
 
 func TestNewRefusesAnUnknownDiscovery(t *testing.T) {
 	t.Parallel()
-	if _, err := eni.New(eni.Options{Discovery: "dns"}); err == nil || !strings.Contains(err.Error(), "want auto, imds or ec2") {
+	if _, err := eni.New(t.Context(), eni.Options{Discovery: "dns"}); err == nil || !strings.Contains(err.Error(), "want auto, imds or ec2") {
 		t.Errorf("error %v, want one that lists what is accepted", err)
 	}
 }
@@ -36,13 +36,12 @@ func TestNewMakesNoConnection(t *testing.T) {
 			r.t.Errorf("dialled %v", r.net.dialled)
 		}
 	})
-	if _, err := eni.New(eni.Options{}); err != nil {
+	if _, err := eni.New(t.Context(), eni.Options{}); err != nil {
 		t.Errorf("the zero Options: %v", err)
 	}
 }
 
 func TestRegion(t *testing.T) {
-	t.Parallel()
 	tests := map[string]struct {
 		change func(*setup)
 		want   outcome
@@ -56,8 +55,7 @@ func TestRegion(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inVPC(t, func(s *setup) { byEC2(s); apply(test.change, s) }, func(r *rig) {
+			inVPC(t, func(s *setup) { byEC2(s); inEnvironment(s); apply(test.change, s) }, func(r *rig) {
 				_, err := r.cloud.Attached(r.t.Context(), onLink(macEth1, "10.10.1.70"))
 				if got := outcomeOf(r.t, err); got != test.want { // the simulator's Region is us-west-2
 					r.t.Errorf("outcome %v, want %v", got, test.want)
@@ -190,12 +188,9 @@ func TestNoCredentials(t *testing.T) {
 		want   outcome
 		speaks string
 	}{
-		"IMDS is out of reach":             {func(s *setup) { withoutKeys(s); hopLimit1(s) }, outcome{fault.CodeCredentials, false}, "instance role"},
-		"the secret key is missing":        {func(s *setup) { delete(s.env, "AWS_SECRET_ACCESS_KEY") }, outcome{fault.CodeNoCredentials, true}, "AWS_SECRET_ACCESS_KEY"},
-		"the role's name is missing":       {func(s *setup) { withoutKeys(s); s.env["AWS_WEB_IDENTITY_TOKEN_FILE"] = "/token" }, outcome{fault.CodeNoCredentials, true}, "AWS_ROLE_ARN"},
-		"the container endpoint is remote": {func(s *setup) { withoutKeys(s); s.env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = "http://example.com/" }, outcome{fault.CodeCredentials, false}, "loopback"},
-		"unknown key":                      {func(s *setup) { s.env["AWS_ACCESS_KEY_ID"] = "AKIDUNKNOWN" }, outcome{"AuthFailure", true}, "service account"},
-		"wrong secret":                     {func(s *setup) { s.env["AWS_SECRET_ACCESS_KEY"] = "wrong" }, outcome{"AuthFailure", true}, "service account"},
+		"IMDS is out of reach": {func(s *setup) { withoutKeys(s); hopLimit1(s) }, outcome{fault.CodeCredentials, false}, "instance role"},
+		"unknown key":          {func(s *setup) { s.env["AWS_ACCESS_KEY_ID"] = "AKIDUNKNOWN" }, outcome{"AuthFailure", true}, "service account"},
+		"wrong secret":         {func(s *setup) { s.env["AWS_SECRET_ACCESS_KEY"] = "wrong" }, outcome{"AuthFailure", true}, "service account"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -260,6 +255,7 @@ func tokenFile(t *testing.T) string {
 func webIdentity(file string) func(*setup) {
 	return func(s *setup) {
 		withoutKeys(s)
+		inEnvironment(s)
 		s.env["AWS_WEB_IDENTITY_TOKEN_FILE"] = file
 		s.env["AWS_ROLE_ARN"] = "arn:aws:iam::123456789012:role/ipmgr"
 		s.env["AWS_ENDPOINT_URL_STS"] = "http://203.0.113.2"
@@ -269,17 +265,16 @@ func webIdentity(file string) func(*setup) {
 func podIdentity(file string) func(*setup) {
 	return func(s *setup) {
 		withoutKeys(s)
+		inEnvironment(s)
 		s.env["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"] = file
 		s.env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = "http://169.254.170.23/v1/credentials"
 	}
 }
 
 func TestCredentialsOfTheServiceAccount(t *testing.T) {
-	t.Parallel()
 	file := tokenFile(t)
 	for name, change := range map[string]func(*setup){"IRSA": webIdentity(file), "Pod Identity": podIdentity(file)} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			inVPC(t, change, func(r *rig) {
 				service := &tokenService{}
 				r.net.serve(r.t, stsHost, service)
@@ -301,7 +296,6 @@ func TestCredentialsOfTheServiceAccount(t *testing.T) {
 }
 
 func TestServiceAccountsThatGetNoCredentials(t *testing.T) {
-	t.Parallel()
 	file := tokenFile(t)
 	tests := map[string]struct {
 		change func(*setup)
@@ -323,7 +317,6 @@ func TestServiceAccountsThatGetNoCredentials(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			inVPC(t, test.change, func(r *rig) {
 				service := &tokenService{status: test.status, code: test.code}
 				r.net.serve(r.t, stsHost, service)

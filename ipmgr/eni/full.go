@@ -147,7 +147,7 @@ func (c *Cloud) instanceType(ctx context.Context) string {
 	if c.opts.Discovery == spec.DiscoverEC2 {
 		return ""
 	}
-	kind, err := c.imds.Get(ctx, "instance-type")
+	kind, err := c.imds.get(ctx, "instance-type")
 	if err != nil || len(kind) > 40 {
 		return ""
 	}

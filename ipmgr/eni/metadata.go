@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/imds"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 )
 
@@ -31,13 +30,13 @@ const (
 // metadata is the worker's ENIs as IMDS shows them. What stays true while an
 // ENI is attached is read once (see fixedLeaves), the rest each time.
 type metadata struct {
-	client *imds.Client
+	client *metadataService
 
 	mu    sync.Mutex
 	facts map[string]plan.ENI // by MAC; of what changes, what was read last
 }
 
-func newMetadata(client *imds.Client) *metadata {
+func newMetadata(client *metadataService) *metadata {
 	return &metadata{client: client, facts: map[string]plan.ENI{}}
 }
 
@@ -51,7 +50,7 @@ func (m *metadata) attached(ctx context.Context, addrs []plan.Address) ([]plan.E
 			return sorted(found), err
 		}
 	}
-	listed, err := m.client.List(ctx, macsPath)
+	listed, err := m.client.list(ctx, macsPath)
 	if err != nil {
 		return nil, err
 	}
@@ -151,16 +150,16 @@ func newFacts(mac string, at func(leaf string) string) plan.ENI {
 // withChanging is what is known of an ENI with what was read now. An ENI is
 // always in a subnet: no CIDR means that IMDS does not tell at this moment.
 func withChanging(facts plan.ENI, at func(leaf string) string) plan.ENI {
-	cidrs := slices.Concat(imds.Lines(at(leafSubnet)), imds.Lines(at(leafSubnets6)))
+	cidrs := slices.Concat(lines(at(leafSubnet)), lines(at(leafSubnets6)))
 	if subnets := parsePrefixes(cidrs); len(subnets) > 0 {
 		facts.Subnets = subnets
 	}
-	facts.Prefixes = parsePrefixes(slices.Concat(imds.Lines(at(leafPrefix4)), imds.Lines(at(leafPrefix6))))
+	facts.Prefixes = parsePrefixes(slices.Concat(lines(at(leafPrefix4)), lines(at(leafPrefix6))))
 	facts.Primary, facts.Addresses = netip.Addr{}, nil
-	if addrs := parseAddrs(imds.Lines(at(leafAddresses))); len(addrs) > 0 {
+	if addrs := parseAddrs(lines(at(leafAddresses))); len(addrs) > 0 {
 		facts.Primary, facts.Addresses = addrs[0], addrs[1:]
 	}
-	facts.Addresses = append(slices.Clip(facts.Addresses), parseAddrs(imds.Lines(at(leafAddress6)))...)
+	facts.Addresses = append(slices.Clip(facts.Addresses), parseAddrs(lines(at(leafAddress6)))...)
 	return facts
 }
 
@@ -179,17 +178,23 @@ func (m *metadata) forget(mac string) {
 // values reads paths; those that IMDS does not have are missing.
 func (m *metadata) values(ctx context.Context, paths []string) (map[string]string, error) {
 	read := make([]string, len(paths))
+	readOne := func(ctx context.Context, i int) error {
+		value, err := m.client.get(ctx, paths[i])
+		if err != nil && !errors.Is(err, errNotFound) {
+			return err
+		}
+		read[i] = value
+		return nil
+	}
+	if len(paths) > 0 { // the first gets the token for all
+		if err := readOne(ctx, 0); err != nil {
+			return nil, err
+		}
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(metadataReads)
-	for i, path := range paths {
-		group.Go(func() error {
-			value, err := m.client.Get(ctx, path)
-			if err != nil && !errors.Is(err, imds.ErrNotFound) {
-				return err
-			}
-			read[i] = value
-			return nil
-		})
+	for i := 1; i < len(paths); i++ {
+		group.Go(func() error { return readOne(ctx, i) })
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
@@ -203,7 +208,7 @@ func (m *metadata) values(ctx context.Context, paths []string) (map[string]strin
 
 // vpc returns the VPC of the ENI with mac, or "" when IMDS does not tell.
 func (m *metadata) vpc(ctx context.Context, mac string) string {
-	vpc, err := m.client.Get(ctx, macsPath+mac+"/vpc-id")
+	vpc, err := m.client.get(ctx, macsPath+mac+"/vpc-id")
 	if err != nil {
 		return ""
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +19,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -30,7 +33,16 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain hides the AWS settings of whoever runs the tests.
+func TestMain(m *testing.M) {
+	for _, entry := range os.Environ() {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "AWS_") {
+			os.Unsetenv(name) //nolint:errcheck // the name is the environment's
+		}
+	}
+	os.Setenv("HOME", "/nowhere") //nolint:errcheck // a constant
+	goleak.VerifyTestMain(m)
+}
 
 // vpc is what the tests run in: worker 1, whose pods the Cloud serves, and
 // worker 2, whose ENIs hold what worker 1 wants. The ENI eni-cni is the VPC
@@ -183,10 +195,46 @@ type rig struct {
 // setup changes how a rig is made.
 type setup struct {
 	hopLimit int
-	env      map[string]string
+	env      map[string]string // AWS settings
+	process  bool              // they are the process's environment; then the test is not parallel
 	opts     eni.Options
 	topology string
 }
+
+// settings gives the SDK what env says: by the environment, or by options that
+// leave the process's environment alone. There are not many.
+func (s *setup) settings(t *testing.T) {
+	t.Helper()
+	if s.process {
+		for name, value := range s.env {
+			t.Setenv(name, value)
+		}
+		return
+	}
+	option := map[string]func(string) awsconfig.LoadOptionsFunc{
+		"AWS_REGION":                        awsconfig.WithRegion,
+		"AWS_ENDPOINT_URL_EC2":              awsconfig.WithBaseEndpoint,
+		"AWS_EC2_METADATA_SERVICE_ENDPOINT": awsconfig.WithEC2IMDSEndpoint,
+		"AWS_EC2_METADATA_DISABLED": func(string) awsconfig.LoadOptionsFunc {
+			return awsconfig.WithEC2IMDSClientEnableState(imds.ClientDisabled)
+		},
+		"AWS_ACCESS_KEY_ID": func(id string) awsconfig.LoadOptionsFunc {
+			return awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(id, s.env["AWS_SECRET_ACCESS_KEY"], ""))
+		},
+		"AWS_SECRET_ACCESS_KEY": func(string) awsconfig.LoadOptionsFunc {
+			return func(*awsconfig.LoadOptions) error { return nil }
+		},
+	}
+	for name, value := range s.env {
+		if option[name] == nil {
+			t.Fatalf("a parallel test cannot set %s", name)
+		}
+		s.opts.AWS = append(s.opts.AWS, option[name](value))
+	}
+}
+
+// inEnvironment sets the process's environment.
+func inEnvironment(s *setup) { s.process = true }
 
 // inVPC runs a test in a bubble with a rig of its own.
 func inVPC(t *testing.T, change func(*setup), test func(r *rig)) {
@@ -225,10 +273,10 @@ func newRig(t *testing.T, change func(*setup)) *rig {
 		r.mu.Unlock()
 		return r.net.dial(ctx, kind, address)
 	}
-	s.opts.Getenv = func(name string) string { return s.env[name] }
+	s.settings(t)
 	s.opts.Jitter = func(limit time.Duration) time.Duration { return limit / 2 }
 	s.opts.Observe = r.observe
-	if r.cloud, err = eni.New(s.opts); err != nil {
+	if r.cloud, err = eni.New(t.Context(), s.opts); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.cloud.Close)
@@ -402,7 +450,7 @@ func (r *rig) assign(takeOver bool, list []string, want map[string]outcome) map[
 		}
 	}
 	if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
-		r.t.Errorf("failed addresses (-want +got):\n%s", diff)
+		r.t.Errorf("failed addresses (-want +got):\n%s\n%v", diff, failed)
 	}
 	return failed
 }

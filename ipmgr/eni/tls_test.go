@@ -22,7 +22,6 @@ import (
 // TLS, with the authorities that the environment names and with no others.
 // SSL_CERT_FILE and SSL_CERT_DIR count once for a process: e2e/blackbox has them.
 func TestEC2OverTLS(t *testing.T) {
-	t.Parallel()
 	topology, err := vpcsim.Load(strings.NewReader(strings.Replace(vpc, "%d", "2", 1)))
 	if err != nil {
 		t.Fatal(err)
@@ -62,12 +61,14 @@ func TestEC2OverTLS(t *testing.T) {
 				"AWS_ENDPOINT_URL_EC2": server.URL,
 			}
 			maps.Copy(env, test.env)
-			cloud, err := eni.New(eni.Options{Discovery: spec.DiscoverEC2, Getenv: func(name string) string { return env[name] }})
-			if err != nil {
-				t.Fatal(err)
+			for name, value := range env {
+				t.Setenv(name, value)
 			}
-			defer cloud.Close()
-			_, err = cloud.Attached(t.Context(), onLink(macEth1, "10.10.1.70"))
+			cloud, err := eni.New(t.Context(), eni.Options{Discovery: spec.DiscoverEC2})
+			if err == nil {
+				defer cloud.Close()
+				_, err = cloud.Attached(t.Context(), onLink(macEth1, "10.10.1.70"))
+			}
 			if diff := gocmp.Diff(test.want, outcomeOf(t, err)); diff != "" {
 				t.Errorf("outcome (-want +got):\n%s\n%v", diff, err)
 			}

@@ -5,16 +5,15 @@ package wire
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"os"
+	"net/netip"
+	"net/url"
 	"strings"
 	"time"
+
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 
 	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
@@ -26,60 +25,69 @@ const (
 	localIdle      = 5 * time.Second
 	localConns     = 2 // IMDS limits the connections of an instance
 	maxHeader      = 64 << 10
+	// patience bounds a call of a service that gives credentials. The SDK lets
+	// go of the deadline of the call that they are for.
+	patience = 5 * time.Second
 )
 
 // DialFunc opens a connection, as net.Dialer.DialContext does.
 type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// Client returns the client for AWS's APIs: TLS 1.2 or later verified against
-// authorities, proxies from the environment, HTTP/1.1 as the EC2 API speaks it.
-// Nil authorities are the system's.
-func Client(dial DialFunc, authorities *x509.CertPool) *http.Client {
-	d := dialer{dial: dial, resolver: &net.Resolver{PreferGo: true, Dial: dial}}
-	return &http.Client{
-		CheckRedirect: noRedirect,
-		Transport: bounded{&http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			DialContext:         d.dialHost,
-			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authorities},
-			TLSHandshakeTimeout: connectTimeout,
-			IdleConnTimeout:     idleTimeout,
-			MaxIdleConnsPerHost: 2,
-
-			MaxResponseHeaderBytes: maxHeader,
-		}},
-	}
+// Client returns a client for AWS's APIs that the SDK can still give the
+// authorities of its settings: TLS 1.2 or later, proxies from the environment,
+// HTTP/1.1 as the EC2 API speaks it. The SDK uses it for services that give
+// credentials, once an hour, so connections are not kept.
+func Client(dial DialFunc) *awshttp.BuildableClient {
+	return awshttp.NewBuildableClient().WithTimeout(patience).WithTransportOptions(func(t *http.Transport) {
+		t.Proxy = proxy
+		t.DialContext = newDialer(dial).dialHost
+		onlyHTTP1(t)
+		t.TLSHandshakeTimeout = connectTimeout
+		t.DisableKeepAlives = true
+		t.MaxResponseHeaderBytes = maxHeader
+	})
 }
 
-// maxBundle bounds a file of certificates. Mozilla's has 220 KB.
-const maxBundle = 8 << 20
+// onlyHTTP1 undoes what the SDK has set up for HTTP/2.
+func onlyHTTP1(t *http.Transport) {
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	t.ForceAttemptHTTP2, t.TLSNextProto, t.TLSClientConfig.NextProtos = false, nil, nil
+}
 
-// Authorities reads a file of certificates in PEM, such as AWS_CA_BUNDLE names.
-func Authorities(file string) (*x509.CertPool, error) {
-	opened, err := os.Open(file)
-	if err != nil {
-		return nil, err
+// Kept returns the same client for calls that follow each other: it keeps
+// connections, and hands a redirection to the caller.
+func Kept(client *awshttp.BuildableClient) *http.Client {
+	transport := client.GetTransport()
+	transport.DisableKeepAlives = false
+	transport.IdleConnTimeout = idleTimeout
+	transport.MaxIdleConnsPerHost = 2
+	return &http.Client{CheckRedirect: noRedirect, Transport: bounded{transport}}
+}
+
+// proxy is the environment's, but never for services of the worker.
+func proxy(request *http.Request) (*url.URL, error) {
+	if addr, err := netip.ParseAddr(request.URL.Hostname()); err == nil && IsService(addr) {
+		return nil, nil //nolint:nilnil // as http.ProxyFromEnvironment says that there is none
 	}
-	defer opened.Close()
-	bundle, err := io.ReadAll(io.LimitReader(opened, maxBundle))
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(bundle) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM", file)
-	}
-	return pool, nil
+	return http.ProxyFromEnvironment(request)
+}
+
+// IsService reports whether addr is of AWS's services on the worker: they have
+// link-local addresses and, with IPv6, those of fd00:ec2::/32.
+func IsService(addr netip.Addr) bool {
+	addr = addr.Unmap().WithZone("")
+	return addr.IsLinkLocalUnicast() || netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0xfd, 2: 0x0e, 3: 0xc2}), 32).Contains(addr)
 }
 
 // Local returns the client for services on the worker itself, at link-local
 // addresses: no proxy, and connections that are not kept for long.
 func Local(dial DialFunc) *http.Client {
-	d := dialer{dial: dial, resolver: &net.Resolver{PreferGo: true, Dial: dial}}
 	return &http.Client{
 		CheckRedirect: noRedirect,
+		Timeout:       patience,
 		Transport: bounded{&http.Transport{
-			DialContext:         d.dialHost,
+			DialContext:         newDialer(dial).dialHost,
 			IdleConnTimeout:     localIdle,
 			MaxConnsPerHost:     localConns,
 			MaxIdleConnsPerHost: localConns,
@@ -117,6 +125,10 @@ func (b bounded) CloseIdleConnections() { b.next.CloseIdleConnections() }
 type dialer struct {
 	dial     DialFunc
 	resolver *net.Resolver
+}
+
+func newDialer(dial DialFunc) dialer {
+	return dialer{dial: dial, resolver: &net.Resolver{PreferGo: true, Dial: dial}}
 }
 
 // dialHost connects to the first address of a host that answers.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/binary"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -13,13 +12,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"golang.org/x/net/dns/dnsmessage"
@@ -27,44 +25,20 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// trusting returns authorities that trust the certificate of server and no other.
-func trusting(t *testing.T, server *httptest.Server) *x509.CertPool {
-	t.Helper()
-	if server == nil {
-		return x509.NewCertPool()
-	}
-	pool, err := wire.Authorities(write(t, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pool
+// TestMain names a proxy, which Go reads once.
+func TestMain(m *testing.M) {
+	os.Setenv("HTTP_PROXY", "http://192.0.2.9:3128") //nolint:errcheck // constants
+	os.Setenv("NO_PROXY", "amazonaws.com")           //nolint:errcheck // constants
+	goleak.VerifyTestMain(m)
 }
 
-func write(t *testing.T, bundle []byte) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "bundle.pem")
-	if err := os.WriteFile(file, bundle, 0o600); err != nil {
-		t.Fatal(err)
+// client is what EC2 is asked by. It trusts the certificate of server and no other.
+func client(dial wire.DialFunc, server *httptest.Server) *http.Client {
+	pool := x509.NewCertPool()
+	if server != nil {
+		pool.AddCert(server.Certificate())
 	}
-	return file
-}
-
-func TestAuthoritiesAreNotReadFromOtherFiles(t *testing.T) {
-	t.Parallel()
-	for name, file := range map[string]string{
-		"a file that does not exist":    filepath.Join(t.TempDir(), "missing.pem"),
-		"a directory":                   t.TempDir(),
-		"an empty file":                 write(t, nil),
-		"a file of something else":      write(t, []byte("hello")),
-		"a certificate that is damaged": write(t, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("hello")})),
-		"a file without an end":         "/dev/zero",
-	} {
-		if _, err := wire.Authorities(file); err == nil || !strings.Contains(err.Error(), file) {
-			t.Errorf("%s: error %v, want one that names %s", name, err, file)
-		}
-	}
+	return wire.Kept(wire.Client(dial).WithTransportOptions(func(t *http.Transport) { t.TLSClientConfig.RootCAs = pool }))
 }
 
 // tlsServer answers with "hello"; its certificate is for 127.0.0.1 and example.com.
@@ -77,14 +51,14 @@ func tlsServer(t *testing.T) *httptest.Server {
 	return server
 }
 
-func get(t *testing.T, client *http.Client, url string) (string, error) {
+func get(t *testing.T, c *http.Client, url string) (string, error) {
 	t.Helper()
-	defer client.CloseIdleConnections()
+	defer c.CloseIdleConnections()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := client.Do(request)
+	response, err := c.Do(request)
 	if err != nil {
 		return "", err
 	}
@@ -97,17 +71,17 @@ func TestClientSpeaksToServersThatTheAuthoritiesVouchFor(t *testing.T) {
 	t.Parallel()
 	server := tlsServer(t)
 	dial := (&net.Dialer{}).DialContext
-	if got, err := get(t, wire.Client(dial, trusting(t, server)), server.URL); got != "hello" || err != nil {
+	if got, err := get(t, client(dial, server), server.URL); got != "hello" || err != nil {
 		t.Errorf("answer %q and error %v, want hello", got, err)
 	}
-	if got, err := get(t, wire.Client(dial, trusting(t, nil)), server.URL); err == nil || !strings.Contains(err.Error(), "unknown authority") {
+	if got, err := get(t, client(dial, nil), server.URL); err == nil || !strings.Contains(err.Error(), "unknown authority") {
 		t.Errorf("answer %q and error %v, want the certificate refused", got, err)
 	}
 	// The certificate names 127.0.0.1, not ::1 or another address.
 	elsewhere := func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return dial(ctx, network, server.Listener.Addr().String())
 	}
-	if got, err := get(t, wire.Client(elsewhere, trusting(t, server)), "https://127.0.0.9"); err == nil || !strings.Contains(err.Error(), "not 127.0.0.9") {
+	if got, err := get(t, client(elsewhere, server), "https://127.0.0.9"); err == nil || !strings.Contains(err.Error(), "not 127.0.0.9") {
 		t.Errorf("answer %q and error %v, want the certificate refused for the address", got, err)
 	}
 }
@@ -117,8 +91,8 @@ func TestRedirectionsAreNotFollowed(t *testing.T) {
 	server := httptest.NewServer(http.RedirectHandler("http://192.0.2.1/", http.StatusFound))
 	t.Cleanup(server.Close)
 	dial := (&net.Dialer{}).DialContext
-	for _, client := range []*http.Client{wire.Local(dial), wire.Client(dial, trusting(t, nil))} {
-		if _, err := get(t, client, server.URL); err != nil {
+	for _, c := range []*http.Client{wire.Local(dial), client(dial, nil)} {
+		if _, err := get(t, c, server.URL); err != nil {
 			t.Errorf("error %v, want the redirection itself", err)
 		}
 	}
@@ -204,7 +178,7 @@ func TestNamesAreResolvedThroughDial(t *testing.T) {
 	n := &names{addresses: map[string][]string{
 		"ec2.us-west-2.amazonaws.com.": {"203.0.113.1", "203.0.113.2"},
 	}}
-	if _, err := get(t, wire.Client(n.dial, trusting(t, nil)), "http://ec2.us-west-2.amazonaws.com"); !errors.Is(err, errRefused) {
+	if _, err := get(t, client(n.dial, nil), "http://ec2.us-west-2.amazonaws.com"); !errors.Is(err, errRefused) {
 		t.Errorf("error %v, want that of the connection", err)
 	}
 	// Without search domains first, and each address in turn.
@@ -227,26 +201,85 @@ func TestANameThatDoesNotExist(t *testing.T) {
 	n.done.Wait()
 }
 
-func TestEndpointOf(t *testing.T) {
+func TestProxiesAreForAWSAndNeverForServicesOfTheWorker(t *testing.T) {
 	t.Parallel()
-	tests := map[string]struct {
-		env  map[string]string
-		want wire.Endpoint
-	}{
-		"nothing set":                     {nil, wire.Endpoint{}},
-		"the service's own URL wins":      {map[string]string{"AWS_ENDPOINT_URL": "http://all", "AWS_ENDPOINT_URL_EC2": "http://ec2"}, wire.Endpoint{URL: aws.String("http://ec2")}},
-		"the URL of all services":         {map[string]string{"AWS_ENDPOINT_URL": "http://all", "AWS_ENDPOINT_URL_STS": "http://sts"}, wire.Endpoint{URL: aws.String("http://all")}},
-		"URLs are ignored":                {map[string]string{"AWS_ENDPOINT_URL_EC2": "http://ec2", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, wire.Endpoint{}},
-		"FIPS and dual stack":             {map[string]string{"AWS_USE_FIPS_ENDPOINT": "true", "AWS_USE_DUALSTACK_ENDPOINT": "True"}, wire.Endpoint{FIPS: aws.FIPSEndpointStateEnabled, DualStack: aws.DualStackEndpointStateEnabled}},
-		"FIPS and dual stack, turned off": {map[string]string{"AWS_USE_FIPS_ENDPOINT": "false", "AWS_USE_DUALSTACK_ENDPOINT": "no"}, wire.Endpoint{}},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			got := wire.EndpointOf("EC2", func(name string) string { return test.env[name] })
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("endpoint (-want +got):\n%s", diff)
+	for url, want := range map[string]string{
+		"http://203.0.113.1/":              "192.0.2.9:3128",
+		"http://169.254.169.254/latest":    "169.254.169.254:80",
+		"http://169.254.170.23/v1":         "169.254.170.23:80",
+		"http://[fd00:ec2::23]/v1":         "[fd00:ec2::23]:80",
+		"http://[::ffff:169.254.170.2]/v1": "[::ffff:169.254.170.2]:80",
+	} {
+		for _, kept := range []bool{true, false} {
+			var dialled []string
+			dial := func(_ context.Context, _, addr string) (net.Conn, error) {
+				dialled = append(dialled, addr)
+				return nil, errRefused
 			}
-		})
+			var err error
+			if kept {
+				_, err = get(t, client(dial, nil), url)
+			} else {
+				err = ask(t, wire.Client(dial), url)
+			}
+			if !errors.Is(err, errRefused) || !slices.Equal(dialled, []string{want}) {
+				t.Errorf("%s: dialled %v and error %v, want %s", url, dialled, err, want)
+			}
+		}
+	}
+}
+
+// ask does what the SDK does with the client for its chain of credentials.
+func ask(t *testing.T, c *awshttp.BuildableClient, url string) error {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := c.Do(request)
+	if err == nil {
+		response.Body.Close()
+	}
+	return err
+}
+
+func TestTheClientsSpeakHTTP1AndKeepConnectionsForEC2Only(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Proto) }))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	connections := 0
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		connections++
+		return (&net.Dialer{}).DialContext(ctx, network, addr)
+	}
+	kept := client(dial, server)
+	defer kept.CloseIdleConnections()
+	for range 2 {
+		response, err := kept.Get(server.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if string(body) != "HTTP/1.1" {
+			t.Errorf("it speaks %s", body)
+		}
+	}
+	if connections != 1 {
+		t.Errorf("%d connections for two calls of EC2, want 1", connections)
+	}
+	trusting := wire.Client(dial).WithTransportOptions(func(tr *http.Transport) {
+		tr.TLSClientConfig.RootCAs = x509.NewCertPool()
+		tr.TLSClientConfig.RootCAs.AddCert(server.Certificate())
+	})
+	for range 2 {
+		if err := ask(t, trusting, server.URL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if connections != 3 {
+		t.Errorf("%d more connections for two calls of STS, want 2", connections-1)
 	}
 }

@@ -1,4 +1,4 @@
-package imds_test
+package eni
 
 import (
 	"context"
@@ -11,13 +11,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
-
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/imds"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // service is an IMDS that a bubble of testing/synctest can wait for.
 type service struct {
@@ -35,8 +33,9 @@ func newService(t *testing.T, values map[string]string) *service {
 	t.Helper()
 	s := &service{conns: make(chan net.Conn), values: values, token: "token-1"}
 	server := &http.Server{Handler: s}
-	go server.Serve(s) //nolint:errcheck // ends with the test
-	t.Cleanup(func() { server.Close(); synctest.Wait() })
+	var done sync.WaitGroup
+	done.Go(func() { server.Serve(s) }) //nolint:errcheck // ends with the test
+	t.Cleanup(func() { server.Close(); done.Wait() })
 	return s
 }
 
@@ -99,18 +98,25 @@ func (s *service) seen() []string {
 	return seen
 }
 
-func newClient(t *testing.T, s *service, change func(*imds.Options)) *imds.Client {
+// asking is what a client of the service is made of.
+type asking struct {
+	transport *http.Transport
+	disabled  bool
+	reprobe   time.Duration
+}
+
+func newClient(t *testing.T, s *service, change func(*asking)) *metadataService {
 	t.Helper()
-	transport := &http.Transport{DialContext: s.dial}
-	t.Cleanup(transport.CloseIdleConnections)
-	opts := imds.Options{
-		Endpoint: "http://imds/", HTTP: &http.Client{Transport: transport},
-		Patience: 500 * time.Millisecond, Reprobe: time.Hour, Now: time.Now,
-	}
+	a := asking{transport: &http.Transport{DialContext: s.dial}, reprobe: time.Hour}
 	if change != nil {
-		change(&opts)
+		change(&a)
 	}
-	return imds.New(opts)
+	t.Cleanup(a.transport.CloseIdleConnections)
+	settings := awsconfig.EnvConfig{EC2IMDSEndpoint: "http://imds/"}
+	if a.disabled {
+		settings.EC2IMDSClientEnableState = imds.ClientDisabled
+	}
+	return newMetadataService(aws.Config{ConfigSources: []any{settings}}, &http.Client{Transport: a.transport}, a.reprobe, time.Now)
 }
 
 const (
@@ -129,7 +135,7 @@ func TestOneTokenServesManyReads(t *testing.T) {
 		s := newService(t, regions())
 		c := newClient(t, s, nil)
 		for range 2 {
-			if got, err := c.Get(t.Context(), "placement/region"); err != nil || got != "us-west-2" {
+			if got, err := c.get(t.Context(), "placement/region"); err != nil || got != "us-west-2" {
 				t.Errorf("region %q and error %v, want us-west-2", got, err)
 			}
 		}
@@ -145,7 +151,7 @@ func TestTokenIsRenewedBeforeItEnds(t *testing.T) {
 		s := newService(t, regions())
 		c := newClient(t, s, nil)
 		for range 2 {
-			if _, err := c.Get(t.Context(), "placement/region"); err != nil {
+			if _, err := c.get(t.Context(), "placement/region"); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(6*time.Hour - time.Minute)
@@ -161,12 +167,12 @@ func TestTokenThatEndedEarlyIsReplacedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newService(t, regions())
 		c := newClient(t, s, nil)
-		if _, err := c.Get(t.Context(), "placement/region"); err != nil {
+		if _, err := c.get(t.Context(), "placement/region"); err != nil {
 			t.Fatal(err)
 		}
 		s.set(func(s *service) { s.token = "token-2" })
 		s.seen()
-		if got, err := c.Get(t.Context(), "placement/region"); err != nil || got != "us-west-2" {
+		if got, err := c.get(t.Context(), "placement/region"); err != nil || got != "us-west-2" {
 			t.Errorf("region %q and error %v, want us-west-2", got, err)
 		}
 		if diff := cmp.Diff([]string{regionGet, tokenPut, regionGet}, s.seen()); diff != "" {
@@ -183,8 +189,8 @@ func TestHopLimitCostsThePatienceOnce(t *testing.T) {
 		c := newClient(t, s, nil)
 		start := time.Now()
 		for range 3 {
-			if _, err := c.Get(t.Context(), "placement/region"); !errors.Is(err, imds.ErrUnavailable) {
-				t.Errorf("error %v, want ErrUnavailable", err)
+			if _, err := c.get(t.Context(), "placement/region"); !errors.Is(err, errUnavailable) {
+				t.Errorf("error %v, want errUnavailable", err)
 			}
 		}
 		if took := time.Since(start); took != 500*time.Millisecond {
@@ -196,32 +202,31 @@ func TestHopLimitCostsThePatienceOnce(t *testing.T) {
 
 		s.set(func(s *service) { s.hang = false })
 		time.Sleep(time.Hour)
-		if _, err := c.Get(t.Context(), "placement/region"); err != nil {
+		if _, err := c.get(t.Context(), "placement/region"); err != nil {
 			t.Errorf("an hour later: %v, want a new attempt that succeeds", err)
 		}
 	})
 }
 
+// In real time: the SDK's readers wait for its token by a mutex, which stops the
+// time of a bubble.
 func TestManyReadersWaitForOneToken(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := newService(t, regions())
-		s.hang = true
-		c := newClient(t, s, nil)
-		start := time.Now()
-		var readers sync.WaitGroup
-		for range 8 {
-			readers.Go(func() {
-				if _, err := c.Get(t.Context(), "placement/region"); !errors.Is(err, imds.ErrUnavailable) {
-					t.Errorf("error %v, want ErrUnavailable", err)
-				}
-			})
-		}
-		readers.Wait()
-		if took := time.Since(start); took != 500*time.Millisecond {
-			t.Errorf("finding out took %v, want 500ms for all", took)
-		}
-	})
+	s := newService(t, regions())
+	s.hang = true
+	c := newClient(t, s, nil)
+	var readers sync.WaitGroup
+	for range 8 {
+		readers.Go(func() {
+			if _, err := c.get(t.Context(), "placement/region"); !errors.Is(err, errUnavailable) {
+				t.Errorf("error %v, want errUnavailable", err)
+			}
+		})
+	}
+	readers.Wait()
+	if diff := cmp.Diff([]string{tokenPut}, s.seen()); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
 }
 
 func TestWithoutReprobeEachCallAsksAgain(t *testing.T) {
@@ -229,12 +234,12 @@ func TestWithoutReprobeEachCallAsksAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newService(t, regions())
 		s.hang = true
-		c := newClient(t, s, func(o *imds.Options) { o.Reprobe = 0 })
-		if _, err := c.Get(t.Context(), "placement/region"); !errors.Is(err, imds.ErrUnavailable) {
-			t.Errorf("error %v, want ErrUnavailable", err)
+		c := newClient(t, s, func(a *asking) { a.reprobe = 0 })
+		if _, err := c.get(t.Context(), "placement/region"); !errors.Is(err, errUnavailable) {
+			t.Errorf("error %v, want errUnavailable", err)
 		}
 		s.set(func(s *service) { s.hang = false })
-		if _, err := c.Get(t.Context(), "placement/region"); err != nil {
+		if _, err := c.get(t.Context(), "placement/region"); err != nil {
 			t.Errorf("error %v, want a new attempt that succeeds", err)
 		}
 	})
@@ -245,15 +250,15 @@ func TestAServiceThatAnsweredOnceIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newService(t, regions())
 		c := newClient(t, s, nil)
-		if _, err := c.Get(t.Context(), "placement/region"); err != nil {
+		if _, err := c.get(t.Context(), "placement/region"); err != nil {
 			t.Fatal(err)
 		}
 		s.set(func(s *service) { s.refuse, s.token = http.StatusServiceUnavailable, "token-2" })
-		if _, err := c.Get(t.Context(), "placement/region"); !errors.Is(err, imds.ErrUnavailable) {
-			t.Errorf("error %v, want ErrUnavailable", err)
+		if _, err := c.get(t.Context(), "placement/region"); !errors.Is(err, errUnavailable) {
+			t.Errorf("error %v, want errUnavailable", err)
 		}
 		s.set(func(s *service) { s.refuse = 0 })
-		if _, err := c.Get(t.Context(), "placement/region"); err != nil {
+		if _, err := c.get(t.Context(), "placement/region"); err != nil {
 			t.Errorf("error %v, want a new attempt that succeeds", err)
 		}
 	})
@@ -267,11 +272,11 @@ func TestACallerThatGivesUpSaysNothingOfTheService(t *testing.T) {
 		c := newClient(t, s, nil)
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
-		if _, err := c.Get(ctx, "placement/region"); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := c.get(ctx, "placement/region"); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v, want the caller's deadline", err)
 		}
 		s.set(func(s *service) { s.hang = false })
-		if _, err := c.Get(t.Context(), "placement/region"); err != nil {
+		if _, err := c.get(t.Context(), "placement/region"); err != nil {
 			t.Errorf("error %v, want success: the service was not found wanting", err)
 		}
 	})
@@ -279,33 +284,31 @@ func TestACallerThatGivesUpSaysNothingOfTheService(t *testing.T) {
 
 func TestUnavailable(t *testing.T) {
 	t.Parallel()
-	tests := map[string]func(*service, *imds.Options){
-		"the service is off for the instance":      func(s *service, _ *imds.Options) { s.refuse = http.StatusForbidden },
-		"the endpoint knows no tokens":             func(s *service, _ *imds.Options) { s.refuse = http.StatusNotFound },
-		"the token is empty":                       func(s *service, _ *imds.Options) { s.token = "" },
-		"AWS_EC2_METADATA_DISABLED":                func(_ *service, o *imds.Options) { o.Disabled = true },
-		"the endpoint is no URL":                   func(_ *service, o *imds.Options) { o.Endpoint = "http://a b" },
-		"the endpoint refuses connections at once": func(_ *service, o *imds.Options) { o.HTTP = failing() },
+	tests := map[string]func(*service, *asking){
+		"the service is off for the instance":      func(s *service, _ *asking) { s.refuse = http.StatusForbidden },
+		"the endpoint knows no tokens":             func(s *service, _ *asking) { s.refuse = http.StatusNotFound },
+		"the request is refused":                   func(s *service, _ *asking) { s.refuse = http.StatusBadRequest },
+		"the token is empty":                       func(s *service, _ *asking) { s.token = "" },
+		"AWS_EC2_METADATA_DISABLED":                func(_ *service, a *asking) { a.disabled = true },
+		"the endpoint refuses connections at once": func(_ *service, a *asking) { a.transport.DialContext = refusing },
 	}
 	for name, arrange := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := newService(t, regions())
-				c := newClient(t, s, func(o *imds.Options) { arrange(s, o) })
-				if _, err := c.Get(t.Context(), "placement/region"); !errors.Is(err, imds.ErrUnavailable) {
-					t.Errorf("error %v, want ErrUnavailable", err)
+				c := newClient(t, s, func(a *asking) { arrange(s, a) })
+				if _, err := c.get(t.Context(), "placement/region"); !errors.Is(err, errUnavailable) {
+					t.Errorf("error %v, want errUnavailable", err)
 				}
 			})
 		})
 	}
 }
 
-// failing is a client that cannot connect.
-func failing() *http.Client {
-	return &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-		return nil, errors.New("connection refused")
-	}}}
+// refusing cannot connect.
+func refusing(context.Context, string, string) (net.Conn, error) {
+	return nil, errors.New("connection refused")
 }
 
 func TestValues(t *testing.T) {
@@ -316,47 +319,23 @@ func TestValues(t *testing.T) {
 			"/latest/meta-data/empty":                    "",
 		})
 		c := newClient(t, s, nil)
-		got, err := c.List(t.Context(), "network/interfaces/macs/")
+		got, err := c.list(t.Context(), "network/interfaces/macs/")
 		if diff := cmp.Diff([]string{"02:00:00:00:01:00", "02:00:00:00:01:01"}, got); diff != "" || err != nil {
 			t.Errorf("directory (-want +got):\n%s\nerror %v", diff, err)
 		}
-		if got, err := c.List(t.Context(), "empty"); len(got) != 0 || err != nil {
+		if got, err := c.list(t.Context(), "empty"); len(got) != 0 || err != nil {
 			t.Errorf("empty value %q and error %v, want neither", got, err)
 		}
-		if _, err := c.List(t.Context(), "missing"); !errors.Is(err, imds.ErrNotFound) {
-			t.Errorf("error %v, want ErrNotFound", err)
+		if _, err := c.list(t.Context(), "missing"); !errors.Is(err, errNotFound) {
+			t.Errorf("error %v, want errNotFound", err)
 		}
 	})
-}
-
-func TestFromEnvironment(t *testing.T) {
-	t.Parallel()
-	tests := map[string]struct {
-		env  map[string]string
-		want imds.Options
-	}{
-		"nothing set":         {nil, imds.Options{Endpoint: "http://169.254.169.254"}},
-		"IPv6":                {map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE": "IPv6"}, imds.Options{Endpoint: "http://[fd00:ec2::254]"}},
-		"an endpoint wins":    {map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE": "IPv6", "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:1338/"}, imds.Options{Endpoint: "http://127.0.0.1:1338/"}},
-		"disabled":            {map[string]string{"AWS_EC2_METADATA_DISABLED": "TRUE"}, imds.Options{Endpoint: "http://169.254.169.254", Disabled: true}},
-		"explicitly not so":   {map[string]string{"AWS_EC2_METADATA_DISABLED": "false"}, imds.Options{Endpoint: "http://169.254.169.254"}},
-		"disabled, by rumour": {map[string]string{"AWS_EC2_METADATA_DISABLED": "1"}, imds.Options{Endpoint: "http://169.254.169.254"}},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			got := imds.Options{}.FromEnvironment(func(name string) string { return test.env[name] })
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("options (-want +got):\n%s", diff)
-			}
-		})
-	}
 }
 
 func FuzzLines(f *testing.F) {
 	f.Add("a/\nb\r\n\n c ")
 	f.Fuzz(func(t *testing.T, value string) {
-		for _, item := range imds.Lines(value) {
+		for _, item := range lines(value) {
 			if item == "" {
 				t.Errorf("empty item in %q", value)
 			}
