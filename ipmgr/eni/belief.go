@@ -30,7 +30,7 @@ const (
 	disbelief = time.Minute
 )
 
-// belief is which ENIs are the worker's. Its registry's lock guards it.
+// belief is which ENIs are the worker's. The lock of facts guards it.
 type belief struct {
 	ours   map[string]bool      // by ENI id
 	others map[string]time.Time // until when an ENI is not asked for again
@@ -45,51 +45,52 @@ func (c *Cloud) believe(ctx context.Context, addrs []plan.Address, enis []plan.E
 	if c.opts.Alone {
 		return enis
 	}
-	known, fresh := c.registry.doubtful(addrs, enis, c.opts.Now())
+	known, fresh := c.facts.doubtful(addrs, enis, c.opts.Now())
 	if len(fresh) > 0 {
 		c.examine(ctx, known, fresh)
 	}
-	c.registry.mu.Lock()
-	defer c.registry.mu.Unlock()
-	return slices.DeleteFunc(enis, func(e plan.ENI) bool { return !c.registry.ours[e.ID] })
+	c.facts.mu.Lock()
+	defer c.facts.mu.Unlock()
+	return slices.DeleteFunc(enis, func(e plan.ENI) bool { return !c.facts.ours[e.ID] })
 }
 
 // doubtful returns the ENIs that are known to be the worker's and those that
 // have to be looked at. During the start every ENI is believed.
-func (r *registry) doubtful(addrs []plan.Address, enis []plan.ENI, now time.Time) (known, fresh []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.first.IsZero() {
-		r.first = now
+func (f *facts) doubtful(addrs []plan.Address, enis []plan.ENI, now time.Time) (known, fresh []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.first.IsZero() {
+		f.first = now
 	}
-	r.ended = r.ended || now.Sub(r.first) > beliefGrace
+	f.ended = f.ended || now.Sub(f.first) > beliefGrace
 	for _, e := range enis {
 		switch {
-		case !r.ended:
-			r.ours[e.ID] = true
-		case r.ours[e.ID]:
-		case r.besideOurs(e):
-			r.ours[e.ID] = true
-		case now.After(r.others[e.ID]):
+		case !f.ended:
+			f.ours[e.ID] = true
+		case f.ours[e.ID]:
+		case f.besideOurs(e):
+			f.ours[e.ID] = true
+		case now.After(f.others[e.ID]):
 			fresh = append(fresh, e.ID)
 		}
 	}
-	r.ended = r.ended || len(enis) > 0 && !slices.ContainsFunc(addrs, func(a plan.Address) bool { return !placed(a, enis) })
-	return slices.Sorted(maps.Keys(r.ours)), fresh
+	f.ended = f.ended || len(enis) > 0 && !slices.ContainsFunc(addrs, func(a plan.Address) bool { return !placed(a, enis) })
+	return slices.Sorted(maps.Keys(f.ours)), fresh
 }
 
-// besideOurs: EC2 described the ENI and one that is known to be the worker's on
-// the same instance.
-func (r *registry) besideOurs(e plan.ENI) bool {
+// besideOurs reports whether EC2, and not only IMDS, described the ENI and one
+// that is known to be the worker's on the same instance.
+func (f *facts) besideOurs(e plan.ENI) bool {
+	described := func(n nic) bool { return n.instance != "" && n.instance == f.instance }
 	beside := false
-	for _, n := range r.nics {
-		beside = beside || r.ours[n.ID] && n.instance == r.instance
+	for _, n := range f.enis {
+		beside = beside || f.ours[n.ID] && described(n)
 	}
-	n, described := r.nics[e.MAC]
-	return described && n.ID == e.ID && n.instance == r.instance && beside
+	n := f.enis[e.MAC]
+	return n.ID == e.ID && described(n) && beside
 }
 
-// placed: one of the ENIs may be the one of the address.
+// placed reports whether one of the ENIs may be the one of the address.
 func placed(a plan.Address, enis []plan.ENI) bool {
 	return slices.ContainsFunc(enis, func(e plan.ENI) bool { return a.MAC != "" && e.MAC == a.MAC || contains(e.Subnets, a.Addr) })
 }
@@ -105,14 +106,14 @@ func (c *Cloud) examine(ctx context.Context, known, fresh []string) {
 			worker = cmp.Or(worker, n.instance)
 		}
 	}
-	c.registry.mu.Lock()
-	defer c.registry.mu.Unlock()
+	c.facts.mu.Lock()
+	defer c.facts.mu.Unlock()
 	for _, id := range fresh {
 		if err == nil && at[id] != "" && at[id] == worker {
-			c.registry.ours[id] = true
+			c.facts.ours[id] = true
 			continue
 		}
-		c.registry.others[id] = c.opts.Now().Add(disbelief)
+		c.facts.others[id] = c.opts.Now().Add(disbelief)
 		c.opts.Logger.Warn("an ENI that instance metadata names since the start is not believed: EC2 does not say that it is this worker's; if it is, allow ec2:DescribeNetworkInterfaces or restart the pod",
 			"eni", id, "instance", at[id], "worker", worker, "error", err)
 	}

@@ -68,13 +68,12 @@ type Options struct {
 // Cloud is the worker's view of its ENIs, and the calls that change them. It
 // is safe for concurrent use.
 type Cloud struct {
-	opts     Options
-	env      *environment
-	imds     *metadataService
-	metadata *metadata
-	registry *registry
-	room     *room
-	api      api
+	opts  Options
+	env   *environment
+	imds  *metadataService
+	facts *facts
+	room  *room
+	api   api
 }
 
 // agent is our name in the user agent.
@@ -97,7 +96,7 @@ func New(ctx context.Context, opts Options) (*Cloud, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cloud{opts: opts, env: env, imds: env.imds, metadata: newMetadata(env.imds), registry: newRegistry(), room: newRoom()}
+	c := &Cloud{opts: opts, env: env, imds: env.imds, facts: newFacts(), room: newRoom()}
 	c.api = api{vpc.New(vpc.Options{
 		Config: env.forEC2, Name: agent, Version: opts.Version, Timeout: callTimeout,
 		Observe: opts.Observe, Logger: opts.Logger, Now: opts.Now,
@@ -147,10 +146,10 @@ func (c *Cloud) Attached(ctx context.Context, addrs []plan.Address) ([]plan.ENI,
 	if c.opts.Discovery == spec.DiscoverEC2 {
 		return c.attachedByEC2(ctx, addrs)
 	}
-	enis, err := c.metadata.attached(ctx, addrs)
+	enis, err := c.attachedByIMDS(ctx, addrs)
 	if err == nil {
 		enis = c.believe(ctx, addrs, enis)
-		c.registry.report(enis)
+		c.facts.report(enis)
 		return enis, nil
 	}
 	if ctx.Err() != nil {
@@ -159,7 +158,7 @@ func (c *Cloud) Attached(ctx context.Context, addrs []plan.Address) ([]plan.ENI,
 	if c.opts.Discovery == spec.DiscoverIMDS {
 		return nil, imdsFailure(err)
 	}
-	if errors.Is(err, errUnavailable) && c.registry.firstFallback() {
+	if errors.Is(err, errUnavailable) && c.facts.firstFallback() {
 		c.opts.Logger.Info("instance metadata does not answer, EC2 is asked instead", "error", err)
 	}
 	enis, stood := c.attachedByEC2(ctx, addrs)

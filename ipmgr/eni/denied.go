@@ -51,9 +51,9 @@ func (c *Cloud) adviceFor(ctx context.Context, err error) string {
 
 // lookForTag looks at the ENI once in a while.
 func (c *Cloud) lookForTag(ctx context.Context, eni string) tagged {
-	c.registry.mu.Lock()
-	look, now := c.registry.tags[eni], c.opts.Now()
-	c.registry.mu.Unlock()
+	c.facts.mu.Lock()
+	look, now := c.facts.tags[eni], c.opts.Now()
+	c.facts.mu.Unlock()
 	if now.Before(look.until) {
 		return look.found
 	}
@@ -64,8 +64,8 @@ func (c *Cloud) lookForTag(ctx context.Context, eni string) tagged {
 			look.found = tagThere
 		}
 	}
-	c.registry.mu.Lock()
-	defer c.registry.mu.Unlock()
-	c.registry.tags[eni] = look
+	c.facts.mu.Lock()
+	defer c.facts.mu.Unlock()
+	c.facts.tags[eni] = look
 	return look.found
 }

@@ -24,7 +24,7 @@ func (c *Cloud) attachedByEC2(ctx context.Context, addrs []plan.Address) ([]plan
 	macs, complete := macsOf(addrs)
 	nics, err := c.again(ctx, macs, complete)
 	if errors.Is(err, errStale) || fault.MeaningOf(err) == fault.Missing {
-		c.registry.forget()
+		c.facts.forgetWorker()
 		nics, err = c.discover(ctx, macs, complete)
 	}
 	if errors.Is(err, errStale) {
@@ -39,16 +39,16 @@ func (c *Cloud) attachedByEC2(ctx context.Context, addrs []plan.Address) ([]plan
 	}
 	slices.SortFunc(enis, func(a, b plan.ENI) int { return a.DeviceIndex - b.DeviceIndex })
 	if enis = c.believe(ctx, addrs, enis); len(enis) == 0 {
-		c.registry.forget() // a MAC of the pod's led to another worker
+		c.facts.forgetWorker() // a MAC of the pod's led to another worker
 	}
-	c.registry.report(enis)
-	c.registry.doubt(addrs, enis)
+	c.facts.report(enis)
+	c.facts.doubt(addrs, enis)
 	return enis, nil
 }
 
 // again reads the ENIs of a known worker.
 func (c *Cloud) again(ctx context.Context, macs []string, complete bool) ([]nic, error) {
-	instance, ids, all := c.registry.worker(macs)
+	instance, ids, all := c.facts.worker(macs)
 	switch {
 	case instance == "":
 		return c.discover(ctx, macs, complete)
@@ -81,7 +81,7 @@ func (c *Cloud) discover(ctx context.Context, macs []string, complete bool) ([]n
 	}
 	found = slices.DeleteFunc(found, func(n nic) bool { return n.instance != instance })
 	if complete && len(found) == len(macs) {
-		c.registry.learn(instance, found)
+		c.facts.learnWorker(instance, found)
 		return found, nil
 	}
 	return c.ofInstance(ctx, instance, macs, complete)
@@ -157,8 +157,8 @@ func (c *Cloud) ofInstance(ctx context.Context, instance string, macs []string, 
 	if len(nics) == 0 {
 		return nil, errStale
 	}
-	c.registry.learn(instance, nics)
-	if _, _, all := c.registry.worker(macs); complete && all {
+	c.facts.learnWorker(instance, nics)
+	if _, _, all := c.facts.worker(macs); complete && all {
 		return slices.DeleteFunc(c.withKnownSubnets(nics), func(n nic) bool { return !slices.Contains(macs, n.MAC) }), nil
 	}
 	if err := c.learnSubnets(ctx, nics); err != nil {
@@ -174,7 +174,7 @@ const subnetAge = 15 * time.Second
 
 // learnSubnets reads the subnets of nics that are not known or known for long.
 func (c *Cloud) learnSubnets(ctx context.Context, nics []nic) error {
-	wanted, known := c.registry.subnetsToRead(nics, c.opts.Now())
+	wanted, known := c.facts.subnetsToRead(nics, c.opts.Now())
 	if len(wanted) == 0 {
 		return nil
 	}
@@ -186,18 +186,18 @@ func (c *Cloud) learnSubnets(ctx context.Context, nics []nic) error {
 		c.opts.Logger.Debug("the subnets could not be read again", "error", err)
 		return nil // what was read before serves
 	}
-	c.registry.mu.Lock()
-	defer c.registry.mu.Unlock()
-	maps.Copy(c.registry.subnets, cidrs)
-	c.registry.subnetsAt = c.opts.Now()
+	c.facts.mu.Lock()
+	defer c.facts.mu.Unlock()
+	maps.Copy(c.facts.subnets, cidrs)
+	c.facts.subnetsAt = c.opts.Now()
 	return nil
 }
 
 func (c *Cloud) withKnownSubnets(nics []nic) []nic {
-	c.registry.mu.Lock()
-	defer c.registry.mu.Unlock()
+	c.facts.mu.Lock()
+	defer c.facts.mu.Unlock()
 	for i := range nics {
-		nics[i].Subnets = c.registry.subnets[nics[i].subnet]
+		nics[i].Subnets = c.facts.subnets[nics[i].subnet]
 	}
 	return nics
 }

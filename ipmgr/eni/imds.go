@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
@@ -32,6 +33,9 @@ const (
 	// most 64 addresses of each family, an instance some 30 ENIs.
 	maxValue = 64 << 10
 	maxItems = 1024
+	// metadataReads is how many values are read at a time: IMDS limits the
+	// connections and packets of an instance, which all its pods share.
+	metadataReads = 2
 )
 
 var (
@@ -148,6 +152,37 @@ func (s *metadataService) get(ctx context.Context, path string) (string, error) 
 	}
 	value, err := io.ReadAll(out.Content) // the SDK has read it already
 	return strings.TrimSpace(string(value)), err
+}
+
+// all reads paths; those that IMDS does not have are empty.
+func (s *metadataService) all(ctx context.Context, paths []string) (map[string]string, error) {
+	read := make([]string, len(paths))
+	readOne := func(ctx context.Context, i int) error {
+		value, err := s.get(ctx, paths[i])
+		if err != nil && !errors.Is(err, errNotFound) {
+			return err
+		}
+		read[i] = value
+		return nil
+	}
+	if len(paths) > 0 { // the first gets the token for all
+		if err := readOne(ctx, 0); err != nil {
+			return nil, err
+		}
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(metadataReads)
+	for i := 1; i < len(paths); i++ {
+		group.Go(func() error { return readOne(ctx, i) })
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	values := make(map[string]string, len(paths))
+	for i, path := range paths {
+		values[path] = read[i]
+	}
+	return values, nil
 }
 
 // explain says which of our errors one of the SDK's is. It hides what a

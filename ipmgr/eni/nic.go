@@ -15,10 +15,12 @@ import (
 const noManageTag = "node.k8s.amazonaws.com/no_manage"
 
 // nic is an ENI as EC2 describes it: what the plan needs, and what decides
-// whether its addresses may be moved.
+// whether its addresses may be moved. Of one that only IMDS has shown, the
+// first is all there is.
 type nic struct {
 	plan.ENI
 
+	shown    bool   // by IMDS
 	instance string // empty when it is not attached
 	subnet   string
 	vpc      string
