@@ -19,7 +19,7 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller/api/v1alpha1"
 	"github.com/multus-ipmgr/multus-ipmgr/controller/reservation"
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/metricsdoc"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/docs"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
 	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
@@ -606,7 +606,7 @@ func tellsOwnersOfNADs(t *testing.T, c *cluster) {
 		t.Errorf("metric: %s", text)
 	}
 	// Of each metric there is a series now.
-	diff, err := metricsdoc.Differences("../docs/metrics.md", "Controller", r.metric("multus_ipmgr"))
+	diff, err := docs.MetricDifferences("../docs/metrics.md", "Controller", r.metric("multus_ipmgr"))
 	if err != nil || diff != "" {
 		t.Errorf("error %v, docs/metrics.md and the program (-page +program):\n%s", err, diff)
 	}

@@ -217,7 +217,7 @@ const (
 // share 5 assignments a second, so many pods that start at once must spread;
 // and the last of them must not sleep while tokens are there. With 20 s a
 // thousand pods need 1.04 times what the tokens allow, and 9 calls each; with
-// 10 s 1.03 times and 14 calls, with 30 s 1.08 times and 7 (e2e/burst).
+// 10 s 1.03 times and 14 calls, with 30 s 1.08 times and 7 (e2e/bench/burst).
 func (l *loop) retryDelay(tries int) time.Duration {
 	delay := retryMax
 	if shift := 2 * (tries - 1); shift < 6 {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/burst"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/bench/burst"
 )
 
 // thousandPods measures whether a herd of pods wastes EC2's budget.

@@ -19,7 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/controlplane"
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/eventually"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 )
 
 // cluster is a real API server in which nothing runs.
@@ -156,7 +156,7 @@ func TestChartInstallsUpgradesAndLeavesNothingBehind(t *testing.T) {
 	if diff := cmp.Diff(want, c.ours(t)); diff != "" {
 		t.Errorf("installed (-want +got):\n%s", diff)
 	}
-	eventually.Within(t, moments, "no replica runs", func() error { return c.waits(t) })
+	programs.Within(t, moments, "no replica runs", func() error { return c.waits(t) })
 	if err := c.start(t.Context(), ""); err != nil {
 		t.Errorf("a pod without networks: %v", err)
 	}
@@ -172,7 +172,7 @@ func TestChartInstallsUpgradesAndLeavesNothingBehind(t *testing.T) {
 	if diff := cmp.Diff([]string{}, c.ours(t)); diff != "" {
 		t.Errorf("left behind (-want +got):\n%s", diff)
 	}
-	eventually.Within(t, moments, "uninstalled", func() error { return c.start(t.Context(), "net1") })
+	programs.Within(t, moments, "uninstalled", func() error { return c.start(t.Context(), "net1") })
 }
 
 // rights holds what service accounts may do against what they need.

@@ -20,7 +20,7 @@ import (
 	"k8s.io/client-go/restmapper"
 	"sigs.k8s.io/yaml"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/eventually"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 )
 
 // build returns the objects of a directory of config, as kustomize puts them
@@ -132,7 +132,7 @@ func (c *cluster) apply(t *testing.T, list []unstructured.Unstructured) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually.Within(t, moments, "apply "+o.GetKind()+" "+o.GetName(), func() error {
+		programs.Within(t, moments, "apply "+o.GetKind()+" "+o.GetName(), func() error {
 			// Anew each time: definitions come with the objects.
 			groups, err := restmapper.GetAPIGroupResources(discovery.NewDiscoveryClientForConfigOrDie(c.Config()))
 			if err != nil {
@@ -181,6 +181,6 @@ func installs(t *testing.T, list []unstructured.Unstructured) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("installed (-applied +found):\n%s", diff)
 	}
-	eventually.Within(t, moments, "no replica runs", func() error { return c.waits(t) })
+	programs.Within(t, moments, "no replica runs", func() error { return c.waits(t) })
 	c.rights(t)
 }

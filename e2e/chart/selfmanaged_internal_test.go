@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/eventually"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook"
 )
 
@@ -106,7 +106,7 @@ func TestUpgradesLeaveSelfManagedCertificatesAlone(t *testing.T) {
 	self := []string{"multus-ipmgr", directory, "--set", "certificate.mode=selfManaged,controller.enabled=false"}
 	c.helm(t, append([]string{"install", "--create-namespace"}, self...), "rollout status deployment/multus-ipmgr-webhook")
 	c.runWebhook(t)
-	eventually.Within(t, moments, "certificate", func() error { return c.written(t).complete() })
+	programs.Within(t, moments, "certificate", func() error { return c.written(t).complete() })
 	before := c.written(t)
 	for name, more := range map[string][]string{
 		"the same values": nil,
@@ -135,19 +135,19 @@ func TestTheModeCanBeChangedAndTheSecretMadeAgain(t *testing.T) {
 	self := []string{"multus-ipmgr", directory, "--set", "certificate.mode=selfManaged,controller.enabled=false"}
 	c.helm(t, append([]string{"upgrade"}, self...))
 	c.runWebhook(t)
-	eventually.Within(t, moments, "certificate", func() error { return c.written(t).complete() })
+	programs.Within(t, moments, "certificate", func() error { return c.written(t).complete() })
 	before := c.written(t)
 	none := []byte(`[{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]`)
 	if _, err := c.client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Patch(t.Context(), "multus-ipmgr", types.JSONPatchType, none, metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually.Within(t, moments, "the authority again", func() error { return c.written(t).complete() })
+	programs.Within(t, moments, "the authority again", func() error { return c.written(t).complete() })
 	if err := c.client.CoreV1().Secrets(namespace).Delete(t.Context(), "multus-ipmgr-webhook-certificates", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(time.Second) // which the webhook must outlive
 	c.helm(t, append([]string{"upgrade"}, self...))
-	eventually.Within(t, moments, "the same certificate", func() error {
+	programs.Within(t, moments, "the same certificate", func() error {
 		if now := c.written(t); !cmp.Equal(before, now) {
 			return errors.New(cmp.Diff(before, now))
 		}

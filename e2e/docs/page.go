@@ -1,7 +1,8 @@
 // Package docs reads the project's Markdown pages as far as they can be wrong:
-// links, headings, examples, and names of files and settings in the text. Its
-// test, which is run by make test and by make docs, holds them against the
-// repository. External links are checked for their form only: there is no
+// links, headings, examples, and names of files, settings and metrics in the
+// text. Its test, which is run by make test and by make docs, holds them against
+// the repository, and tests of programs hold docs/metrics.md against what was
+// scraped of them. External links are checked for their form only: there is no
 // network where the tests run.
 package docs
 

@@ -18,8 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/eventually"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/kubelet"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 )
 
 var certificates = schema.GroupVersionResource{Group: "cert-manager.io", Version: "v1", Resource: "certificates"}
@@ -43,7 +43,7 @@ func (c *cluster) renew(t *testing.T, name string) {
 	t.Helper()
 	before := c.secret(t, name).Data["tls.crt"]
 	api := c.all.Resource(certificates).Namespace(namespace)
-	eventually.Within(t, moments, "ask for the renewal of "+name, func() error {
+	programs.Within(t, moments, "ask for the renewal of "+name, func() error {
 		certificate, err := api.Get(t.Context(), name, metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -62,7 +62,7 @@ func (c *cluster) renew(t *testing.T, name string) {
 		_, err = api.UpdateStatus(t.Context(), certificate, metav1.UpdateOptions{})
 		return err
 	})
-	eventually.Within(t, moments, "renewal of "+name, func() error {
+	programs.Within(t, moments, "renewal of "+name, func() error {
 		if bytes.Equal(before, c.secret(t, name).Data["tls.crt"]) {
 			return errors.New("the certificate is still the same")
 		}
@@ -75,7 +75,7 @@ func (c *cluster) served(t *testing.T) {
 	t.Helper()
 	secret := c.secret(t, serving)
 	block, _ := pem.Decode(secret.Data["tls.crt"])
-	eventually.Within(t, moments, "all replicas serve the certificate", func() error {
+	programs.Within(t, moments, "all replicas serve the certificate", func() error {
 		pods := c.replicas(t)
 		if len(pods) == 0 {
 			return errors.New("no replica")

@@ -16,7 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/eventually"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 )
 
 // TestLifeOfAnInstallation goes through it in order: what one step leaves is
@@ -84,7 +84,7 @@ func (c *cluster) upgrades(t *testing.T) {
 	if _, err := c.run(t.Context(), crds, "kubectl", "apply", "--server-side", "--force-conflicts", "-f", "-"); err != nil {
 		t.Fatal(err)
 	}
-	eventually.Within(t, moments, "the new columns", func() error {
+	programs.Within(t, moments, "the new columns", func() error {
 		if columns := c.columns(t); !strings.Contains(columns, "FREE") {
 			return errors.New(columns)
 		}
@@ -99,7 +99,7 @@ func (c *cluster) upgrades(t *testing.T) {
 // columns is the first line of "kubectl get reservedcidrs", once there are any.
 func (c *cluster) columns(t *testing.T) (line string) {
 	t.Helper()
-	eventually.Within(t, moments, "the controller mirrors EC2's reservation", func() error {
+	programs.Within(t, moments, "the controller mirrors EC2's reservation", func() error {
 		out, err := c.run(t.Context(), "", "kubectl", "get", "reservedcidrs")
 		if err == nil && !strings.Contains(out, "10.10.1.64/26") {
 			err = errors.New(out)
@@ -125,7 +125,7 @@ func (c *cluster) renewsAuthority(t *testing.T) {
 	old := c.bundle(t)
 	c.renew(t, "multus-ipmgr-ca")
 	c.renew(t, serving)
-	eventually.Within(t, moments, "the new authority is injected", func() error {
+	programs.Within(t, moments, "the new authority is injected", func() error {
 		if bytes.Equal(old, c.bundle(t)) {
 			return errors.New("the API server trusts the old one only")
 		}
@@ -152,7 +152,7 @@ func (c *cluster) endsReplicas(t *testing.T) {
 // replaced waits until a pod is gone and two replicas are there.
 func (c *cluster) replaced(t *testing.T, old corev1.Pod) {
 	t.Helper()
-	eventually.Within(t, moments, "another replica", func() error {
+	programs.Within(t, moments, "another replica", func() error {
 		if _, err := c.client.CoreV1().Pods(namespace).Get(t.Context(), old.Name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 			return fmt.Errorf("the old one is still there: %w", err)
 		}
@@ -181,7 +181,7 @@ func (c *cluster) restart(t *testing.T, p corev1.Pod, signal syscall.Signal) {
 	if err := c.nodes.Signal(p.Name, signal); err != nil {
 		t.Fatal(err)
 	}
-	eventually.Within(t, moments, "the replica is back", func() error {
+	programs.Within(t, moments, "the replica is back", func() error {
 		for _, now := range c.replicas(t) {
 			if now.Name == p.Name && now.Status.ContainerStatuses[0].RestartCount > p.Status.ContainerStatuses[0].RestartCount {
 				return c.full(t)
@@ -209,7 +209,7 @@ func (c *cluster) killsReplica(t *testing.T) {
 		}
 	}
 	after := c.load(t)
-	eventually.Within(t, moments, "the Deployment has all its pods", func() error {
+	programs.Within(t, moments, "the Deployment has all its pods", func() error {
 		pods, err := c.client.CoreV1().Pods(opted).List(t.Context(), metav1.ListOptions{LabelSelector: "app=upf"})
 		if err != nil {
 			return err
@@ -263,7 +263,7 @@ func (c *cluster) uninstalls(t *testing.T, before []string) {
 	l.bare.Store(true)
 	l.reach(t, 20)
 	c.helm(t, "uninstall", "multus-ipmgr", "--wait")
-	eventually.Within(t, moments, "pods pass without the IP manager", func() error {
+	programs.Within(t, moments, "pods pass without the IP manager", func() error {
 		pod, err := createPod(t.Context(), c.client, "one", "net1")
 		if err != nil {
 			return err
@@ -298,7 +298,7 @@ func (c *cluster) uninstalls(t *testing.T, before []string) {
 // left waits until the cluster has what it had before and want.
 func (c *cluster) left(t *testing.T, before []string, want ...string) {
 	t.Helper()
-	eventually.Within(t, moments, "garbage is collected", func() error {
+	programs.Within(t, moments, "garbage is collected", func() error {
 		if diff := cmp.Diff(want, added(before, c.objects(t)), cmpopts.EquateEmpty()); diff != "" {
 			return errors.New("left behind (-want +got):\n" + diff)
 		}

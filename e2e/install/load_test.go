@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/eventually"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 )
 
 // users create pods at a time.
@@ -121,7 +121,7 @@ func (l *load) end(t *testing.T) []failure {
 // reach waits until so many pods were admitted.
 func (l *load) reach(t *testing.T, pods int) {
 	t.Helper()
-	eventually.Within(t, moments, "the load", func() error {
+	programs.Within(t, moments, "the load", func() error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if l.admitted < pods {

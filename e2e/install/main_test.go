@@ -28,7 +28,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/controlplane"
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/eventually"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/install/service"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/kubelet"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
@@ -105,7 +104,7 @@ func startCluster(t *testing.T) *cluster {
 // settle waits until every namespace has what Kubernetes puts into it.
 func (c *cluster) settle(t *testing.T) {
 	t.Helper()
-	eventually.Within(t, moments, "namespaces are complete", func() error {
+	programs.Within(t, moments, "namespaces are complete", func() error {
 		namespaces, err := c.client.CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{})
 		if err != nil {
 			return err

@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/agent"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/guest"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/testbed"
 )
 
@@ -148,7 +148,7 @@ func shell(ctx context.Context, dir, worker string, args []string) error {
 			if err != nil {
 				return err
 			}
-			return agent.By(filepath.Join(dir, testbed.ProxyName)).Run(ctx, address, os.Stdin, os.Stdout, args...)
+			return guest.By(filepath.Join(dir, testbed.ProxyName)).Run(ctx, address, os.Stdin, os.Stdout, args...)
 		}
 	}
 	return fmt.Errorf("there is no worker %s", worker)

@@ -22,7 +22,7 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/config"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/controlplane"
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/eventually"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/testca"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook"
 )
@@ -100,7 +100,7 @@ func (c cluster) install(t *testing.T) {
 		}
 	}
 	server, bundle := c.serve(t)
-	eventually.Within(t, moments, "the webhook is ready", func() error { return probe(t.Context(), "http://"+server.OpsAddress()+"/readyz") })
+	programs.Within(t, moments, "the webhook is ready", func() error { return probe(t.Context(), "http://"+server.OpsAddress()+"/readyz") })
 	pods, err := config.MutatingWebhook("https://"+server.Address(), bundle)
 	if err != nil {
 		t.Fatal(err)
@@ -211,7 +211,7 @@ func TestTheWebhookInjectsThePodsOfTheSamples(t *testing.T) {
 	c.install(t)
 	var workloads []unstructured.Unstructured
 	for _, o := range inOrder(t) {
-		eventually.Within(t, moments, "apply "+o.GetName(), func() error { return c.apply(t, &o) })
+		programs.Within(t, moments, "apply "+o.GetName(), func() error { return c.apply(t, &o) })
 		if _, is := template(t, &o); is {
 			workloads = append(workloads, o)
 		}
@@ -220,7 +220,7 @@ func TestTheWebhookInjectsThePodsOfTheSamples(t *testing.T) {
 		made, _ := template(t, &o)
 		pod := &corev1.Pod{ObjectMeta: made.ObjectMeta, Spec: made.Spec}
 		pod.Name = o.GetName()
-		eventually.Within(t, moments, "injection of "+o.GetName(), func() error {
+		programs.Within(t, moments, "injection of "+o.GetName(), func() error {
 			got, err := c.client.CoreV1().Pods("multus-samples").Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 			if err != nil {
 				return err

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/metricsdoc"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/docs"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/metrics"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
@@ -69,7 +69,7 @@ func TestMetricsAreAsDocumented(t *testing.T) {
 	m.Observe("AssignPrivateIpAddresses", "ok", false, time.Second)
 	var text strings.Builder
 	m.Write(&text)
-	diff, err := metricsdoc.Differences("../../docs/metrics.md", "Injected container", text.String())
+	diff, err := docs.MetricDifferences("../../docs/metrics.md", "Injected container", text.String())
 	if err != nil || diff != "" {
 		t.Errorf("error %v, docs/metrics.md and the program (-page +program):\n%s", err, diff)
 	}

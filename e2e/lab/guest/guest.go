@@ -1,5 +1,5 @@
-// Package guest is what the lab passes to a worker's init: one JSON file, read
-// through the host's file system.
+// Package guest is what the lab passes to a worker's init, one JSON file, read
+// through the host's file system, and how the lab runs commands there.
 package guest
 
 import (

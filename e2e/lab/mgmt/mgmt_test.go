@@ -23,7 +23,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/agent"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/guest"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/mgmt"
 )
 
@@ -234,7 +234,7 @@ func TestTheProxyLeadsToWorkersAndPods(t *testing.T) {
 			w.Header().Set("Exit", "ok")
 		}))
 		var out strings.Builder
-		if err := agent.By(path).Run(t.Context(), to, nil, &out, "hello"); err != nil {
+		if err := guest.By(path).Run(t.Context(), to, nil, &out, "hello"); err != nil {
 			t.Fatal(err)
 		}
 		if want := "hello from " + gateway.Addr().String(); out.String() != want {
@@ -242,10 +242,10 @@ func TestTheProxyLeadsToWorkersAndPods(t *testing.T) {
 		}
 	}
 	var out strings.Builder
-	if err := agent.By(path).Run(t.Context(), service, nil, &out, "service"); err != nil || !strings.HasPrefix(out.String(), "service") {
+	if err := guest.By(path).Run(t.Context(), service, nil, &out, "service"); err != nil || !strings.HasPrefix(out.String(), "service") {
 		t.Errorf("a service answers %q, %v", out.String(), err)
 	}
-	if err := agent.By(path).Run(t.Context(), workers[0].Pods.Addr().Prev(), nil, io.Discard, "hello"); err == nil {
+	if err := guest.By(path).Run(t.Context(), workers[0].Pods.Addr().Prev(), nil, io.Discard, "hello"); err == nil {
 		t.Error("an address that nobody has answers")
 	}
 }

@@ -9,14 +9,14 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/agent"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/guest"
 )
 
-// Run runs a command in a worker; see [agent.Dialer.Run].
+// Run runs a command in a worker; see [guest.Dialer.Run].
 func (l *Lab) Run(ctx context.Context, worker string, out io.Writer, args ...string) error {
 	for _, w := range l.workers {
 		if w.name == worker {
-			return agent.Dialer(l.network.Dial).Run(ctx, w.address.Addr(), nil, out, args...)
+			return guest.Dialer(l.network.Dial).Run(ctx, w.address.Addr(), nil, out, args...)
 		}
 	}
 	return fmt.Errorf("there is no worker %s", worker)

@@ -1,5 +1,4 @@
-// Package agent talks to the agent that runs in each worker, see guestinit.
-package agent
+package guest
 
 import (
 	"bufio"
@@ -12,17 +11,16 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/lab/guest"
 )
 
-// Dialer connects to an address of the workers' network.
+// Dialer connects to an address of the workers' network, and so to the agent that
+// runs in each worker, see guestinit.
 type Dialer func(context.Context, netip.AddrPort) (net.Conn, error)
 
 // Run runs a command in the worker of an address. Its output, with what it
 // writes to standard error, goes to out; the error says how it ended.
 func (dial Dialer) Run(ctx context.Context, worker netip.Addr, in io.Reader, out io.Writer, args ...string) error {
-	at := netip.AddrPortFrom(worker, guest.AgentPort)
+	at := netip.AddrPortFrom(worker, AgentPort)
 	transport := &http.Transport{
 		DisableKeepAlives: true, // a worker may end at any time
 		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, at) },

@@ -1,7 +1,4 @@
-// Package metricsdoc holds docs/metrics.md against what programs expose. It
-// knows of no metric: the page says which there are, the programs' tests bring
-// what was scraped of them.
-package metricsdoc
+package docs
 
 import (
 	"fmt"
@@ -27,8 +24,8 @@ var (
 	series = regexp.MustCompile(`_(bucket|sum|count)$`)
 )
 
-// Read returns the metrics in the section of a page that has this heading.
-func Read(path, heading string) (Metrics, error) {
+// ReadMetrics returns the metrics in the section of a page that has this heading.
+func ReadMetrics(path, heading string) (Metrics, error) {
 	page, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -53,9 +50,9 @@ func Read(path, heading string) (Metrics, error) {
 	return found, nil
 }
 
-// Exposed returns the project's metrics in what a program answers to a scrape,
+// ExposedMetrics returns the project's metrics in what a program answers to a scrape,
 // in Prometheus's text format.
-func Exposed(exposition string) Metrics {
+func ExposedMetrics(exposition string) Metrics {
 	found := Metrics{}
 	for line := range strings.Lines(exposition) {
 		parts := sample.FindStringSubmatch(strings.TrimSpace(line))
@@ -77,15 +74,15 @@ func Exposed(exposition string) Metrics {
 	return found
 }
 
-// Differences returns how the metrics below a heading of the page differ from
+// MetricDifferences returns how the metrics below a heading of the page differ from
 // those in an exposition, which must have at least one series of each; nothing
 // if they do not.
-func Differences(path, heading, exposition string) (string, error) {
-	documented, err := Read(path, heading)
+func MetricDifferences(path, heading, exposition string) (string, error) {
+	documented, err := ReadMetrics(path, heading)
 	if err != nil {
 		return "", err
 	}
-	return cmp.Diff(documented, Exposed(exposition)), nil
+	return cmp.Diff(documented, ExposedMetrics(exposition)), nil
 }
 
 func sorted(labels []string) []string {

@@ -1,4 +1,4 @@
-package metricsdoc_test
+package docs_test
 
 import (
 	"os"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/metricsdoc"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/docs"
 )
 
 const page = "# Page\n| `multus_ipmgr_other` | gauge | of another section |\n## Here\n\n" +
@@ -36,7 +36,7 @@ func write(t *testing.T, text string) string {
 }
 
 func TestPageAndProgramAgree(t *testing.T) {
-	if diff, err := metricsdoc.Differences(write(t, page), "Here", exposition); err != nil || diff != "" {
+	if diff, err := docs.MetricDifferences(write(t, page), "Here", exposition); err != nil || diff != "" {
 		t.Errorf("error %v, differences\n%s", err, diff)
 	}
 }
@@ -49,15 +49,15 @@ func TestDifferencesAreTold(t *testing.T) {
 		"a label is new":            strings.Replace(exposition, `action="A"`, `action="A",eni="e"`, 1),
 		"a histogram is a counter?": strings.Replace(exposition, "seconds histogram", "seconds gauge", 1),
 	} {
-		if diff, err := metricsdoc.Differences(write(t, page), "Here", exposition); err != nil || diff == "" {
+		if diff, err := docs.MetricDifferences(write(t, page), "Here", exposition); err != nil || diff == "" {
 			t.Errorf("%s: error %v, differences %q", name, err, diff)
 		}
 	}
 }
 
 func TestSamplesAreReadByNameAndLabels(t *testing.T) {
-	want := metricsdoc.Metrics{"multus_ipmgr_calls_total": {"action", "code"}, "multus_ipmgr_took_seconds": {}}
-	if diff := cmp.Diff(want, metricsdoc.Exposed(exposition)); diff != "" {
+	want := docs.Metrics{"multus_ipmgr_calls_total": {"action", "code"}, "multus_ipmgr_took_seconds": {}}
+	if diff := cmp.Diff(want, docs.ExposedMetrics(exposition)); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
 }
@@ -67,11 +67,11 @@ func TestPagesThatCannotBeReadAreErrors(t *testing.T) {
 		"## Here\n| `multus_ipmgr_a` | rate | a |\n": "is not | `name{labels}` | type | meaning |",
 		"## There\n| `multus_ipmgr_a` | gauge | a |": `no metrics below a heading "Here"`,
 	} {
-		if _, err := metricsdoc.Read(write(t, text), "Here"); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := docs.ReadMetrics(write(t, text), "Here"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}
-	if _, err := metricsdoc.Read(filepath.Join(t.TempDir(), "none.md"), "Here"); err == nil {
+	if _, err := docs.ReadMetrics(filepath.Join(t.TempDir(), "none.md"), "Here"); err == nil {
 		t.Error("a page that is not there is read")
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/burst"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/bench/burst"
 )
 
 // In virtual time no machine can be too slow for it, and the pods of the design

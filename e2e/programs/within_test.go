@@ -1,4 +1,4 @@
-package eventually_test
+package programs_test
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/eventually"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 )
 
 // failing notes how a test ends that must fail.
@@ -28,7 +28,7 @@ func (f *failing) Fatalf(format string, args ...any) {
 func TestWhatComesAboutIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
-		eventually.Within(t, time.Minute, "the third answer", func() error {
+		programs.Within(t, time.Minute, "the third answer", func() error {
 			asked++
 			if asked < 3 {
 				return errors.New("not yet")
@@ -46,7 +46,7 @@ func TestWhatNeverComesAboutEndsTheTestWithTheLastError(t *testing.T) {
 		f, began, over := &failing{TB: t}, time.Now(), make(chan struct{})
 		go func() {
 			defer close(over)
-			eventually.Within(f, time.Minute, "peace", func() error { return errors.New("after " + time.Since(began).Truncate(time.Minute).String()) })
+			programs.Within(f, time.Minute, "peace", func() error { return errors.New("after " + time.Since(began).Truncate(time.Minute).String()) })
 		}()
 		<-over
 		if !strings.Contains(f.message, "peace: after 1m0s") {
