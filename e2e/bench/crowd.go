@@ -21,7 +21,7 @@ func crowd(ctx context.Context, b *bench) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	c, err := cluster.Start(ctx, dir, os.Stderr, "--feature-gates=WatchList=false")
+	c, err := cluster.Start(ctx, dir, os.Stderr, map[string]string{"feature-gates": "WatchList=false"})
 	if err != nil {
 		return err
 	}

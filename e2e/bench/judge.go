@@ -27,7 +27,7 @@ func judge(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer stop()
-	c, err := cluster.Start(ctx, dir, os.Stderr)
+	c, err := cluster.Start(ctx, dir, os.Stderr, nil)
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func webhookAtRest(ctx context.Context, b *bench) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	c, err := cluster.Start(ctx, dir, os.Stderr)
+	c, err := cluster.Start(ctx, dir, os.Stderr, nil)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,8 @@
 // Package controlplane runs a real etcd and kube-apiserver, on loopback, for
-// tests, the demo and the lab. Unless workers are asked for, there is neither
-// scheduler nor kubelet: pods are admitted and stored, and the caller plays
-// the rest.
+// tests, the bench and the lab: those of controller-runtime's envtest, which
+// never outlive the process that started them. Unless workers are asked for,
+// there is neither scheduler nor kubelet: pods are admitted and stored, and the
+// caller plays the rest.
 //
 // The programs are built by e2e/tools on first use, which takes minutes on a
 // clean machine and says so; see [Prepare].
@@ -16,9 +17,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 )
 
 // Options shape a control plane. The zero value is an API server with etcd.
@@ -33,8 +38,8 @@ type Options struct {
 	ControllerManager bool
 	// Workers makes it fit for real kubelets; nil means that there are none.
 	Workers *Workers
-	// APIServerArgs are further arguments of kube-apiserver.
-	APIServerArgs []string
+	// APIServerFlags are further flags of kube-apiserver, by their names.
+	APIServerFlags map[string]string
 }
 
 // ControlPlane is a running control plane.
@@ -42,14 +47,15 @@ type ControlPlane struct {
 	dir       string
 	temporary bool
 	pki       *pki
-	url       string
+	leash     *leash
+	env       *envtest.ControlPlane
 	config    *rest.Config
 	client    *http.Client
-	processes []*process // in the order they started
+	managers  []*programs.Program // those that need the API server
 }
 
-// startTimeout bounds the start of all processes. It takes 4 to 6 s on two
-// cores that do nothing else.
+// startTimeout bounds the start of each of etcd and kube-apiserver, and the wait
+// until both are ready. It takes 4 to 6 s on two cores that do nothing else.
 const startTimeout = 2 * time.Minute
 
 // attempts to find ports that nobody takes between the look and the start.
@@ -62,41 +68,28 @@ func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 	if o.Progress == nil {
 		o.Progress = io.Discard
 	}
-	paths, err := programs(ctx, o)
+	paths, err := build(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
 	for attempt := 1; ; attempt++ {
-		cp, err := start(ctx, o, paths)
+		cp := &ControlPlane{dir: o.Dir}
+		err := cp.start(ctx, o, paths)
 		if err == nil {
 			return cp, nil
 		}
-		if !errors.Is(err, errPortTaken) || attempt == attempts {
+		err = errors.Join(err, cp.Stop())
+		if !strings.Contains(err.Error(), "address already in use") || attempt == attempts {
 			return nil, fmt.Errorf("start the control plane: %w", err)
 		}
 	}
-}
-
-// start makes one attempt.
-func start(ctx context.Context, o Options, paths map[string]string) (*ControlPlane, error) {
-	cp := &ControlPlane{dir: o.Dir}
-	if err := cp.start(ctx, o, paths); err != nil {
-		return nil, errors.Join(err, cp.Stop())
-	}
-	return cp, nil
 }
 
 func (cp *ControlPlane) start(ctx context.Context, o Options, paths map[string]string) error {
 	if err := cp.prepare(o.Workers.ipsOf()); err != nil {
 		return err
 	}
-	etcdURL, err := cp.startEtcd(ctx, paths[etcd])
-	if err != nil {
-		return err
-	}
-	if err := cp.startAPIServer(ctx, paths[apiServer], etcdURL, o); err != nil {
+	if err := cp.startEnvironment(ctx, o, paths); err != nil {
 		return err
 	}
 	if o.ControllerManager || o.Workers != nil {
@@ -139,14 +132,21 @@ func (cp *ControlPlane) Kubeconfig() string { return filepath.Join(cp.dir, admin
 func (cp *ControlPlane) Dir() string { return cp.dir }
 
 // Stop kills the processes, waits for their end and removes the directory if
-// Start made it. The data are lost by design; a graceful end would take the
-// API server up to a minute.
+// Start made it. The data are lost by design.
 func (cp *ControlPlane) Stop() error {
 	var errs []error
-	for len(cp.processes) > 0 { // the API server goes before its etcd
-		last := len(cp.processes) - 1
-		errs = append(errs, cp.processes[last].kill())
-		cp.processes = cp.processes[:last]
+	for len(cp.managers) > 0 { // they go before what they need
+		last := len(cp.managers) - 1
+		cp.managers[last].Stop(0)
+		cp.managers = cp.managers[:last]
+	}
+	if cp.env != nil {
+		errs = append(errs, cp.env.Stop())
+		cp.env = nil
+	}
+	if cp.leash != nil {
+		errs = append(errs, cp.leash.close())
+		cp.leash = nil
 	}
 	if cp.client != nil {
 		cp.client.CloseIdleConnections()

@@ -158,7 +158,7 @@ func refusesStranger(t *testing.T, cp *controlplane.ControlPlane) {
 
 func TestStartReportsAProgramThatEnds(t *testing.T) {
 	_, err := controlplane.Start(t.Context(), controlplane.Options{
-		Progress: os.Stderr, APIServerArgs: []string{"--no-such-flag"},
+		Progress: os.Stderr, APIServerFlags: map[string]string{"no-such-flag": ""},
 	})
 	if err == nil || !strings.Contains(err.Error(), "unknown flag: --no-such-flag") {
 		t.Errorf("Start: %v, want kube-apiserver's own words", err)

@@ -1,11 +1,6 @@
 package controlplane
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"net"
 	"os"
@@ -21,49 +16,32 @@ type pki struct {
 }
 
 // newPKI makes an authority, the API server's certificate and the key that
-// signs service account tokens, and leaves them in dir. The server may be
-// reached at further addresses.
+// signs service account tokens, and leaves them in dir, under the names by which
+// envtest's API server has them. The server may be reached at further addresses.
 func newPKI(dir string, addresses []net.IP) (*pki, error) {
 	ca, err := testca.New("control plane")
 	if err != nil {
 		return nil, err
 	}
 	p := &pki{CA: ca, dir: dir}
-	return p, p.writeServer(addresses)
-}
-
-func (p *pki) path(name string) string { return filepath.Join(p.dir, name) }
-
-// writeServer leaves the files that kube-apiserver reads.
-func (p *pki) writeServer(addresses []net.IP) error {
 	hosts := []string{"127.0.0.1", "10.96.0.1", "localhost", "kubernetes.default.svc", "kubernetes.default", "kubernetes"}
 	for _, ip := range addresses {
 		hosts = append(hosts, ip.String())
 	}
-	server, err := p.Issue(testca.Request{Name: "kube-apiserver", Hosts: hosts})
-	if err != nil {
-		return err
-	}
-	tokens, err := tokenKey()
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for name, content := range map[string][]byte{
-		"ca.crt": p.PEM, "server.crt": server.PEM, "server.key": server.KeyPEM, "sa.key": tokens,
-	} {
-		errs = append(errs, os.WriteFile(p.path(name), content, 0o600))
-	}
-	return errors.Join(errs...)
+	return p, errors.Join(
+		os.WriteFile(p.path("ca.crt"), p.PEM, 0o600),
+		p.write("apiserver", testca.Request{Name: "kube-apiserver", Hosts: hosts}),
+		p.write("sa-signer", testca.Request{Name: "service accounts"}),
+	)
 }
 
-// tokenKey returns the key that signs service account tokens. kube-apiserver
-// reads its public half from this format only.
-func tokenKey() ([]byte, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+func (p *pki) path(name string) string { return filepath.Join(p.dir, name) }
+
+// write leaves a certificate and its key as NAME.crt and NAME.key.
+func (p *pki) write(name string, r testca.Request) error {
+	pair, err := p.Issue(r)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	der, err := x509.MarshalECPrivateKey(key)
-	return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), err
+	return errors.Join(os.WriteFile(p.path(name+".crt"), pair.PEM, 0o600), os.WriteFile(p.path(name+".key"), pair.KeyPEM, 0o600))
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"io"
 
-	built "github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 )
 
 // The programs' names in e2e/tools.
@@ -22,12 +22,12 @@ func Prepare(ctx context.Context, o Options) error {
 	if o.Progress == nil {
 		o.Progress = io.Discard
 	}
-	_, err := programs(ctx, o)
+	_, err := build(ctx, o)
 	return err
 }
 
-// programs returns the path of each program by its name.
-func programs(ctx context.Context, o Options) (map[string]string, error) {
+// build returns the path of each program by its name.
+func build(ctx context.Context, o Options) (map[string]string, error) {
 	names := []string{etcd, apiServer}
 	if o.ControllerManager || o.Workers != nil {
 		names = append(names, controllerManager)
@@ -35,5 +35,5 @@ func programs(ctx context.Context, o Options) (map[string]string, error) {
 	if o.Workers != nil {
 		names = append(names, scheduler)
 	}
-	return built.Build(ctx, o.Progress, names...)
+	return programs.Build(ctx, o.Progress, names...)
 }

@@ -5,9 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"strings"
 
-	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/testca"
 )
@@ -37,32 +36,22 @@ egressSelections:
 // role for it does not bind.
 const kubeletClient = "kube-apiserver-kubelet-client"
 
-// serverArgs returns the arguments of an API server for workers, whose files it
+// configureWorkers sets the flags of an API server for workers, whose files it
 // leaves in the control plane's directory.
-func (cp *ControlPlane) serverArgs(w *Workers) ([]string, error) {
+func (cp *ControlPlane) configureWorkers(flags *envtest.Arguments, w *Workers) error {
 	if w == nil {
-		return nil, nil
+		return nil
 	}
 	egress := cp.pki.path("egress.yaml")
 	if err := os.WriteFile(egress, fmt.Appendf(nil, proxied, w.Proxy), 0o600); err != nil {
-		return nil, err
+		return err
 	}
-	client, err := cp.pki.Issue(testca.Request{Name: kubeletClient, Groups: []string{"system:masters"}})
-	if err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(cp.pki.path("kubelet-client.crt"), client.PEM, 0o600); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(cp.pki.path("kubelet-client.key"), client.KeyPEM, 0o600); err != nil {
-		return nil, err
-	}
-	return []string{
-		"--egress-selector-config-file", egress,
-		"--kubelet-client-certificate", cp.pki.path("kubelet-client.crt"),
-		"--kubelet-client-key", cp.pki.path("kubelet-client.key"),
-		"--kubelet-preferred-address-types", "InternalIP", // the proxy resolves no names
-	}, nil
+	flags.
+		Set("egress-selector-config-file", egress).
+		Set("kubelet-client-certificate", cp.pki.path("kubelet-client.crt")).
+		Set("kubelet-client-key", cp.pki.path("kubelet-client.key")).
+		Set("kubelet-preferred-address-types", "InternalIP") // the proxy resolves no names
+	return cp.pki.write("kubelet-client", testca.Request{Name: kubeletClient, Groups: []string{"system:masters"}})
 }
 
 // controllerArgs select the controllers.
@@ -76,31 +65,9 @@ func controllerArgs(w *Workers) []string {
 }
 
 func (cp *ControlPlane) startScheduler(path string) error {
-	kubeconfig, err := cp.KubeconfigFor("system:kube-scheduler")
-	if err != nil {
-		return err
-	}
-	_, err = cp.launch(path, "--kubeconfig", kubeconfig, "--leader-elect=false", "--secure-port", "0",
-		"--authentication-kubeconfig", kubeconfig, "--authorization-kubeconfig", kubeconfig)
-	return err
+	kubeconfig := cp.pki.path("system-" + scheduler + ".kubeconfig")
+	return cp.startManager(path, "--authentication-kubeconfig", kubeconfig, "--authorization-kubeconfig", kubeconfig)
 }
-
-// WorkerKubeconfig returns a kubeconfig for a user, in the given groups, who
-// reaches the API server at another address than this process does.
-func (cp *ControlPlane) WorkerKubeconfig(server netip.AddrPort, user string, groups ...string) ([]byte, error) {
-	config, err := cp.ConfigFor(user, groups...)
-	if err != nil {
-		return nil, err
-	}
-	config.Host = "https://" + server.String()
-	return clientcmd.Write(*kubeconfigOf(config))
-}
-
-// CA returns the certificate of the cluster's authority, in PEM.
-func (cp *ControlPlane) CA() []byte { return cp.pki.PEM }
-
-// Address returns where the API server listens, HOST:PORT on loopback.
-func (cp *ControlPlane) Address() string { return strings.TrimPrefix(cp.url, "https://") }
 
 // ipsOf converts addresses for a certificate.
 func (w *Workers) ipsOf() []net.IP {

@@ -32,9 +32,9 @@ type Cluster struct {
 }
 
 // Start starts etcd and kube-apiserver and installs the resource definition of
-// Multus. Data and logs go to dir. More arguments are kube-apiserver's.
-func Start(ctx context.Context, dir string, progress io.Writer, more ...string) (*Cluster, error) {
-	plane, err := controlplane.Start(ctx, controlplane.Options{Dir: filepath.Join(dir, "plane"), Progress: progress, APIServerArgs: more})
+// Multus. Data and logs go to dir. The flags are kube-apiserver's.
+func Start(ctx context.Context, dir string, progress io.Writer, flags map[string]string) (*Cluster, error) {
+	plane, err := controlplane.Start(ctx, controlplane.Options{Dir: filepath.Join(dir, "plane"), Progress: progress, APIServerFlags: flags})
 	if err != nil {
 		return nil, err
 	}
