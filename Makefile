@@ -99,8 +99,8 @@ chart-test: go control-plane ## Render the Helm chart in a matrix of values, ins
 	HELM=$$helm PROMTOOL=$$promtool go -C e2e/monitoring test -count=1 -shuffle=on $(TESTARGS) ./...
 
 .PHONY: install-test
-install-test: go control-plane ## Install, upgrade, renew, kill and uninstall while pods are created, with cert-manager.
-#: Needs no root and reaches nothing but loopback; 2 to 3 minutes.
+install-test: go control-plane ## Install, upgrade, renew, kill and uninstall while pods are created.
+#: With cert-manager and without. Needs no root and reaches nothing but loopback; 3 to 4 minutes.
 	@INSTALL_TEST=1 go test -count=1 -timeout 20m -v $(TESTARGS) ./e2e/install
 
 .PHONY: docs

@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,11 +28,11 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 )
 
-// selfManaged is what the chart installs where the webhook makes its
+// selfManaged is what the chart installs where the webhook issues its
 // certificates itself: its rights, and the Secret.
 const selfManaged = "../e2e/chart/testdata/self-managed.golden.yaml"
 
-// crowd is a control plane with two replicas that make their certificate, and
+// crowd is a control plane with two replicas that issue their certificate, and
 // what stands for their Service.
 type crowd struct {
 	world
@@ -42,32 +41,80 @@ type crowd struct {
 	carried  [2]atomic.Int64 // bytes to each replica
 }
 
+// certificates is the name of the replicas' Secret.
+const certificates = "multus-ipmgr-webhook-certificates"
+
 func TestCertificatesAreRenewedUnderLoad(t *testing.T) {
 	c := newCrowd(t)
+	authority := c.bundles(t)[0]
 	stop := c.load(t)
 	c.awaitCertificates(t, 4)
-	secrets := c.client.CoreV1().Secrets("multus-ipmgr-system")
-	lost, err := secrets.Get(t.Context(), "multus-ipmgr-webhook-certificates", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := secrets.Delete(t.Context(), lost.Name, metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(time.Second) // in which replicas look for it
-	if _, err := secrets.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: lost.Name}}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	c.emptiesSecret(t)
+	c.awaitCertificates(t, 2)
+	c.deletesSecret(t)
 	c.awaitCertificates(t, 2)
 	if calls, failures := stop(); len(failures) > 0 || calls < 100 {
 		t.Errorf("%d of %d pods were refused, the first by %v", len(failures), calls, failures[:min(1, len(failures))])
 	}
-	for i, s := range c.replicas {
-		if _, metrics := get(t, s, "/metrics"); !strings.Contains(metrics, `reason="injected"} `) || strings.Contains(metrics, `reason="injected"} 0`) {
-			t.Errorf("replica %d had no part in it", i)
+	for _, bundle := range c.bundles(t) {
+		if bundle != authority {
+			t.Error("the authority is another one")
 		}
 	}
-	t.Run("authorities that someone removed are back", c.mendsBundles)
+	for i, s := range c.replicas {
+		if _, metrics := get(t, s, "/metrics"); !strings.Contains(metrics, `reason="injected"} `) || strings.Contains(metrics, `reason="injected"} 0`) {
+			t.Errorf("replica %d had no part in it:\n%s", i, metrics)
+		}
+	}
+	t.Run("authorities that someone removed are back", c.restoresBundles)
+}
+
+// emptiesSecret removes all entries of the Secret, as someone may do who wants
+// another certificate.
+func (c *crowd) emptiesSecret(t *testing.T) {
+	t.Helper()
+	secrets := c.client.CoreV1().Secrets("multus-ipmgr-system")
+	c.eventually(t, "an empty Secret", func() error {
+		secret, err := secrets.Get(t.Context(), certificates, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		secret.Data = nil
+		_, err = secrets.Update(t.Context(), secret, metav1.UpdateOptions{})
+		return err // a conflict, if a renewal came between
+	})
+}
+
+func (c *crowd) deletesSecret(t *testing.T) {
+	t.Helper()
+	secrets := c.client.CoreV1().Secrets("multus-ipmgr-system")
+	if err := secrets.Delete(t.Context(), certificates, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second) // in which replicas look for it
+	if _, err := secrets.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: certificates}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// bundles are the caBundles of all webhooks.
+func (c *crowd) bundles(t *testing.T) (bundles []string) {
+	t.Helper()
+	mutating, err := c.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), "multus-ipmgr", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, hook := range mutating.Webhooks {
+		bundles = append(bundles, string(hook.ClientConfig.CABundle))
+	}
+	validating, err := c.client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(t.Context(), "multus-ipmgr", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, hook := range validating.Webhooks {
+		bundles = append(bundles, string(hook.ClientConfig.CABundle))
+	}
+	return bundles
 }
 
 func newCrowd(t *testing.T) *crowd {
@@ -92,8 +139,8 @@ func newCrowd(t *testing.T) *crowd {
 	c.namespace(t, "apps", map[string]string{inject.InjectLabel: inject.Enabled})
 	c.listen(t)
 	c.install(t)
-	for range c.carried {
-		c.replicas = append(c.replicas, c.replica(t))
+	for i := range c.carried {
+		c.replicas = append(c.replicas, c.replica(t, i))
 	}
 	go c.serve()
 	for i, s := range c.replicas {
@@ -180,7 +227,11 @@ func (c *crowd) install(t *testing.T) {
 	if applied < 5 {
 		t.Fatalf("%s has %d objects of the kinds that are needed", selfManaged, applied)
 	}
-	url := "https://" + c.service.Addr().String()
+	_, port, err := net.SplitHostPort(c.service.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "https://localhost:" + port
 	mutating, err := config.MutatingWebhook(url, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -221,18 +272,18 @@ func create[T any](ctx context.Context, document []byte, do func(context.Context
 	return err
 }
 
-// replica runs the webhook as its service account. It makes a certificate every
-// three seconds.
-func (c *crowd) replica(t *testing.T) *Server {
+// replica runs the webhook as its service account. A certificate is renewed some
+// three seconds after it was issued.
+func (c *crowd) replica(t *testing.T, number int) *Server {
 	t.Helper()
 	options, err := ParseOptions([]string{
-		"--address=127.0.0.1:0", "--ops-address=127.0.0.1:0", "--drain=0s", "--image=i", "--cert-secret=multus-ipmgr-webhook-certificates",
-		"--cert-names=127.0.0.1", "--cert-duration=12s", "--cert-renew-before=9s", "--cert-overlap=1s",
+		"--address=127.0.0.1:0", "--ops-address=127.0.0.1:0", "--drain=0s", "--image=i", "--cert-secret=" + certificates,
+		"--cert-names=localhost", "--cert-duration=60s", "--cert-renew-before=57s",
 	}, "v0", "multus-ipmgr-system", io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	options.Certificate.Interval = 250 * time.Millisecond
+	options.Certificate.Controller = fmt.Sprintf("%s-%d", t.Name(), number)
 	account, err := c.plane.ConfigFor(serviceAccount, "system:serviceaccounts", "system:authenticated")
 	if err != nil {
 		t.Fatal(err)
@@ -315,7 +366,7 @@ func (c *crowd) awaitCertificates(t *testing.T, more int) {
 			if err != nil {
 				return err
 			}
-			key := fmt.Sprintf("%d %s", i, connection.ConnectionState().PeerCertificates[0].SerialNumber)
+			key := fmt.Sprintf("%d %x", i, connection.ConnectionState().PeerCertificates[0].Signature)
 			connection.Close()
 			if !shown[key] {
 				shown[key] = true
@@ -329,31 +380,23 @@ func (c *crowd) awaitCertificates(t *testing.T, more int) {
 	})
 }
 
-func (c *crowd) mendsBundles(t *testing.T) {
+func (c *crowd) restoresBundles(t *testing.T) {
 	configurations := c.client.AdmissionregistrationV1().MutatingWebhookConfigurations()
 	c.eventually(t, "without authorities", func() error {
 		configuration, err := configurations.Get(t.Context(), "multus-ipmgr", metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
-		each(configuration, func(client *admissionregistrationv1.WebhookClientConfig) { client.CABundle = nil })
+		for i := range configuration.Webhooks {
+			configuration.Webhooks[i].ClientConfig.CABundle = nil
+		}
 		_, err = configurations.Update(t.Context(), configuration, metav1.UpdateOptions{})
-		return err // a conflict, most likely: a renewal came between
+		return err
 	})
 	c.eventually(t, "trusted again", func() error { return c.pod(t.Context()) })
-	configuration, err := configurations.Get(t.Context(), "multus-ipmgr", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	each(configuration, func(client *admissionregistrationv1.WebhookClientConfig) {
-		if len(client.CABundle) == 0 {
-			t.Error("a webhook still lacks its authorities")
+	for _, bundle := range c.bundles(t) {
+		if bundle == "" {
+			t.Error("a webhook still lacks its authority")
 		}
-	})
-}
-
-func each(configuration *admissionregistrationv1.MutatingWebhookConfiguration, do func(*admissionregistrationv1.WebhookClientConfig)) {
-	for i := range configuration.Webhooks {
-		do(&configuration.Webhooks[i].ClientConfig)
 	}
 }

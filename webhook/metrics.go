@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/multus-ipmgr/multus-ipmgr/process"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
@@ -56,8 +55,7 @@ func newMetrics() *metrics {
 		Help: "When the serving certificate ends, in seconds since 1970. There is no series while none is served.",
 	}, nil)
 	m.registerNADs()
-	m.registry.MustRegister(admissions, m.duration, m.expiry, collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(admissions, m.duration, m.expiry)
 	return m
 }
 

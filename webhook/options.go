@@ -26,7 +26,7 @@ type Options struct {
 	Address    string // where reviews are answered, over TLS
 	OpsAddress string // where metrics and probes are, over plain HTTP
 	CertDir    string // holds tls.crt and tls.key
-	// Certificate is one that the webhook makes itself. Without the name of a
+	// Certificate is one that the webhook issues itself. Without the name of a
 	// Secret there is none, and that of CertDir is served.
 	Certificate certificate.Settings
 	Kubeconfig  string        // empty: the pod's own service account
@@ -54,7 +54,7 @@ func ParseOptions(arguments []string, version, namespace string, output io.Write
 			Policy: inject.DefaultPolicy(),
 			Certificate: certificate.Settings{
 				Namespace: namespace, Configuration: "multus-ipmgr", Names: []string{"multus-ipmgr-webhook." + namespace + ".svc"},
-				Duration: 90 * day, RenewBefore: 30 * day, Overlap: 5 * time.Minute, Interval: 30 * time.Second,
+				Duration: 90 * day, RenewBefore: 30 * day, Controller: "cert-rotator",
 			},
 		},
 	}
@@ -83,22 +83,21 @@ func (p *optionParser) serving() {
 	p.LogLevel(&o.LogLevel)
 }
 
-// certificate declares the flags of a certificate that the webhook makes itself.
+// certificate declares the flags of a certificate that the webhook issues itself.
 func (p *optionParser) certificate() {
 	c := &p.options.Certificate
-	p.StringVar(&c.Secret, "cert-secret", "", "`name` of a Secret, in the webhook's own namespace, for a certificate that the replicas make and renew themselves, in place of --cert-dir's; its authority is put into the webhook configurations")
-	p.Value("cert-names", "`names` or addresses by which the API server calls the webhook, comma-separated, for --cert-secret (default multus-ipmgr-webhook.NAMESPACE.svc)", func(text string) error {
+	p.StringVar(&c.Secret, "cert-secret", "", "`name` of a Secret, in the webhook's own namespace, for a certificate that the replicas issue and renew themselves, in place of --cert-dir's; they write its authority into the webhook configurations")
+	p.Value("cert-names", "DNS `names` by which the API server calls the webhook, comma-separated, for --cert-secret (default multus-ipmgr-webhook.NAMESPACE.svc)", func(text string) error {
 		c.Names = strings.Split(text, ",")
 		return nil
 	})
-	p.lifetime("cert-duration", "`time` that a certificate of --cert-secret is good for (default 2160h)", &c.Duration)
-	p.lifetime("cert-renew-before", "`time` before its end when the next certificate of --cert-secret is made (default 720h)", &c.RenewBefore)
-	p.lifetime("cert-overlap", "`time` that the next certificate's authority is in the configurations before that certificate is shown (default 5m)", &c.Overlap)
+	p.lifetime("cert-duration", "`time` that a certificate of --cert-secret is valid (default 2160h)", &c.Duration)
+	p.lifetime("cert-renew-before", "`time` before its end when the next certificate of --cert-secret is issued (default 720h)", &c.RenewBefore)
 }
 
 // lifetime declares a flag for a duration above zero.
 func (p *optionParser) lifetime(name, usage string, target *time.Duration) {
-	p.Flags.Duration(target, 1, name, usage, "a duration above zero, such as 720h or 5m")
+	p.Flags.Duration(target, 1, name, usage, "a duration above zero, such as 720h")
 }
 
 // injection declares the flags of the injected container.

@@ -27,7 +27,7 @@ func TestOptionsAreReadFromFlags(t *testing.T) {
 		"--env=IPMGR_TIMEOUT=90s", "--env=AWS_REGION=us-west-2", "--env=HTTPS_PROXY=http://proxy:3128/?a=b",
 		"--requests=cpu=20m,memory=32Mi", "--limits=memory=128Mi",
 		"--web-identity-role-arn=arn", "--web-identity-audience=aud",
-		"--cert-secret=s", "--cert-names=a.example,127.0.0.1", "--cert-duration=24h", "--cert-renew-before=6h", "--cert-overlap=1m",
+		"--cert-secret=s", "--cert-names=a.example,b.example", "--cert-duration=24h", "--cert-renew-before=6h",
 	}, "v1", "own", io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -47,8 +47,8 @@ func TestOptionsAreReadFromFlags(t *testing.T) {
 	want := Options{
 		Address: ":1", OpsAddress: ":2", CertDir: "/c", Kubeconfig: "/k", Drain: time.Second, LogLevel: slog.LevelDebug, Policy: policy,
 		Certificate: certificate.Settings{
-			Namespace: "own", Secret: "s", Configuration: "multus-ipmgr", Names: []string{"a.example", "127.0.0.1"},
-			Duration: 24 * time.Hour, RenewBefore: 6 * time.Hour, Overlap: time.Minute, Interval: 30 * time.Second,
+			Namespace: "own", Secret: "s", Configuration: "multus-ipmgr", Names: []string{"a.example", "b.example"},
+			Duration: 24 * time.Hour, RenewBefore: 6 * time.Hour, Controller: "cert-rotator",
 		},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
@@ -79,7 +79,7 @@ func TestMistakesInFlagsAreReportedAtOnce(t *testing.T) {
 		`--limits="cpu=many": cpu="many": want a quantity above zero, such as 10m or 16Mi`,
 		`--max-limits="cpu=1,cpu=2": cpu is given twice`,
 		`--image-pull-secrets="a,B": "B" is not the name of an object; want names such as registry-a,registry-b`,
-		`--cert-duration="0s": want a duration above zero, such as 720h or 5m`,
+		`--cert-duration="0s": want a duration above zero, such as 720h`,
 		`["extra"]: the webhook takes flags only`,
 		`--image is required: the image of the injected container`,
 		`IPMGR_TIMEOUT="soon": want a duration above zero, such as 90s or 2m`,
@@ -103,10 +103,10 @@ func TestCertificatesOfItsOwnNeedRoomForTheirRenewal(t *testing.T) {
 		flags     []string
 		want      string
 	}{
-		"no namespace":                   {"", nil, "set POD_NAMESPACE"},
-		"no time before the end":         {"own", []string{"--cert-duration=720h"}, "want overlap * 2 < renew-before < duration"},
-		"an overlap as long as the rest": {"own", []string{"--cert-overlap=360h"}, "want overlap * 2 < renew-before < duration"},
-		"an empty name":                  {"own", []string{"--cert-names="}, "one of the names is empty"},
+		"no namespace":           {"", nil, "set POD_NAMESPACE"},
+		"no time before the end": {"own", []string{"--cert-duration=720h"}, "want renew-before < duration"},
+		"an empty name":          {"own", []string{"--cert-names="}, `"" is not a DNS name`},
+		"an address":             {"own", []string{"--cert-names=a.example,127.0.0.1"}, `"127.0.0.1" is not a DNS name`},
 	} {
 		_, err := ParseOptions(append([]string{"--image=i", "--cert-secret=s"}, c.flags...), "v1", c.namespace, io.Discard)
 		if err == nil || !strings.HasPrefix(err.Error(), "--cert-secret: ") || !strings.Contains(err.Error(), c.want) {

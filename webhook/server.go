@@ -24,7 +24,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -143,11 +142,7 @@ func (s *Server) newCertificate() (serverCertificate, error) {
 	if s.options.Certificate.Secret == "" {
 		return certificate.NewDirectory(s.options.CertDir, time.Now, s.log, s.metrics.serves), nil
 	}
-	objects, err := dynamic.NewForConfigAndClient(s.manager.GetConfig(), s.manager.GetHTTPClient())
-	if err != nil {
-		return nil, fmt.Errorf("building the Kubernetes client: %w", err)
-	}
-	return certificate.NewManaged(s.options.Certificate, objects, time.Now, s.log, s.metrics.serves), nil
+	return certificate.NewManaged(s.options.Certificate, s.manager, time.Now, s.log, s.metrics.serves)
 }
 
 // assemble has the manager run all parts.

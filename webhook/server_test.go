@@ -144,10 +144,15 @@ func TestACacheThatDoesNotEndDoesNotKeepTheProcess(t *testing.T) {
 	}
 }
 
-func TestControllerRuntimeMeasuresTheHandlers(t *testing.T) {
+func TestControllerRuntimeMeasuresHandlersAndProcess(t *testing.T) {
 	s := serve(t, &memory{})
 	s.post(t, reviewOf("apps", podOf("net-a")))
 	_, metrics := s.get(t, "/metrics")
+	for _, want := range []string{"\ngo_goroutines ", "\nprocess_resident_memory_bytes "} {
+		if strings.Count(metrics, want) != 1 {
+			t.Errorf("the metrics lack %s:\n%s", want, metrics)
+		}
+	}
 	for _, path := range []string{PodPath, LatePath, NADPath} {
 		if want := fmt.Sprintf("controller_runtime_webhook_requests_total{code=\"200\",webhook=%q}", path); !strings.Contains(metrics, want) {
 			t.Errorf("the metrics lack %s", want)

@@ -86,7 +86,7 @@ func prune(dir string, files map[string][]byte) error {
 }
 
 // plainFiles returns the manifests of the chart with its defaults and all that
-// monitors it, and of a webhook that makes its certificates itself.
+// monitors it, and of a webhook that issues its certificates itself.
 func plainFiles(ctx context.Context, helm, chart string) (map[string][]byte, error) {
 	all := map[string][]byte{}
 	for variant, values := range map[string]string{

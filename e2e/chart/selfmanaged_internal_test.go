@@ -31,7 +31,7 @@ func (c *cluster) runWebhook(t *testing.T) *webhook.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options.Certificate.Interval = time.Hour // so that only the watch counts
+	options.Certificate.Controller = t.Name()
 	account, err := c.ConfigFor("system:serviceaccount:" + namespace + ":multus-ipmgr-webhook")
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +89,7 @@ const webhooks = 2 + 1 + 5
 
 // complete holds once there is a certificate, and trusted everywhere.
 func (w written) complete() error {
-	if len(w.Secret) != 2 || len(w.Bundles) != webhooks {
+	if len(w.Secret) != 4 || len(w.Bundles) != webhooks {
 		return errors.New("no certificate, or not the configurations that there should be")
 	}
 	for _, bundle := range w.Bundles {

@@ -70,12 +70,20 @@ func (c *cluster) renew(t *testing.T, name string) {
 	})
 }
 
-// served waits until all replicas serve the Secret's certificate.
+// served waits until all replicas serve the certificate that cert-manager issued.
 func (c *cluster) served(t *testing.T) {
 	t.Helper()
-	secret := c.secret(t, serving)
-	block, _ := pem.Decode(secret.Data["tls.crt"])
+	c.servedFrom(t, serving)
+}
+
+// servedFrom waits until all replicas serve a Secret's certificate.
+func (c *cluster) servedFrom(t *testing.T, secret string) {
+	t.Helper()
 	programs.Within(t, moments, "all replicas serve the certificate", func() error {
+		block, _ := pem.Decode(c.secret(t, secret).Data["tls.crt"])
+		if block == nil {
+			return errors.New("the Secret has no certificate")
+		}
 		pods := c.replicas(t)
 		if len(pods) == 0 {
 			return errors.New("no replica")

@@ -131,6 +131,15 @@ func (l *load) reach(t *testing.T, pods int) {
 	})
 }
 
+// more waits until so many further pods were admitted.
+func (l *load) more(t *testing.T, pods int) {
+	t.Helper()
+	l.mu.Lock()
+	admitted := l.admitted
+	l.mu.Unlock()
+	l.reach(t, admitted+pods)
+}
+
 // none stops the load and wants no failure.
 func (l *load) none(t *testing.T) {
 	t.Helper()

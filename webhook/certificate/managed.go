@@ -3,41 +3,51 @@ package certificate
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"k8s.io/client-go/dynamic"
+	"github.com/open-policy-agent/cert-controller/pkg/rotator"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/validation"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
 const (
-	// lookTimeout bounds one look at the cluster.
-	lookTimeout = 10 * time.Second
-	// retryInterval is the time until the next look after one that failed, and
-	// how long the API servers are given to learn an authority when no older
-	// certificate is good any more.
-	retryInterval = 5 * time.Second
-	// pause between two looks, so that who undoes what replicas do, again and
-	// again, does not keep them and the API server busy.
-	pause = 250 * time.Millisecond
-	// attempts against replicas that write the same at the same time.
-	attempts = 5
+	// authorityName is the common name of the authority.
+	authorityName = "multus-ipmgr-ca"
+	// authorityLifetime is ten years: a new authority is the one change that
+	// admission notices.
+	authorityLifetime = 10 * 365 * 24 * time.Hour
+	// authorityFile is the Secret's entry with the authority, authorityKey that
+	// with its key. The certificate's are CertFile and KeyFile.
+	authorityFile = "ca.crt"
+	authorityKey  = "ca.key"
+	// trustTimeout bounds a look into the cache of webhook configurations.
+	trustTimeout = 500 * time.Millisecond
 )
 
-// Settings of a certificate that the server makes itself.
+// Settings of a certificate that the webhook issues itself.
 type Settings struct {
 	Namespace     string        // of the Secret
 	Secret        string        // which the replicas share; it must exist, and may be empty
 	Configuration string        // name of the webhook configurations that get the authority
-	Names         []string      // DNS names or addresses of the server
-	Duration      time.Duration // how long a certificate is good for
-	RenewBefore   time.Duration // its end, when the next one is made
-	Overlap       time.Duration // that an authority is in the configurations before its certificate is shown
-	Interval      time.Duration // between two looks at the cluster, when nothing there changes
+	Names         []string      // DNS names of the server
+	Duration      time.Duration // how long a certificate is valid
+	RenewBefore   time.Duration // how long before its end the next one is issued
+	Controller    string        // name of the rotator's controller, in metrics; a process has one of a name
 }
 
 // Check says what cannot work.
@@ -45,293 +55,201 @@ func (s Settings) Check() error {
 	switch {
 	case s.Namespace == "":
 		return errors.New("the namespace of the Secret is not known: set POD_NAMESPACE")
-	case s.Overlap <= 0 || s.RenewBefore <= 2*s.Overlap || s.Duration <= s.RenewBefore:
-		return fmt.Errorf("want overlap * 2 < renew-before < duration, and have %s * 2, %s, %s", s.Overlap, s.RenewBefore, s.Duration)
-	case slices.Contains(s.Names, ""):
-		return errors.New("one of the names is empty")
+	case s.RenewBefore <= 0 || s.Duration <= s.RenewBefore:
+		return fmt.Errorf("want renew-before < duration, and have %s, %s", s.RenewBefore, s.Duration)
+	}
+	for _, name := range s.Names {
+		if _, err := netip.ParseAddr(name); err == nil || len(validation.IsDNS1123Subdomain(name)) > 0 {
+			return fmt.Errorf("%q is not a DNS name", name)
+		}
 	}
 	return nil
 }
 
-// Managed is a certificate that the replicas of a server make themselves. They
-// keep it in one Secret, and its authority in the webhook configurations.
+func (s Settings) key() client.ObjectKey {
+	return client.ObjectKey{Namespace: s.Namespace, Name: s.Secret}
+}
+
+// checkInterval is how often the certificate's age is looked at: twice a day if
+// it is renewed 30 days before its end.
+func (s Settings) checkInterval() time.Duration { return max(time.Second, s.RenewBefore/60) }
+
+// lacking says what to do about a Secret that is not there.
+func (s Settings) lacking() error {
+	return fmt.Errorf("if the Secret %s/%s does not exist, create it, empty, and the webhook fills it: kubectl -n %[1]s create secret generic %[2]s", s.Namespace, s.Secret)
+}
+
+// Managed is a certificate that cert-controller's rotator issues and renews, in
+// each replica: in one Secret, below one authority that it writes into the
+// webhook configurations. Replicas that write the same at the same time conflict,
+// and all but one read again; so they need no leader, and each knows for itself
+// when it can be called.
 //
-// Every replica looks at both when they change, and at intervals, and does what
-// is missing, whoever comes first: the versions of the objects keep them from
-// overwriting each other.
-// A renewal is one more generation in the Secret, whose authority joins the old
-// ones in the configurations. A replica shows it once it has seen it there for
-// the time of the overlap; nobody needs to know who shows what, because old
-// authorities stay until they end.
+// Managed serves what the Secret holds as soon as it holds it. It runs all of the
+// rotator but its loop, see scope.
 type Managed struct {
 	settings Settings
-	cluster  cluster
-	now      func() time.Time // wall clock
+	now      func() time.Time
 	log      *slog.Logger
 	serves   func(until time.Time)
 
-	version string // of the Secret, and what it then held
-	stored  generations
-	unread  error                // what of it could not be used
-	held    generations          // as last read or written
-	trusted map[string]time.Time // by authority: since when it is in all configurations, by the clock that never jumps
-	serving generation
-	shown   atomic.Pointer[tls.Certificate]
-	trouble atomic.Pointer[string] // of the last look, or nil
-	adrift  atomic.Bool            // not all configurations hold the authority of what is shown
+	cache   cache.Cache // the rotator's
+	rotator reconcile.Reconciler
+	held    atomic.Pointer[map[string][]byte] // the Secret's content when its authority was last good
+	shown   atomic.Pointer[served]
 }
 
-// NewManaged returns a certificate as settings say, which must be right. It
-// calls serves with the end of each certificate that it shows from then on.
-func NewManaged(settings Settings, client dynamic.Interface, now func() time.Time, log *slog.Logger, serves func(until time.Time)) *Managed {
-	server := &apiServer{client: client, log: log, namespace: settings.Namespace, name: settings.Secret, configurationName: settings.Configuration}
-	return newManaged(settings, server, now, log, serves)
+// served is a certificate and the authority that clients need to trust.
+type served struct {
+	tls.Certificate
+	authority []byte
 }
 
-func newManaged(settings Settings, c cluster, now func() time.Time, log *slog.Logger, serves func(until time.Time)) *Managed {
-	return &Managed{settings: settings, cluster: c, now: now, log: log, serves: serves, trusted: map[string]time.Time{}}
+// NewManaged returns a certificate as settings say, which must be right, and has
+// the manager run the rotator. It calls serves with the end of each certificate
+// that it shows from then on.
+func NewManaged(settings Settings, m manager.Manager, now func() time.Time, log *slog.Logger, serves func(until time.Time)) (*Managed, error) {
+	c := &Managed{settings: settings, now: now, log: log, serves: serves}
+	scope, err := newScope(m, c)
+	if err != nil {
+		return nil, err
+	}
+	err = rotator.AddRotator(scope, &rotator.CertRotator{
+		SecretKey: settings.key(), CertName: CertFile, KeyName: KeyFile,
+		CAName: authorityName, CAOrganization: "multus-ipmgr",
+		DNSName: settings.Names[0], ExtraDNSNames: settings.Names[1:],
+		CaCertDuration: authorityLifetime, ServerCertDuration: settings.Duration, LookaheadInterval: settings.RenewBefore,
+		Webhooks: []rotator.WebhookInfo{
+			{Name: settings.Configuration, Type: rotator.Mutating}, {Name: settings.Configuration, Type: rotator.Validating},
+		},
+		ExtKeyUsages: servers(), ControllerName: settings.Controller, FieldOwner: "multus-ipmgr-webhook",
+	})
+	if err == nil && (scope.cache == nil || scope.rotator == nil) {
+		err = errors.New("the rotator has no cache, or no controller")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("preparing to issue certificates: %w", err)
+	}
+	c.cache, c.rotator = scope.cache, scope.rotator
+	return c, nil
 }
 
 // NeedLeaderElection tells the manager that every replica needs a certificate.
 func (*Managed) NeedLeaderElection() bool { return false }
 
-// Start looks after the certificate until ctx ends.
-func (m *Managed) Start(ctx context.Context) error {
-	changed := make(chan struct{}, 1)
-	var group sync.WaitGroup
-	group.Go(func() { m.cluster.follow(ctx, changed) })
-	defer group.Wait()
-	for ctx.Err() == nil {
-		err := m.try(ctx)
-		m.tell(ctx, err)
-		rest := m.settings.Interval
-		if err != nil {
-			rest = min(rest, retryInterval)
+// Start keeps the certificate up to date until ctx ends. What changes in the
+// cluster the rotator's controller notices, but not that time passes.
+func (c *Managed) Start(ctx context.Context) error {
+	if err := c.follow(ctx); err != nil {
+		return fmt.Errorf("following the Secret of the serving certificate: %w", err)
+	}
+	ticker := time.NewTicker(c.settings.checkInterval())
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
 		}
-		wait(ctx, nil, pause)
-		wait(ctx, changed, rest)
-	}
-	return nil
-}
-
-// wait waits for a change at most so long.
-func wait(ctx context.Context, changed <-chan struct{}, most time.Duration) {
-	timer := time.NewTimer(most)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-changed:
-	case <-timer.C:
-	}
-}
-
-// tell logs trouble once, and its end.
-func (m *Managed) tell(ctx context.Context, err error) {
-	if err == nil {
-		if m.trouble.Swap(nil) != nil {
-			m.log.Info("certificate is looked after again")
-		}
-		return
-	}
-	if ctx.Err() != nil {
-		return
-	}
-	text := err.Error()
-	if last := m.trouble.Swap(&text); last == nil || *last != text {
-		m.log.Error("certificate not looked after", keyError, err)
-	}
-}
-
-// try looks again at once when another replica was faster.
-func (m *Managed) try(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
-	defer cancel()
-	for attempt := 1; ; attempt++ {
-		if err := m.look(ctx); !errors.Is(err, errConflict) || attempt == attempts {
-			return err
+		if _, err := c.rotator.Reconcile(ctx, reconcile.Request{NamespacedName: c.settings.key()}); err != nil && ctx.Err() == nil {
+			c.log.Error("serving certificate not checked", keyError, err)
 		}
 	}
 }
 
-// look reads the configurations before the Secret: what another replica has put
-// into a configuration was in the Secret before, so that no authority is taken
-// for a stranger's that is only new.
-func (m *Managed) look(ctx context.Context) error {
-	configurations, err := m.cluster.configurations(ctx)
+// follow has what the Secret holds served.
+func (c *Managed) follow(ctx context.Context) error {
+	informer, err := c.cache.GetInformer(ctx, &corev1.Secret{}, cache.BlockUntilSynced(false))
 	if err != nil {
 		return err
 	}
-	shared := m.share(ctx)
-	err = m.announce(ctx, configurations, shared != nil)
-	m.observe(configurations)
-	m.choose()
-	return errors.Join(shared, err)
-}
-
-// share brings what this replica holds and what the Secret holds together, and
-// adds a generation when one is due.
-func (m *Managed) share(ctx context.Context) error {
-	s, err := m.cluster.secret(ctx)
-	if err != nil {
-		return err
-	}
-	if s.version != m.version {
-		m.version = s.version
-		m.stored, m.unread = decode(s.data)
-	}
-	all, err := m.complete(m.stored)
-	if err != nil {
-		return err
-	}
-	if slices.EqualFunc(all, m.stored, generation.same) {
-		m.held = all
-		return nil
-	}
-	s.data = all.encode()
-	if err := m.cluster.update(ctx, s); err != nil {
-		return err
-	}
-	m.held = all
-	newest := all[len(all)-1]
-	m.log.Info("certificates written", keyCertificate, newest.number, keyExpires, newest.ends())
-	if m.unread != nil {
-		m.log.Warn("certificates replaced", keyError, m.unread)
-	}
-	return nil
-}
-
-// complete returns what the Secret should hold, where it holds stored.
-func (m *Managed) complete(stored generations) (generations, error) {
-	now, all := m.now(), stored
-	if m.shown.Load() != nil && !stored.has(m.serving) && !now.After(m.serving.ends()) {
-		all = stored.restore(m.held, now)
-	}
-	if !all.due(m.settings.Names, now, m.settings.RenewBefore) {
-		return all, nil
-	}
-	g, err := issue(all.next(), m.settings.Names, now.Add(m.settings.Duration))
-	if err != nil {
-		return nil, err
-	}
-	return append(slices.Clone(all), g).prune(now), nil
-}
-
-// announce puts the authorities into the configurations. Those of others stay
-// there while the Secret may not tell all: it cannot be read (partly), or has
-// only just begun, and replicas of another installation are still being replaced.
-func (m *Managed) announce(ctx context.Context, configurations []configuration, partly bool) error {
-	if len(m.held) == 0 {
-		return nil // there is nothing to trust yet
-	}
-	others := partly || m.held[len(m.held)-1].number == 1
-	var failed []error
-	for i, c := range configurations {
-		changed := false
-		next := configuration{resource: c.resource, name: c.name, version: c.version}
-		for _, bundle := range c.bundles {
-			announced, differs := announced(bundle, m.held, others, m.now())
-			next.bundles = append(next.bundles, announced)
-			changed = changed || differs
-		}
-		if !changed {
-			continue
-		}
-		written, err := m.cluster.announce(ctx, next)
-		if err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		configurations[i] = written
-		m.log.Info("authorities written", keyConfiguration, c.resource.Resource)
-	}
-	return errors.Join(failed...)
-}
-
-// observe notes since when which generation is trusted. It measures by
-// time.Since, which knows no jumps.
-func (m *Managed) observe(configurations []configuration) {
-	for _, g := range m.held {
-		everywhere := !slices.ContainsFunc(configurations, func(c configuration) bool {
-			return slices.ContainsFunc(c.bundles, func(bundle []byte) bool { return !trusts(bundle, g.authority) })
-		})
-		_, before := m.trusted[string(g.authority)]
-		switch {
-		case !everywhere:
-			delete(m.trusted, string(g.authority))
-		case !before:
-			m.trusted[string(g.authority)] = time.Now()
-		}
-	}
-	for authority := range m.trusted {
-		if !slices.ContainsFunc(m.held, func(g generation) bool { return string(g.authority) == authority }) {
-			delete(m.trusted, authority)
-		}
-	}
-}
-
-// choose shows the newest certificate that has been trusted for long enough. A
-// replica that shows none yet begins with the oldest: the API servers have known
-// its authority longest.
-func (m *Managed) choose() {
-	fit := slices.DeleteFunc(slices.Clone(m.held), func(g generation) bool {
-		_, trusted := m.trusted[string(g.authority)]
-		return !trusted || m.now().After(g.ends()) || !g.covers(m.settings.Names)
+	gone := func(any) { c.log.Error("Secret of the serving certificate is gone", keyError, c.settings.lacking()) }
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc: c.put, UpdateFunc: func(_, object any) { c.put(object) }, DeleteFunc: gone,
 	})
-	if shown := m.shown.Load(); shown != nil || len(fit) > 0 {
-		m.show(m.best(fit))
+	if err == nil && c.cache.WaitForCacheSync(ctx) && apierrors.IsNotFound(c.cache.Get(ctx, c.settings.key(), &corev1.Secret{})) {
+		gone(nil)
 	}
-	_, trusted := m.trusted[string(m.serving.authority)]
-	m.adrift.Store(!trusted)
+	return err
 }
 
-// best is the one that is shown, unless a newer one may follow it. One that
-// ended, as the clock has it, is followed as soon as that can be known to work.
-func (m *Managed) best(fit generations) generation {
-	best, overlap := m.serving, m.settings.Overlap
-	switch {
-	case m.shown.Load() == nil:
-		best = fit[0]
-	case m.now().After(best.ends()):
-		overlap = min(overlap, retryInterval)
-	}
-	for _, g := range fit {
-		if time.Since(m.trusted[string(g.authority)]) >= overlap {
-			best = g
-		}
-	}
-	return best
-}
-
-func (m *Managed) show(g generation) {
-	if m.shown.Load() != nil && g.same(m.serving) {
+// put serves what the Secret holds, if it is good. What is not, the rotator
+// replaces, and until then the last one is served.
+func (c *Managed) put(object any) {
+	secret, ok := object.(*corev1.Secret)
+	if !ok {
 		return
 	}
-	m.serving = g
-	m.shown.Store(&g.pair)
-	m.serves(g.ends())
-	m.log.Info("serving certificate chosen", keyCertificate, g.number, keyExpires, g.ends())
+	data := secret.Data
+	if c.lasts(data) {
+		c.held.Store(&data)
+	}
+	_, err := rotator.ValidCert(data[authorityFile], data[CertFile], data[KeyFile], c.settings.Names[0], servers(), c.now())
+	var pair tls.Certificate
+	if err == nil {
+		pair, err = tls.X509KeyPair(data[CertFile], data[KeyFile])
+	}
+	if err != nil {
+		c.log.Info("Secret holds no serving certificate that is good", keyError, err)
+		return
+	}
+	if last := c.shown.Swap(&served{pair, data[authorityFile]}); last == nil || !last.Leaf.Equal(pair.Leaf) {
+		c.serves(pair.Leaf.NotAfter)
+		c.log.Info("serving certificate loaded", keyCertificate, c.settings.key().String(), keyExpires, pair.Leaf.NotAfter)
+	}
+}
+
+// servers is what a certificate is for.
+func servers() *[]x509.ExtKeyUsage { return &[]x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }
+
+// lasts reports whether the rotator would keep the authority in the Secret.
+func (c *Managed) lasts(data map[string][]byte) bool {
+	good, _ := rotator.ValidCert(data[authorityFile], data[authorityFile], data[authorityKey], authorityName, nil, c.now().Add(c.settings.RenewBefore))
+	return good
 }
 
 // Get is for tls.Config's GetCertificate.
-func (m *Managed) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	pair := m.shown.Load()
-	if pair == nil {
-		return nil, errNone
+func (c *Managed) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if s := c.shown.Load(); s != nil {
+		return &s.Certificate, nil
 	}
-	return pair, nil
+	return nil, errNone
 }
 
 // Ready says why the API server cannot call this replica now.
-func (m *Managed) Ready() error {
-	err := current(m.shown.Load(), m.now())
-	if err == nil && !m.adrift.Load() {
-		return nil
+func (c *Managed) Ready() error {
+	s := c.shown.Load()
+	if s == nil {
+		return fmt.Errorf("%w: %w", errNone, c.settings.lacking())
 	}
-	if err == nil {
-		err = fmt.Errorf("not every webhook in the configurations %s has the authority of the serving certificate as caBundle", m.settings.Configuration)
+	return errors.Join(current(&s.Certificate, c.now()), c.trusted(s.authority))
+}
+
+// trusted says which of the webhook configurations that exist lacks an authority.
+func (c *Managed) trusted(authority []byte) error {
+	ctx, cancel := context.WithTimeout(context.Background(), trustTimeout) //nolint:forbidigo // Probes have no context.
+	defer cancel()
+	for _, kind := range configurationKinds() {
+		object := &unstructured.Unstructured{}
+		object.SetGroupVersionKind(kind)
+		err := c.cache.Get(ctx, client.ObjectKey{Name: c.settings.Configuration}, object)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("reading %s %s: %w", kind.Kind, c.settings.Configuration, err)
+		}
+		hooks, _, err := unstructured.NestedSlice(object.Object, "webhooks")
+		if err != nil || slices.ContainsFunc(hooks, func(hook any) bool { return bundleOf(hook) != base64.StdEncoding.EncodeToString(authority) }) {
+			return fmt.Errorf("not every webhook in %s %s has the authority of the serving certificate as caBundle", kind.Kind, c.settings.Configuration)
+		}
 	}
-	if trouble := m.trouble.Load(); trouble != nil {
-		err = fmt.Errorf("%w: %s", err, *trouble)
-	}
-	return err
+	return nil
+}
+
+// bundleOf is the caBundle of a webhook, in base64.
+func bundleOf(hook any) string {
+	fields, _ := hook.(map[string]any)
+	bundle, _, _ := unstructured.NestedString(fields, "clientConfig", "caBundle")
+	return bundle
 }

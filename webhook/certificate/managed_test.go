@@ -1,258 +1,227 @@
 package certificate
 
 import (
+	"bytes"
 	"context"
-	"errors"
+	"encoding/base64"
+	"log/slog"
+	"maps"
+	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/open-policy-agent/cert-controller/pkg/rotator"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-func TestReplicasRenewTheirCertificateAndNoCallFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := newMemory()
-		a, b := m.start(t, settings()), m.start(t, settings())
-		time.Sleep(lag)
-		m.pass(t, 8*period+period/2, a, b)
-		if all := m.stored(t); len(all) != keep || all[2].number < 8 {
-			t.Errorf("%d certificates, the last is number %d; a new one is due every 7 minutes", len(all), all[len(all)-1].number)
-		}
-		newest := m.stored(t)[keep-1]
-		for _, r := range []*replica{a, b} {
-			r.shows(t, newest.number)
-			if !r.ends.Equal(newest.ends()) {
-				t.Errorf("it was said to end at %s, want %s", r.ends, newest.ends())
-			}
-			if err := r.Ready(); err != nil || strings.Contains(r.log.String(), "level=ERROR") {
-				t.Errorf("ready: %v\n%s", err, &r.log)
-			}
-		}
-	})
-}
+const host = "multus-ipmgr-webhook.system.svc"
 
-func TestReplicasThatBeginTogetherAgree(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := newMemory()
-		replicas := []*replica{}
-		for range 5 {
-			r := &replica{Managed: newManaged(settings(), m, time.Now, discard(), func(time.Time) {})}
-			replicas = append(replicas, r)
-			begin(t.Context(), t, r)
-		}
-		time.Sleep(settings().Interval + lag)
-		m.pass(t, time.Minute, replicas...)
-		if all := m.stored(t); len(all) != 1 {
-			t.Errorf("%d certificates", len(all))
-		}
-	})
-}
-
-// A certificate is shown a while after its authority is known, also by replicas
-// that start meanwhile.
-func TestNewCertificatesWaitUntilTheirAuthorityIsKnown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m, s := newMemory(), settings()
-		a := m.start(t, s)
-		time.Sleep(lag)
-		m.pass(t, period+s.Interval, a)
-		if all := m.stored(t); len(all) != 2 {
-			t.Fatalf("%d certificates, want 2", len(all))
-		}
-		b := m.start(t, s)
-		a.shows(t, 1)
-		b.shows(t, 1)
-		m.pass(t, s.Overlap+2*s.Interval, a, b)
-		a.shows(t, 2)
-		b.shows(t, 2)
-	})
-}
-
-// Whichever replica's clock goes wrong, however far: API servers judge by theirs.
-func TestClocksThatJumpFailNoCall(t *testing.T) {
-	const year = 365 * 24 * time.Hour
-	for name, jump := range map[string][2]time.Duration{
-		"one ahead": {0, year}, "one behind": {0, -year}, "both ahead": {year, year}, "both behind": {-4 * time.Minute, -4 * time.Minute},
-		"apart": {-year, year}, "minutes apart": {0, 10 * time.Minute},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				m := newMemory()
-				a, b := m.start(t, settings()), m.start(t, settings())
-				time.Sleep(lag)
-				m.pass(t, period+3*time.Minute, a, b)
-				a.ahead.Store(int64(jump[0]))
-				b.ahead.Store(int64(jump[1]))
-				m.pass(t, 5*time.Minute, a, b)
-				a.ahead.Store(0)
-				b.ahead.Store(0)
-				m.pass(t, 3*period, a, b)
-				if m.versions > 40 {
-					t.Errorf("%d writes: the replicas do not agree", m.versions)
-				}
-				if all := m.stored(t); len(all) > 5 || a.serving.number != b.serving.number {
-					t.Errorf("%d certificates; shown are %d and %d", len(all), a.serving.number, b.serving.number)
-				}
-				for _, r := range []*replica{a, b} {
-					if err := r.Ready(); err != nil {
-						t.Errorf("ready: %v", err)
-					}
-				}
-			})
-		})
+func settings() Settings {
+	return Settings{
+		Namespace: "system", Secret: "s", Configuration: "c", Names: []string{host},
+		Duration: 3 * time.Hour, RenewBefore: time.Hour, Controller: "c",
 	}
 }
 
-// Replicas of which one's clock was wrong before there was a certificate.
-func TestAWrongClockAtTheBeginningIsOvercome(t *testing.T) {
-	for name, ahead := range map[string]time.Duration{"ahead": 365 * 24 * time.Hour, "behind": -365 * 24 * time.Hour} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				m := newMemory()
-				a := &replica{}
-				a.ahead.Store(int64(ahead))
-				a.Managed = newManaged(settings(), m, a.clock, discard(), func(time.Time) {})
-				begin(t.Context(), t, a)
-				synctest.Wait()
-				b := m.start(t, settings())
-				time.Sleep(settings().Overlap + 2*settings().Interval)
-				m.pass(t, 3*period, a, b)
-			})
-		})
-	}
+// replica is a Managed whose clock, cache and API server are the test's.
+type replica struct {
+	*Managed
+	time time.Time
+	ends time.Time // as it was said last
 }
 
-func TestWhatSomeoneDoesToTheObjectsIsMended(t *testing.T) {
-	foreign, err := issue(1, []string{"other.example"}, time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC))
+func newReplica() *replica {
+	r := &replica{time: time.Now()}
+	r.Managed = &Managed{
+		settings: settings(), log: slog.New(slog.DiscardHandler),
+		now: func() time.Time { return r.time }, serves: func(until time.Time) { r.ends = until },
+	}
+	return r
+}
+
+// content is a Secret's with an authority and a certificate of these lifetimes.
+func content(t *testing.T, authority, certificate time.Duration, name string) map[string][]byte {
+	t.Helper()
+	maker, now := &rotator.CertRotator{CAName: authorityName, DNSName: name, ExtKeyUsages: servers()}, time.Now()
+	ca, err := maker.CreateCACert(now.Add(-time.Hour), now.Add(authority))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, do := range map[string]func(m *memory){
-		"the authorities are removed":          func(m *memory) { m.fill(nil) },
-		"the authorities are replaced":         func(m *memory) { m.fill(certificatePEM(foreign.authority)) },
-		"the authorities are no PEM":           func(m *memory) { m.fill([]byte("no PEM")) },
-		"the Secret is emptied":                func(m *memory) { m.replace(map[string][]byte{}) },
-		"another installation's Secret is put": func(m *memory) { m.replace(generations{foreign}.encode()) },
-		"the Secret's entries are broken": func(m *memory) {
-			m.replace(map[string][]byte{"tls-1.crt": []byte("half"), "tls-2.crt": foreign.chain, "tls-x.crt": nil, "note": nil})
-		},
+	leaf, key, err := maker.CreateCertPEM(ca, now.Add(-time.Hour), now.Add(certificate))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string][]byte{authorityFile: ca.CertPEM, authorityKey: ca.KeyPEM, CertFile: leaf, KeyFile: key}
+}
+
+func TestACertificateIsServedIfClientsCanTrustIt(t *testing.T) {
+	good, other := content(t, 9*time.Hour, 3*time.Hour, host), content(t, 9*time.Hour, 3*time.Hour, host)
+	with := func(entries map[string][]byte) map[string][]byte {
+		data := maps.Clone(good)
+		maps.Copy(data, entries)
+		return data
+	}
+	for name, data := range map[string]map[string][]byte{
+		"an empty Secret":                    nil,
+		"no certificate":                     with(map[string][]byte{CertFile: nil}),
+		"half a certificate":                 with(map[string][]byte{CertFile: good[CertFile][:100]}),
+		"the key of another certificate":     with(map[string][]byte{KeyFile: other[KeyFile]}),
+		"a certificate of another authority": with(map[string][]byte{CertFile: other[CertFile], KeyFile: other[KeyFile]}),
+		"an authority that is not PEM":       with(map[string][]byte{authorityFile: []byte("PEM")}),
+		"a certificate of another server":    content(t, 9*time.Hour, 3*time.Hour, "other.example"),
+		"a certificate that ended":           content(t, 9*time.Hour, -time.Minute, host),
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				m, s := newMemory(), settings()
-				a, b := m.start(t, s), m.start(t, s)
-				time.Sleep(lag)
-				m.pass(t, 5*time.Minute, a, b)
-				was := a.serving
-				do(m)
-				time.Sleep(2*pause + lag) // less than the interval: they are told
-				m.pass(t, s.Overlap+2*s.Interval, a, b)
-				if !m.stored(t).has(was) || !a.serving.same(was) && !strings.HasPrefix(name, "another") {
-					t.Errorf("the certificate was lost\n%s", &a.log)
-				}
-				m.pass(t, 3*period, a, b)
-				if err := errors.Join(a.Ready(), b.Ready()); err != nil {
-					t.Errorf("ready: %v", err)
-				}
-			})
+			r := newReplica()
+			r.put(&corev1.Secret{Data: data})
+			if _, err := r.Get(nil); err == nil || !r.ends.IsZero() {
+				t.Errorf("it is served: error %v, end %s", err, r.ends)
+			}
+			r.put(&corev1.Secret{Data: good})
+			r.put(&corev1.Secret{Data: data})
+			pair, err := r.Get(nil)
+			if err != nil || pair.Leaf.VerifyHostname(host) != nil || !r.ends.Equal(pair.Leaf.NotAfter) {
+				t.Errorf("the last good one is not served: %v, end %s", err, r.ends)
+			}
 		})
 	}
 }
 
-func TestReplicasOutliveTheirSecret(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m, s := newMemory(), settings()
-		a, b := m.start(t, s), m.start(t, s)
-		time.Sleep(lag)
-		m.pass(t, time.Minute, a, b)
-		m.replace(nil)
-		m.pass(t, 2*time.Minute, a, b)
-		m.fill(nil) // which takes no Secret to mend
-		time.Sleep(s.Interval + lag)
-		m.pass(t, 2*time.Minute, a, b)
-		if err := a.Ready(); err != nil || strings.Count(a.log.String(), "the Secret is gone") != 1 {
-			t.Errorf("ready: %v; want one complaint\n%s", err, &a.log)
-		}
-		late := m.start(t, s)
-		if err := late.Ready(); err == nil || !strings.Contains(err.Error(), "no serving certificate is loaded yet: the Secret is gone") {
-			t.Errorf("a replica that starts now is ready: %v", err)
-		}
-		m.replace(map[string][]byte{})
-		m.pass(t, 2*s.Interval, a, b)
-		if err := late.Ready(); err != nil {
-			t.Errorf("with the Secret again: %v", err)
-		}
-		m.pass(t, 3*period, a, b, late)
-	})
+// recorder is an API server that takes what is written.
+type recorder struct {
+	client.Client
+	got client.Object
 }
 
-// Replicas of an installation with another certificate are still being replaced.
-func TestAuthoritiesOfOthersStayUntilTheFirstRenewal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m, s := newMemory(), settings()
-		foreign, err := issue(1, []string{host}, time.Now().Add(24*time.Hour))
+func (r *recorder) Update(_ context.Context, object client.Object, _ ...client.UpdateOption) error {
+	r.got = object
+	return nil
+}
+
+func TestAnAuthorityIsReplacedWhenItIsDue(t *testing.T) {
+	long, short, next := content(t, 9*time.Hour, 3*time.Hour, host), content(t, time.Minute, time.Minute, host), content(t, 9*time.Hour, 3*time.Hour, host)
+	renewed := maps.Clone(long)
+	renewed[CertFile], renewed[KeyFile] = next[CertFile], next[KeyFile]
+	keyless := maps.Clone(long)
+	delete(keyless, authorityKey)
+	for name, c := range map[string]struct {
+		held, written, want map[string][]byte
+	}{
+		"a replica that has none writes its first":       {nil, next, next},
+		"one that is lost is put back":                   {long, next, long},
+		"one at its end is replaced":                     {short, next, next},
+		"one without its key is replaced":                {keyless, next, next},
+		"a certificate is renewed below it":              {long, renewed, renewed},
+		"what it has is written as it is, also a broken": {long, keyless, keyless},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, api := newReplica(), &recorder{}
+			r.put(&corev1.Secret{Data: c.held})
+			if err := (keeper{api, r.Managed}).Update(t.Context(), &corev1.Secret{Data: c.written}); err != nil {
+				t.Fatal(err)
+			}
+			got, ok := api.got.(*corev1.Secret)
+			if !ok || !maps.EqualFunc(got.Data, c.want, bytes.Equal) {
+				t.Error("other content was written")
+			}
+		})
+	}
+	r, api := newReplica(), &recorder{}
+	r.put(&corev1.Secret{Data: long})
+	configuration := &admissionregistrationv1.MutatingWebhookConfiguration{}
+	if err := (keeper{api, r.Managed}).Update(t.Context(), configuration); err != nil || api.got != configuration {
+		t.Errorf("a configuration: %v, %v", api.got, err)
+	}
+}
+
+func TestOnlyOwnObjectsAreRead(t *testing.T) {
+	for sent, want := range map[string]string{
+		"GET /api/v1/namespaces/system/secrets?watch=true":                                  "fieldSelector=metadata.name%3Ds&watch=true",
+		"GET /api/v1/namespaces/system/secrets?fieldSelector=metadata.name%3Dother":         "fieldSelector=metadata.name%3Ds",
+		"GET /apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations?limit=500": "fieldSelector=metadata.name%3Dc&limit=500",
+		"PUT /api/v1/namespaces/system/secrets/s?fieldManager=m":                            "fieldManager=m",
+		"PUT /apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/c?a=b":     "a=b",
+	} {
+		method, url, _ := strings.Cut(sent, " ")
+		request, err := http.NewRequestWithContext(t.Context(), method, "http://api"+url, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.fill(certificatePEM(foreign.authority))
-		a := m.start(t, s)
-		time.Sleep(lag)
-		m.pass(t, period-time.Minute, a)
-		if !trusts(m.known()[0], foreign.authority) {
-			t.Error("the other authority is gone at once")
+		transport := byName{next: echo{}, names: map[string]string{"secrets": "s", "mutatingwebhookconfigurations": "c"}}
+		response, err := transport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
 		}
-		m.pass(t, 2*time.Minute, a)
-		if trusts(m.known()[0], foreign.authority) {
-			t.Error("the other authority is trusted for ever")
+		response.Body.Close()
+		if got := response.Request.URL.RawQuery; got != want {
+			t.Errorf("%s: query %q, want %q", sent, got, want)
 		}
-	})
+		if request.URL.String() != "http://api"+url {
+			t.Errorf("the caller's request is now %s", request.URL)
+		}
+	}
 }
 
-func TestAReplicaWhoseAuthorityIsNotTrustedIsNotReady(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m, s := newMemory(), settings()
-		a := m.start(t, s)
-		m.deny(errors.New("forbidden"))
-		m.fill(nil)
-		time.Sleep(s.Interval)
-		synctest.Wait()
-		if err := a.Ready(); err == nil || !strings.Contains(err.Error(), "has the authority of the serving certificate as caBundle: forbidden") {
-			t.Errorf("ready: %v", err)
-		}
-		m.deny(nil)
-		time.Sleep(s.Interval)
-		synctest.Wait()
-		if err := a.Ready(); err != nil {
-			t.Errorf("ready: %v", err)
-		}
-		m.deny(errors.New("forbidden"))
-		time.Sleep(lag)
-		m.pass(t, s.Duration-time.Minute, a)
-		time.Sleep(2 * time.Minute)
-		if err := a.Ready(); err == nil || !strings.Contains(err.Error(), "the serving certificate ended at") {
-			t.Errorf("after the end: %v", err)
-		}
-	})
+// echo answers with the request.
+type echo struct{}
+
+func (echo) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{Request: r, Body: http.NoBody}, nil
 }
 
-// As docs/architecture.md has it, for keys that became known to others.
-func TestWithoutAReplicaEverythingCanBeForgotten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m, s := newMemory(), settings()
-		ctx, stop := context.WithCancel(t.Context())
-		old := newManaged(s, m, time.Now, discard(), func(time.Time) {})
-		begin(ctx, t, old)
-		synctest.Wait()
-		leaked := old.serving
-		stop()
-		synctest.Wait()
-		m.replace(map[string][]byte{})
-		m.fill(nil)
-		a := m.start(t, s)
-		time.Sleep(lag)
-		m.pass(t, time.Minute, a)
-		if m.stored(t).has(leaked) || trusts(m.known()[0], leaked.authority) {
-			t.Error("the key that leaked is still good")
-		}
-	})
+// configurations are a cache with the caBundles of webhooks, by kind.
+type configurations struct {
+	cache.Cache
+	bundles map[string][][]byte
+}
+
+func (c configurations) Get(_ context.Context, key client.ObjectKey, object client.Object, _ ...client.GetOption) error {
+	o, ok := object.(*unstructured.Unstructured)
+	bundles, found := c.bundles[object.GetObjectKind().GroupVersionKind().Kind]
+	if !ok || !found || key.Name != "c" {
+		return apierrors.NewNotFound(schema.GroupResource{}, key.Name)
+	}
+	hooks := []any{}
+	for _, bundle := range bundles {
+		hooks = append(hooks, map[string]any{"clientConfig": map[string]any{"caBundle": base64.StdEncoding.EncodeToString(bundle)}})
+	}
+	return unstructured.SetNestedSlice(o.Object, hooks, "webhooks")
+}
+
+func TestAReplicaIsReadyWhenItsCertificateIsTrusted(t *testing.T) {
+	data, other := content(t, 9*time.Hour, 3*time.Hour, host), content(t, 9*time.Hour, 3*time.Hour, host)
+	ours, foreign := data[authorityFile], other[authorityFile]
+	const mutating, validating = "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"
+	for name, c := range map[string]struct {
+		data    map[string][]byte
+		bundles map[string][][]byte
+		later   time.Duration
+		want    string // empty: ready
+	}{
+		"all webhooks trust it":   {data, map[string][][]byte{mutating: {ours, ours}, validating: {ours}}, 0, ""},
+		"a configuration is gone": {data, map[string][][]byte{mutating: {ours}}, 0, ""},
+		"no Secret":               {nil, nil, 0, "kubectl -n system create secret generic s"},
+		"no caBundle yet":         {data, map[string][][]byte{mutating: {nil}}, 0, "not every webhook in " + mutating + " c"},
+		"one caBundle is removed": {data, map[string][][]byte{mutating: {ours}, validating: {ours, nil}}, 0, "not every webhook in " + validating + " c"},
+		"another caBundle":        {data, map[string][][]byte{mutating: {foreign}}, 0, "not every webhook in " + mutating + " c"},
+		"the certificate ended":   {data, nil, 4 * time.Hour, "the serving certificate ended at"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReplica()
+			r.cache = configurations{bundles: c.bundles}
+			r.put(&corev1.Secret{Data: c.data})
+			r.time = r.time.Add(c.later)
+			err := r.Ready()
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("ready: %v, want %q", err, c.want)
+			}
+		})
+	}
 }
