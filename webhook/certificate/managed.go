@@ -163,7 +163,7 @@ func (c *Managed) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	gone := func(any) { c.log.Error("Secret of the serving certificate is gone", keyError, c.settings.lacking()) }
+	gone := func(any) { c.log.Error("serving certificate's Secret is gone", keyError, c.settings.lacking()) }
 	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 		AddFunc: c.put, UpdateFunc: func(_, object any) { c.put(object) }, DeleteFunc: gone,
 	})
@@ -190,7 +190,7 @@ func (c *Managed) put(object any) {
 		pair, err = tls.X509KeyPair(data[CertFile], data[KeyFile])
 	}
 	if err != nil {
-		c.log.Info("Secret holds no serving certificate that is good", keyError, err)
+		c.log.Info("serving certificate in the Secret is not good", keyError, err)
 		return
 	}
 	if last := c.shown.Swap(&served{pair, data[authorityFile]}); last == nil || !last.Leaf.Equal(pair.Leaf) {
