@@ -323,8 +323,7 @@ func (c *crowd) pod(ctx context.Context) error {
 }
 
 // load creates pods until the function that it returns is called, which tells
-// how many and what failed. There are several at a time, more than the API server
-// keeps idle connections, so that new ones are made all the time.
+// how many and what failed.
 func (c *crowd) load(t *testing.T) (stop func() (int, []error)) {
 	t.Helper()
 	var calls atomic.Int64
@@ -350,9 +349,27 @@ func (c *crowd) load(t *testing.T) (stop func() (int, []error)) {
 			}
 		})
 	}
+	group.Go(func() { c.reconnect(done) })
 	end := sync.OnceFunc(func() { close(done); group.Wait() })
 	t.Cleanup(end)
 	return func() (int, []error) { end(); return int(calls.Load()), failures }
+}
+
+// reconnect has the API server make new connections all the time: one that lasts
+// notices no renewal. Each replica in turn gives its own up for a moment, as while
+// it drains.
+func (c *crowd) reconnect(done <-chan struct{}) {
+	for i := 0; ; i++ {
+		replica := c.replicas[i%len(c.replicas)]
+		select {
+		case <-done:
+			return
+		case <-time.After(200 * time.Millisecond):
+			replica.stopping.Store(true)
+		}
+		time.Sleep(50 * time.Millisecond) // in which some calls are answered
+		replica.stopping.Store(false)
+	}
 }
 
 // awaitCertificates waits until every replica has shown that many more.
