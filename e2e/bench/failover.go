@@ -84,7 +84,7 @@ func failover(_ context.Context, b *bench) error {
 		return nil
 	}
 	dir := os.Getenv(failoverKey)
-	if reason, err := os.ReadFile(filepath.Join(dir, reasonFile)); err == nil { //nolint:gosec // our own directory
+	if reason, err := os.ReadFile(filepath.Join(dir, reasonFile)); err == nil {
 		return errors.New(string(reason))
 	}
 	moves, err := readMoves(filepath.Join(dir, movesFile))
@@ -114,7 +114,7 @@ func (b *bench) moved(family string, moves []move, ipv6 bool) error {
 }
 
 func readMoves(name string) (moves []move, err error) {
-	file, err := os.Open(name) //nolint:gosec // in our own directory
+	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}

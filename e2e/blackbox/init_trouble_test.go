@@ -141,8 +141,8 @@ func TestInitDoesNotReportWhatAnENITookWithIt(t *testing.T) {
 			},
 			code: 3, holds: holdings{w1eth1: "10.10.1.81"}, message: []string{"10.10.1.81", "NoENI", w1eth1, macs[w1eth1]},
 		}, {
-			name: "detached before, without IMDS", cloud: hopLimit(1), env: []string{short},
-			faults: []vpcsim.Fault{{Action: describe, Delay: settings.Duration(300 * time.Millisecond)}},
+			name: "detached before, without IMDS", cloud: hopLimit(1), env: []string{"IPMGR_TIMEOUT=4s"},
+			faults: []vpcsim.Fault{{Action: describe, Delay: settings.Duration(time.Second)}},
 			meanwhile: func(s *scene, _ *process) {
 				called(s)
 				s.detach(w1eth1) // first: the call that was seen may not wait yet

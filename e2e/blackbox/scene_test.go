@@ -258,13 +258,24 @@ func (s *scene) drop6(eni string, addrs ...string) {
 	s.do(err)
 }
 
-// detach takes an ENI off its worker.
+// detach takes an ENI off its worker. It does not describe the ENI for that: a
+// fault may wait for the next such call of ipmgr.
 func (s *scene) detach(eni string) {
 	s.Helper()
-	out, err := s.ec2.DescribeNetworkInterfaces(s.Context(), &ec2.DescribeNetworkInterfacesInput{NetworkInterfaceIds: []string{eni}})
+	out, err := s.ec2.DescribeInstances(s.Context(), &ec2.DescribeInstancesInput{})
 	s.do(err)
-	_, err = s.ec2.DetachNetworkInterface(s.Context(), &ec2.DetachNetworkInterfaceInput{AttachmentId: out.NetworkInterfaces[0].Attachment.AttachmentId})
-	s.do(err)
+	for _, reservation := range out.Reservations {
+		for _, instance := range reservation.Instances {
+			for _, e := range instance.NetworkInterfaces {
+				if *e.NetworkInterfaceId == eni {
+					_, err = s.ec2.DetachNetworkInterface(s.Context(), &ec2.DetachNetworkInterfaceInput{AttachmentId: e.Attachment.AttachmentId})
+					s.do(err)
+					return
+				}
+			}
+		}
+	}
+	s.Fatalf("ENI %s is not attached", eni)
 }
 
 // destroy detaches and deletes an ENI.

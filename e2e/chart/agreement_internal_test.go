@@ -116,7 +116,7 @@ func TestNoRoleHasWildcardsOrSecretsButItsOwn(t *testing.T) {
 // ownSecret is the rule by which the webhook keeps the certificates it makes.
 func ownSecret(rule rbacv1.PolicyRule) bool {
 	return cmp.Equal(rule, rbacv1.PolicyRule{
-		APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{"multus-ipmgr-webhook-certificates"}, Verbs: []string{"get", "watch", "patch"},
+		APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{"multus-ipmgr-webhook-certificates"}, Verbs: []string{"list", "watch", "update"},
 	})
 }
 

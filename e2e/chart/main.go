@@ -77,11 +77,11 @@ func prune(dir string, files map[string][]byte) error {
 			return err
 		}
 		path := filepath.Join(dir, filepath.FromSlash(name))
-		data, err := os.ReadFile(path) //nolint:gosec // below the directory
+		data, err := os.ReadFile(path)
 		if err != nil || !manifests.Made(data) {
 			return err
 		}
-		return os.Remove(path) //nolint:gosec // below the directory, and made by this program
+		return os.Remove(path)
 	})
 }
 

@@ -47,7 +47,7 @@ func (o order) archive(from, to string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", from, err)
 	}
-	return os.WriteFile(to, data, 0o600) //nolint:gosec // the caller chose the directory
+	return os.WriteFile(to, data, 0o600)
 }
 
 // move copies, as the scratch directory may be on another file system.
@@ -56,7 +56,7 @@ func move(from, to string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(to, data, 0o600) //nolint:gosec // the caller chose the directory
+	return os.WriteFile(to, data, 0o600)
 }
 
 // judgeImages wants the programs of the images to be those of the archives,

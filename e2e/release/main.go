@@ -56,7 +56,7 @@ func run(ctx context.Context, arguments []string, output io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(o.scratch) }() //nolint:gosec // made above
+	defer func() { _ = os.RemoveAll(o.scratch) }()
 	// What an earlier run left would be released too.
 	if err := os.RemoveAll(o.out); err != nil {
 		return err

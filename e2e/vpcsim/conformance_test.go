@@ -371,22 +371,21 @@ func addPrefixReservation(r *rig) {
 func TestThrottledCallsAnswer503(t *testing.T) {
 	r := start(t)
 	set(`{"throttle":true}`)(r)
-	var err error
-	for range 150 { // 100 in the bucket and 5 more a second
-		if err = assign(one, "10.10.1.80")(t.Context(), r.ec2); err != nil {
-			break
+	untilThrottled := func() (err error) {
+		for range 150 { // 100 in the bucket and 5 more a second
+			if err = assign(one, "10.10.1.80")(t.Context(), r.ec2); err != nil {
+				break
+			}
 		}
+		return err
 	}
 	want := refusal{http.StatusServiceUnavailable, "RequestLimitExceeded", "Request limit exceeded."}
-	if got := refusalOf(err); got != want {
+	if got := refusalOf(untilThrottled()); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	set(`{"throttleNamesAction":true}`)(r)
 	want.Message += " Account 123456789012 has been throttled on ec2:AssignPrivateIpAddresses because it exceeded its request rate limit."
-	for range 10 {
-		err = assign(one, "10.10.1.80")(t.Context(), r.ec2)
-	}
-	if got := refusalOf(err); got != want {
+	if got := refusalOf(untilThrottled()); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	r.sim.Reset()

@@ -147,5 +147,5 @@ func copyFile(from, to string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil { //nolint:gosec // programs are no secret
 		return err
 	}
-	return os.WriteFile(to, content, info.Mode().Perm()) //nolint:gosec // to is below the cache
+	return os.WriteFile(to, content, info.Mode().Perm())
 }

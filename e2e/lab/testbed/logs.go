@@ -45,7 +45,7 @@ func (l *Lab) SaveLogs(ctx context.Context) error {
 		errs = append(errs, err)
 		for _, f := range files {
 			text, err := os.ReadFile(f)
-			errs = append(errs, err, os.WriteFile(filepath.Join(dir, filepath.Base(f)), text, 0o600)) //nolint:gosec // names of our own files
+			errs = append(errs, err, os.WriteFile(filepath.Join(dir, filepath.Base(f)), text, 0o600))
 		}
 	}
 	return errors.Join(errs...)
