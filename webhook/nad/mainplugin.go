@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/containernetworking/cni/pkg/version"
 )
@@ -82,6 +83,7 @@ func (r pluginReader) hostDevice() {
 	if !r.decode("host-device", &section) {
 		return
 	}
+	r.linkName("host-device", ".device", section.Device)
 	named := section.Device + section.HWAddr + section.KernelPath + section.PCIAddr + section.RuntimeConfig.DeviceID
 	switch {
 	case named != "", r.resource, section.Capabilities["deviceID"]: // the latter lets pods say it
@@ -122,8 +124,18 @@ func (r pluginReader) mode(kind, mode string, modes ...string) {
 	r.add(PluginMalformed, r.field+".mode", "%s refuses this: %q is not a mode; write %q (it knows %s)", kind, mode, want, strings.Join(modes, ", "))
 }
 
+// linkName checks the name of an interface of the worker. It may be an
+// alternative name, of which nobody makes one with blanks; in YAML they are left
+// over.
+func (r pluginReader) linkName(kind, field, name string) {
+	if strings.ContainsFunc(name, unicode.IsSpace) {
+		r.add(PluginMalformed, r.field+field, "%s finds no interface of the name %q; write the name without blanks", kind, name)
+	}
+}
+
 // master warns of a plugin that chooses the interface by itself.
 func (r pluginReader) master(kind, master string) {
+	r.linkName(kind, ".master", master)
 	if master == "" && r.first {
 		r.add(MasterMissing, r.field+".master", "without \"master\", %s takes the interface of the worker's default route, its primary ENI, where these addresses do not belong; write the interface of the subnet's ENI, such as \"master\": \"eth1\"", kind)
 	}
