@@ -2,6 +2,7 @@ package nodegroup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -37,7 +38,7 @@ type run struct {
 	launches  []Launch
 	memory    memory
 
-	denied bool // a call was denied, and made once more
+	denied map[string]bool // actions that were denied, and tried once more
 }
 
 // Ensure gives an instance its ENIs. It returns when it has them, when it
@@ -46,7 +47,7 @@ type run struct {
 func (g *Group) Ensure(ctx context.Context, instance string) (Outcome, error) {
 	r := &run{
 		Group: g, instance: instance, log: g.Log.With(keyInstance, instance),
-		contents: map[string]Contents{}, strangers: map[string]bool{}, memory: newMemory(),
+		contents: map[string]Contents{}, strangers: map[string]bool{}, memory: newMemory(), denied: map[string]bool{},
 	}
 	return r.loop(ctx)
 }
@@ -121,7 +122,7 @@ func (r *run) foreign(i plan.Instance) (plan.Refusal, bool) {
 // once more where rights may have been on their way.
 func (r *run) final(err error) (plan.Refusal, bool) {
 	reason, ok := reasonOf(err)
-	if !ok || reason == spec.NotAuthorised && !r.denied {
+	if !ok || reason == spec.NotAuthorised && !r.denied[actionOf(err)] {
 		return plan.Refusal{}, false
 	}
 	return plan.Refusal{Reason: reason, Message: err.Error(), Network: networkOf(err)}, true
@@ -135,7 +136,7 @@ func (r *run) pause(ctx context.Context, tries int, last error) error {
 	}
 	d = d/2 + time.Duration(r.Random()*float64(d/2))
 	if reason, ok := reasonOf(last); ok && reason == spec.NotAuthorised {
-		r.denied, d = true, authoriseAfter
+		r.denied[actionOf(last)], d = true, authoriseAfter
 	}
 	if last != nil {
 		r.log.Warn("not done yet, will be retried", keyError, last)
@@ -200,6 +201,14 @@ func (e *stepError) Error() string {
 }
 
 func (e *stepError) Unwrap() error { return e.err }
+
+// actionOf names the call that failed.
+func actionOf(err error) string {
+	if failure, ok := errors.AsType[*fault.Error](err); ok {
+		return failure.Action
+	}
+	return ""
+}
 
 // isGone reports whether what a call named is not there any more.
 func isGone(err error) bool { return fault.MeaningOf(err) == fault.Missing }

@@ -145,6 +145,22 @@ func TestEachCallFails(t *testing.T) {
 	}
 }
 
+// TestRightsThatComeOneByOne denies three calls once each: each of them is made
+// once more, whatever was denied before.
+func TestRightsThatComeOneByOne(t *testing.T) {
+	inVPC(t, 1, func(r *rig) {
+		for _, action := range []string{"DescribeInstances", "CreateNetworkInterface", "AttachNetworkInterface"} {
+			if err := r.sim.Inject(vpcsim.Fault{Action: action, Code: "UnauthorizedOperation", Status: 403}); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+		if outcome, err := r.ensure(r.group, "i-1"); err != nil || outcome.Result != nodegroup.Continue {
+			r.t.Fatalf("got %+v, %v", outcome, err)
+		}
+		r.wantWorker("i-1", served...)
+	})
+}
+
 func TestTwoInvocationsAtOnce(t *testing.T) {
 	for _, lag := range []string{"0s", "2s", "10s"} {
 		inVPC(t, 1, func(r *rig) {
