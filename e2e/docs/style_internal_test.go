@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -24,15 +23,8 @@ var stilted = []struct {
 	{regexp.MustCompile(`(%[qsvd]|\bthat|\bwhich|\band) is no (an? )?([A-Z]\w+|address|subnet|zone|duration|socket|worker|list|date|number|setting)\b`), "is not a", "%q is no CIDR"},
 }
 
-// notYet are the directories whose texts were not converted when the test was
-// written. The list only shrinks.
-var notYet = []string{"ipmgr/eni", "webhook/certificate"}
-
 func TestTextsAreInPlainEnglish(t *testing.T) {
 	for _, name := range texts(t) {
-		if slices.Contains(notYet, filepath.ToSlash(filepath.Dir(name))) {
-			continue
-		}
 		for i, line := range strings.Split(read(t, name), "\n") {
 			if advice := judgeStyle(line); advice != "" {
 				t.Errorf("%s:%d: %s", name, i+1, advice)

@@ -82,7 +82,7 @@ var (
 	changingLeaves = [...]string{leafAddresses, leafAddress6, leafSubnet, leafSubnets6, leafPrefix4, leafPrefix6}
 )
 
-// readENIs returns the ENIs with macs; a MAC that is no ENI's is missing.
+// readENIs returns the ENIs with macs; a MAC that belongs to no ENI is missing.
 func (c *Cloud) readENIs(ctx context.Context, macs []string) (map[string]plan.ENI, error) {
 	known := map[string]plan.ENI{}
 	var paths []string

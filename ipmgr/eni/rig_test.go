@@ -33,7 +33,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 )
 
-// TestMain hides the AWS settings of whoever runs the tests.
+// TestMain hides the AWS settings of the machine that runs the tests.
 func TestMain(m *testing.M) {
 	for _, entry := range os.Environ() {
 		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "AWS_") {
