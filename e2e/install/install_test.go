@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 )
@@ -28,6 +29,7 @@ func TestLifeOfAnInstallation(t *testing.T) {
 		play func(*testing.T)
 	}{
 		{"the previous version is installed", c.installs},
+		{"its pods are marked as not ready", c.losesHeartbeats},
 		{"it is upgraded under load", c.upgrades},
 		{"its certificate is renewed under load", c.renews},
 		{"its authority is renewed under load", c.renewsAuthority},
@@ -71,6 +73,20 @@ func (c *cluster) admits(t *testing.T, want string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// losesHeartbeats marks all pods as not ready, as the node lifecycle controller
+// does when heartbeats came late because the machine stood still: the nodes say
+// that the pods are ready, or no Deployment would be available from then on.
+func (c *cluster) losesHeartbeats(t *testing.T) {
+	t.Helper()
+	unready := []byte(`{"status":{"conditions":[{"type":"Ready","status":"False"}]}}`)
+	for _, p := range c.replicas(t) {
+		if _, err := c.client.CoreV1().Pods(namespace).Patch(t.Context(), p.Name, types.StrategicMergePatchType, unready, metav1.PatchOptions{}, "status"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	programs.Within(t, moments, "the replicas are ready again", func() error { return c.full(t) })
 }
 
 // upgrades goes by the chart's README: CustomResourceDefinitions first.

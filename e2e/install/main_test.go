@@ -230,7 +230,8 @@ func (c *cluster) helm(t *testing.T, arguments ...string) string {
 	t.Helper()
 	out, err := c.run(t.Context(), "", "helm", append(arguments, "--namespace", namespace)...)
 	if err != nil {
-		t.Fatal(err)
+		objects, _ := c.run(t.Context(), "", "kubectl", "get", "nodes,pods,certificates,events", "-o", "wide", "--namespace", namespace)
+		t.Fatalf("%v\nthe cluster then:\n%s", err, objects)
 	}
 	return out
 }

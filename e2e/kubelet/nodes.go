@@ -94,7 +94,9 @@ func Loopback(a netip.AddrPort) netip.AddrPort {
 
 // Join registers nodes with an API server and plays their kubelets until Close.
 func Join(ctx context.Context, o Options) (*Nodes, error) {
-	client, err := kubernetes.NewForConfig(o.Config)
+	config := rest.CopyConfig(o.Config)
+	config.QPS, config.Burst = 50, 100 // a kubelet's
+	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, err
 	}
@@ -183,6 +185,7 @@ func (n *Nodes) see(ctx context.Context, object any) {
 		n.pods[of.UID] = p
 		n.group.Go(func() { p.live(ctx) })
 	}
+	p.shown.Store(of)
 	if of.DeletionTimestamp != nil {
 		p.endOnce.Do(func() { close(p.end) })
 	}

@@ -28,10 +28,13 @@ type pod struct {
 	endOnce sync.Once
 	gone    chan struct{} // closed when the API server has it no longer
 	running atomic.Pointer[Container]
+	shown   atomic.Pointer[corev1.Pod] // as the API server showed it last
 }
 
 func newPod(n *Nodes, of *corev1.Pod, address netip.Addr) *pod {
-	return &pod{nodes: n, of: of, address: address, began: metav1.Now(), end: make(chan struct{}), gone: make(chan struct{})}
+	p := &pod{nodes: n, of: of, address: address, began: metav1.Now(), end: make(chan struct{}), gone: make(chan struct{})}
+	p.shown.Store(of)
+	return p
 }
 
 func (n *Nodes) logOf(pod string) string { return filepath.Join(n.options.Dir, pod+".log") }
@@ -149,7 +152,11 @@ func (p *pod) once(ctx context.Context, program Program, place Place, restarts i
 	p.report(ctx, state{restarts: restarts})
 	var probing sync.WaitGroup // ends with the container, not when the pod is told to
 	probing.Go(func() {
-		c.FollowReadiness(ctx, func(ready bool) bool { return p.report(ctx, state{restarts: restarts, ready: ready}) })
+		c.FollowReadiness(ctx, func(ready bool) {
+			if ready != p.shownReady() {
+				p.report(ctx, state{restarts: restarts, ready: ready})
+			}
+		})
 	})
 	defer probing.Wait()
 	select {

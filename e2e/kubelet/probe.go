@@ -38,27 +38,20 @@ func (c *Container) Started(ctx context.Context) error {
 }
 
 // FollowReadiness runs the container's readiness probe once per period until the
-// container ends, and calls report with each change, until that returns true.
-// A container without one is ready.
-func (c *Container) FollowReadiness(ctx context.Context, report func(ready bool) bool) {
+// container ends, and calls report after each. A container without one is ready.
+func (c *Container) FollowReadiness(ctx context.Context, report func(ready bool)) {
 	probe := c.spec.ReadinessProbe
 	if probe == nil {
-		for !report(true) {
-			if c.pause(ctx, 1) != nil {
-				return
-			}
-		}
-		return
+		probe = &corev1.Probe{}
 	}
-	for was, failures := false, int32(0); ; {
+	for ready, failures := false, int32(0); ; {
 		failures++
-		if c.Probe(ctx, probe) == nil {
+		if c.spec.ReadinessProbe == nil || c.Probe(ctx, probe) == nil {
 			failures = 0
 		}
 		// One success suffices, as the probes of Deployments do by default.
-		if now := failures == 0 || was && failures < probe.FailureThreshold; now != was && report(now) {
-			was = now
-		}
+		ready = failures == 0 || ready && failures < probe.FailureThreshold
+		report(ready)
 		if c.pause(ctx, max(1, probe.PeriodSeconds)) != nil {
 			return
 		}

@@ -3,6 +3,7 @@ package kubelet
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,15 +18,24 @@ type state struct {
 	exit     Exit // once ended
 }
 
-// report writes the pod's status and says whether that succeeded.
-func (p *pod) report(ctx context.Context, s state) bool {
+// report writes the pod's status.
+func (p *pod) report(ctx context.Context, s state) {
 	patch, err := json.Marshal(map[string]any{"status": p.status(s, metav1.Now())})
 	if err == nil {
 		_, err = p.nodes.client.CoreV1().Pods(p.of.Namespace).Patch(
 			ctx, p.of.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
 	}
 	p.nodes.complain(ctx, "report pod "+p.of.Name, err)
-	return err == nil
+}
+
+// shownReady reports whether the API server shows the pod as ready. It is not
+// always what was reported: when heartbeats came late, the node lifecycle
+// controller says that all pods of the node are not ready, and leaves it to the
+// kubelet to say that they are.
+func (p *pod) shownReady() bool {
+	return slices.ContainsFunc(p.shown.Load().Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
 }
 
 // status is what a kubelet reports.
