@@ -9,8 +9,9 @@
 
 # The builder has Go, a shell, and certificate authorities in
 # /etc/ssl/certs/ca-certificates.crt. In the images they are in
-# /etc/ssl/cert.pem: Go parses what is in /etc/ssl/certs twice. BUILDER= names
-# another builder.
+# /etc/ssl/cert.pem: Go parses what is in /etc/ssl/certs twice. The image of
+# ipmgr has those of AWS's endpoints alone: every pod start parses them all.
+# BUILDER= names another builder.
 ARG BUILDER=builder
 
 # The digest is that of the index of all architectures, as shown by
@@ -38,6 +39,7 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
         -ldflags "-s -w -X github.com/multus-ipmgr/multus-ipmgr/version.version=$VERSION -X github.com/multus-ipmgr/multus-ipmgr/version.commit=$COMMIT" \
         -o "$root/$program" "./cmd/$program"; \
     done; \
+    go run -buildvcs=false ./e2e/image/authorities/choose </etc/ssl/certs/ca-certificates.crt >/images/ipmgr/etc/ssl/cert.pem; \
     chmod -R u=rwX,go=rX /images; \
     find /images -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 

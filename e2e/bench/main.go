@@ -47,11 +47,11 @@ type measurement struct {
 
 func measurements() []measurement {
 	return []measurement{
-		{"init-cpu", "ipmgr init, one ENI, TLS with the system's certificates", initCPU},
+		{"init-cpu", "ipmgr init, one ENI, TLS with the roots of the image", initCPU},
 		{"init-latency", "ipmgr init, two ENIs, 100 ms for each EC2 call", initLatency},
 		{"floating", "a floating address is added beside a sidecar", floating},
 		{failoverName, "a floating address moves from a pod to another one on another worker, probed every 10 ms (lab)", failover},
-		{"rest", "a sidecar at rest", rest},
+		{"rest", "a sidecar at rest, with the roots of the image", rest},
 		{"size", "what is injected into every pod", size},
 		{"admission", "CPU of one admission, against a plain controller-runtime handler", admission},
 		{"bounds", "CPU of admissions, by the number of NADs and at the caps", bounds},

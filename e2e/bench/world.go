@@ -71,11 +71,12 @@ type world struct {
 	sim     *vpcsim.Sim
 	server  *vpcsim.Server // serves IMDS
 	ec2     *http.Server
-	environ []string
+	bundles bundles
+	environ []string // of clients that trust what ipmgr's image does
 }
 
 // newWorld serves EC2 with a certificate of a CA that stands at the end of the
-// system's bundle, so that a client reads what it reads on a real worker.
+// roots of ipmgr's image, so that a client reads what it reads in a pod.
 func (b *bench) newWorld(ctx context.Context) (_ *world, err error) {
 	w := &world{}
 	defer func() {
@@ -98,21 +99,25 @@ func (b *bench) newWorld(ctx context.Context) (_ *world, err error) {
 	if w.server, err = w.sim.Listen(ctx, vpcsim.Addresses{IMDS: []vpcsim.IMDSAddress{{Instance: "i-worker1", Address: metadata}}}); err != nil {
 		return nil, err
 	}
-	cert, bundle, err := b.certificates(gateway)
+	cert, bundles, err := b.certificates(gateway)
 	if err != nil {
 		return nil, err
 	}
+	w.bundles = bundles
 	url, err := w.serveEC2(ctx, gateway, cert)
 	if err != nil {
 		return nil, err
 	}
 	w.environ = []string{
 		"AWS_REGION=us-west-2", "AWS_ACCESS_KEY_ID=" + vpcsim.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + vpcsim.SecretAccessKey,
-		"AWS_ENDPOINT_URL_EC2=" + url, "AWS_EC2_METADATA_SERVICE_ENDPOINT=" + w.server.IMDSURL["i-worker1"], "SSL_CERT_FILE=" + bundle,
+		"AWS_ENDPOINT_URL_EC2=" + url, "AWS_EC2_METADATA_SERVICE_ENDPOINT=" + w.server.IMDSURL["i-worker1"], trusting(bundles.image),
 		"SSL_CERT_DIR=" + filepath.Join(b.dir, "none"), // as in the image, where the bundle is in no directory that Go reads
 	}
 	return w, nil
 }
+
+// trusting is the setting of a client that trusts the roots in a file.
+func trusting(bundle string) string { return "SSL_CERT_FILE=" + bundle }
 
 func (w *world) serveEC2(ctx context.Context, gateway netip.Addr, cert tls.Certificate) (string, error) {
 	var config net.ListenConfig

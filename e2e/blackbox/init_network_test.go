@@ -161,6 +161,10 @@ func TestInitTrustsTheAuthoritiesItIsGiven(t *testing.T) {
 			other := s.newAuthority(gateway, time.Now().Add(time.Hour))
 			return append(tlsEC2("SSL_CERT_FILE", gateway, time.Hour)(s), "AWS_CA_BUNDLE="+other.file)
 		}, code: 3, message: refused},
+		{name: "by SSL_CERT_DIR besides those of a bundle, as in an image with one more", envOf: func(s *scene) []string {
+			other := s.newAuthority(gateway, time.Now().Add(time.Hour))
+			return append(tlsEC2("SSL_CERT_DIR", gateway, time.Hour)(s), "SSL_CERT_FILE="+other.file)
+		}, holds: held},
 		{name: "and no other", envOf: tlsEC2("", gateway, time.Hour), code: 3, message: refused},
 		{name: "for its own host only", envOf: tlsEC2("AWS_CA_BUNDLE", "10.200.0.9", time.Hour), code: 3, message: refused},
 		{name: "until it expires", envOf: tlsEC2("AWS_CA_BUNDLE", gateway, -time.Hour), code: 3, message: refused},

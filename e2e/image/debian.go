@@ -47,19 +47,19 @@ func furnish(root string) error {
 			return err
 		}
 	}
-	authorities, err := authorities(root)
+	bundle, err := mozillas(root)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(root, builderBundle), authorities, 0o644) //nolint:gosec // every program reads it
+	return os.WriteFile(filepath.Join(root, builderBundle), bundle, 0o644) //nolint:gosec // every program reads it
 }
 
 // builderBundle is where Debian and the Dockerfile look for authorities.
 const builderBundle = "etc/ssl/certs/ca-certificates.crt"
 
-// authorities joins Mozilla's, in the order of their files' names, as
+// mozillas joins Mozilla's, in the order of their files' names, as
 // update-ca-certificates does.
-func authorities(root string) ([]byte, error) {
+func mozillas(root string) ([]byte, error) {
 	files, err := filepath.Glob(filepath.Join(root, "usr/share/ca-certificates/mozilla/*.crt"))
 	if err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/image/authorities"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/image/oci"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/testca"
 )
@@ -27,12 +28,14 @@ func testOrder() order {
 	return order{version: "v1.2.3", commit: "abc", epoch: epoch, progress: io.Discard}
 }
 
-// good is an image as it should be, but for its program.
-func good(t *testing.T) *oci.Image {
+// good is an order, and an image as it wants it but for its program.
+func good(t *testing.T) (order, *oci.Image) {
 	t.Helper()
+	o, ca := testOrder(), authority(t, "Amazon Root CA 1")
+	o.trusted = []authorities.Authority{authorities.Of(ca.Cert)}
 	image := &oci.Image{Compressed: 4_000_000}
 	for path, content := range map[string][]byte{
-		"ipmgr": []byte("text"), bundle: authority(t, "Amazon Root CA 1"), "licenses/LICENSE": []byte("Apache"),
+		"ipmgr": []byte("text"), bundle: ca.PEM, "licenses/LICENSE": []byte("Apache"),
 	} {
 		image.Files = append(image.Files, oci.File{Path: path, Mode: 0o644, Modified: time.Unix(epoch, 0), Content: content})
 	}
@@ -47,16 +50,16 @@ func good(t *testing.T) *oci.Image {
 	} {
 		c.Config.Labels["org.opencontainers.image."+name] = value
 	}
-	return image
+	return o, image
 }
 
-func authority(t *testing.T, name string) []byte {
+func authority(t *testing.T, name string) *testca.CA {
 	t.Helper()
 	ca, err := testca.New(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ca.PEM
+	return ca
 }
 
 // noProgram is what is wrong with a good image: its program is a text.
@@ -82,18 +85,35 @@ func TestJudgeNamesEveryBrokenPromise(t *testing.T) {
 		{"a file may be written by all", func(i *oci.Image) { i.Files[0].Mode = 0o666 }, "is -rw-rw-rw- of 0:0"},
 		{"a file changes the user", func(i *oci.Image) { i.Files[0].Mode |= fs.ModeSetuid }, "is urw-r--r-- of 0:0"},
 		{"a file is of now", func(i *oci.Image) { i.Files[0].Modified = time.Unix(1, 0) }, "not of SOURCE_DATE_EPOCH"},
-		{"no authority vouches for AWS", func(i *oci.Image) { i.Files[0].Content = authority(t, "Another") }, "holds no Amazon Root CA 1"},
+		{"no authority vouches for AWS", func(i *oci.Image) { i.Files[0].Content = nil }, "holds no Amazon Root CA 1"},
+		{"another authority is trusted", func(i *oci.Image) {
+			i.Files[0].Content = append(i.Files[0].Content, authority(t, "Another").PEM...)
+		}, "holds Another with the key"},
 		{"it is too large", func(i *oci.Image) { i.Compressed = 5_000_001 }, "the bar is 5000000"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			image := good(t)
+			o, image := good(t)
 			test.damage(image)
-			got := strings.Split(testOrder().judge("ipmgr", "amd64", image).Error(), "\n")
+			got := strings.Split(o.judge("ipmgr", "amd64", image).Error(), "\n")
 			got = slices.DeleteFunc(got, func(line string) bool { return strings.HasPrefix(line, noProgram) })
 			if test.want == "" && len(got) > 0 || test.want != "" && (len(got) != 1 || !strings.Contains(got[0], test.want)) {
 				t.Errorf("judged %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+func TestOnlyTheInjectedImageTrustsNothingButAWS(t *testing.T) {
+	o, image := good(t)
+	image.Files[0].Content = append(image.Files[0].Content, authority(t, "Another").PEM...)
+	for name, want := range map[string]bool{"webhook": true, "controller": true, "ipmgr": false} {
+		if err := o.judgeBundle(name, image); (err == nil) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	image.Files[0].Content = authority(t, "Another").PEM
+	if err := o.judgeBundle("controller", image); err == nil {
+		t.Error("a controller that knows AWS by nobody passes")
 	}
 }
 
@@ -109,11 +129,14 @@ func TestOrderIsReadFromFlags(t *testing.T) {
 	if diff := cmp.Diff(want, o.arguments(o.names[0], o.arches[0])); diff != "" {
 		t.Errorf("arguments (-want +got):\n%s", diff)
 	}
+	if diff := cmp.Diff(authorities.AWS(), o.trusted); diff != "" {
+		t.Errorf("trusted authorities (-want +got):\n%s", diff)
+	}
 }
 
 func TestBuilderHasMozillasAuthoritiesInOrder(t *testing.T) {
 	root := t.TempDir()
-	if _, err := authorities(root); err == nil {
+	if _, err := mozillas(root); err == nil {
 		t.Error("a root without authorities is accepted")
 	}
 	dir := filepath.Join(root, "usr/share/ca-certificates/mozilla")

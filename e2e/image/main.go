@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/image/authorities"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/image/oci"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/image/sbom"
 )
@@ -34,6 +35,7 @@ type order struct {
 	epoch    int64  // SOURCE_DATE_EPOCH
 	builder  string // empty: the Dockerfile's
 	out      string
+	trusted  []authorities.Authority // in every image, and alone in that of ipmgr
 	progress io.Writer
 }
 
@@ -76,7 +78,7 @@ func run(ctx context.Context, arguments []string, output io.Writer) error {
 }
 
 func parse(arguments []string, output io.Writer) (order, error) {
-	o := order{progress: output}
+	o := order{trusted: authorities.AWS(), progress: output}
 	flags := flag.NewFlagSet("image", flag.ContinueOnError)
 	names := flags.String("images", "webhook,ipmgr,controller", "`names` of the images to build")
 	arches := flags.String("arches", "amd64,arm64", "`architectures` to build them for")
