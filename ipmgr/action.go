@@ -2,7 +2,7 @@ package ipmgr
 
 import (
 	"errors"
-	"log/slog"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -10,6 +10,35 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
+
+const (
+	// verifyFirst and verifyMax are the pauses between looks at an assignment
+	// that EC2 accepted and that the worker does not show yet.
+	verifyFirst = 20 * time.Millisecond
+	verifyMax   = 2 * time.Second
+	// askFirst and askMax are the pauses between questions to a neighbour that
+	// got no answer.
+	askFirst = time.Second
+	askMax   = 8 * time.Second
+)
+
+// apply carries out the transition of an address that an event leads to.
+func (l *loop) apply(e *entry, ev event, n news) {
+	t, ok := l.transitions[pair{e.phase, ev}]
+	if !ok {
+		l.Log.Error("the address is in a phase that knows no such event, please report this", keyAddress, e.address.Addr, keyPhase, e.phase, keyEvent, ev)
+		return
+	}
+	if t.to != e.phase {
+		e.phase, e.since = t.to, time.Now()
+		e.tryAt, e.lookAt, e.looks = time.Time{}, time.Time{}, 0
+	}
+	n.event = ev
+	l.perform(t.do, e, n)
+	if e.phase == gone {
+		l.forgetRelease(e)
+	}
+}
 
 // perform carries out the action of a transition. The address is in its new
 // phase already.
@@ -51,11 +80,6 @@ func (l *loop) perform(do action, e *entry, n news) {
 	case awaitAnswer, askNeighbours, askAgain, stopAsking, recordRelease:
 		l.performRelease(do, e, n)
 	}
-}
-
-// logEntry is the log with what identifies the address.
-func (l *loop) logEntry(e *entry) *slog.Logger {
-	return l.Log.With(keyAddress, e.address.Addr, keyInterface, e.address.Interface, keyENI, e.eni.ID)
 }
 
 // assigned ends what failures before an assignment left.
@@ -109,6 +133,10 @@ func (l *loop) recordFailure(e *entry, err error) (known bool) {
 	}
 	return known
 }
+
+// listingGrace is how long an ENI that was just attached may be missing from
+// the list of the worker's ENIs: IMDS is eventually consistent.
+const listingGrace = 5 * time.Second
 
 // nextTry is when a failed address is due again: not after the end of the time
 // that its ENI has to appear, so that a mistake is refused then and not later.
@@ -183,4 +211,51 @@ func describe(holder plan.Holder) string {
 		return "ENI " + holder.ENI
 	}
 	return "ENI " + holder.ENI + " of instance " + holder.Instance
+}
+
+// performRelease carries out the actions for addresses that left the pod.
+func (l *loop) performRelease(do action, e *entry, n news) {
+	r := l.departed[e.address.Addr]
+	switch do {
+	case awaitAnswer, askNeighbours:
+		l.departed[e.address.Addr] = &release{entry: e, left: e.since, askAt: e.since}
+	case askAgain:
+		if r.unanswered == 0 {
+			l.logEntry(e).Info("address not released yet, a neighbour may have it", keyError, n.err)
+		}
+		r.askAt = time.Now().Add(min(askFirst<<min(r.unanswered, 10), askMax))
+		r.unanswered++
+	case stopAsking:
+		if r.stop == nil {
+			l.apply(e, reclaimed, news{})
+			return
+		}
+		r.stop() // a call of EC2 under way is not broken off: it might overtake the next claim
+	case recordRelease:
+		l.logRelease(n.event, e.eni, []netip.Addr{e.address.Addr}, n.err)
+		if n.event == unassigned {
+			l.counters.Releases++
+		}
+	default:
+	}
+}
+
+func (l *loop) forgetRelease(e *entry) {
+	if r := l.departed[e.address.Addr]; r != nil && r.entry == e {
+		delete(l.departed, e.address.Addr)
+	}
+}
+
+// logRelease reports how a release ended.
+func (l *loop) logRelease(ev event, eni plan.ENI, addrs []netip.Addr, err error) {
+	log := l.Log.With(keyAddresses, addrs, keyENI, eni.ID)
+	switch ev {
+	case neighbour:
+		log.Info("address kept, another pod on this worker has it")
+	case unassigned:
+		log.Info("addresses released")
+	case unanswered, unreleased:
+		log.Warn("addresses were not released", keyError, err)
+	default:
+	}
 }

@@ -89,13 +89,6 @@ func (l *loop) dueClaims(now time.Time) []*entry {
 // which waits for it.
 func (e *entry) isUrgent() bool { return e.floating && !e.claimedBefore && e.tries == 0 }
 
-func laterOf(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
 // retryRefused wants refused addresses again. Those of one ENI, family and code
 // go together when the first of them is due: what made EC2 refuse them is one
 // thing, and one call shows whether it is over.
@@ -167,10 +160,6 @@ func (l *loop) withFormerENI(e *entry, refusal error) error {
 	return &named
 }
 
-// listingGrace is how long an ENI that was just attached may be missing from
-// the list of the worker's ENIs: IMDS is eventually consistent.
-const listingGrace = 5 * time.Second
-
 // transientWhileNew makes the refusal of a new address without an ENI one that
 // a later look may lift.
 func transientWhileNew(e *entry, refusal error) error {
@@ -219,7 +208,7 @@ func (l *loop) takeAnswer(e *entry, err error) {
 	default:
 		l.counters.Claims++
 		l.throttles, l.throttledUntil = 0, time.Time{}
-		l.apply(e, l.acceptance(), news{})
+		l.apply(e, acceptance(l.Settings.Verify), news{})
 	}
 }
 

@@ -10,11 +10,13 @@ package ipmgr
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
 	"time"
 
+	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
@@ -68,35 +70,33 @@ type Manager struct {
 	status atomic.Pointer[Status]
 }
 
-// Once assigns and verifies the pod's addresses, and returns when every one is
-// on its ENI and the cloud was seen to say so. It retries transient failures
-// until Settings.Timeout, and returns at once when all that is left to do was
-// refused for good. The error is a fault.List, permanent faults first.
-func (m *Manager) Once(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, m.Settings.Timeout)
-	defer cancel()
-	l := newLoop(m, spec.Init)
-	return l.run(ctx, func() bool { return l.satisfied() || l.stuck() })
+// Status is what ipmgr knows at one moment.
+type Status struct {
+	// Err is nil when every address is held, and otherwise says what is
+	// missing: a fault.List.
+	Err       error
+	Addresses []AddressStatus // ordered by address
+	Claims    int             // assignments that EC2 accepted
+	Failures  int             // assignments that failed, each try counted
+	Losses    int             // times an address of the pod was found to be gone from its ENI
+	TakeOvers int             // addresses that were taken from another ENI, as far as that is known
+	Releases  int             // addresses given back
 }
 
-// Follow does what Once does and keeps doing it until ctx ends: an address
-// that appears is claimed at once, one that the cloud lost is repaired. It
-// returns nil when every address was held at least once, or else what failed.
-func (m *Manager) Follow(ctx context.Context) error {
-	l := newLoop(m, spec.Sidecar)
-	err := l.run(ctx, func() bool { return false })
-	switch {
-	case !m.Settings.Release:
-	case !l.wasReady:
-		// The kubelet ends a container that does not become ready, and starts it
-		// again. The application may run on: it may have been there before us.
-		m.Log.Info("addresses are kept, the sidecar was never ready and may be started again")
-	default:
-		l.listAddresses(ctx) // what left since is given back like any address that leaves
-		l.releaseAll(context.WithoutCancel(ctx))
+// AddressStatus is what ipmgr knows of one address.
+type AddressStatus struct {
+	Addr      netip.Addr
+	Interface string
+	ENI       string      // empty until it is known
+	State     string      // wanted, claiming, claimed, held, suspect, refused or foreign
+	Contests  int         // times another ENI was found to hold it
+	Taker     plan.Holder // the last of these ENIs
+}
+
+// Status returns the latest status. Before the first look it is an error.
+func (m *Manager) Status() Status {
+	if s := m.status.Load(); s != nil {
+		return *s
 	}
-	if l.wasReady {
-		return nil
-	}
-	return err
+	return Status{Err: &fault.Error{Code: fault.CodePending, Err: errors.New("ipmgr has just started")}}
 }

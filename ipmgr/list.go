@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/fault"
@@ -31,7 +30,7 @@ func (l *loop) listAddresses(ctx context.Context) {
 		if !listed[addr] {
 			delete(l.book, addr)
 			l.Log.Log(ctx, e.departureLevel(), "address left the pod", keyAddress, addr, keyInterface, e.address.Interface, keyENI, e.eni.ID)
-			l.apply(e, l.departure(e), news{})
+			l.apply(e, e.departure(l.Settings.Release), news{})
 		}
 	}
 	l.noteMissingInterfaces(ctx)
@@ -90,19 +89,4 @@ func (e *entry) departureLevel() slog.Level {
 // isOn reports whether the address is where it was.
 func (e *entry) isOn(a plan.Address) bool {
 	return e.address.Interface == a.Interface && e.address.MAC == a.MAC
-}
-
-// isExcluded reports whether the settings say that the address is not ours to touch.
-func (l *loop) isExcluded(a plan.Address) bool {
-	return slices.Contains(l.names.Excluded, a.Interface) ||
-		slices.ContainsFunc(l.Settings.ExcludeAddresses, func(p netip.Prefix) bool { return p.Contains(a.Addr) })
-}
-
-// addresses returns the addresses in the book.
-func (l *loop) addresses() []plan.Address {
-	addrs := make([]plan.Address, 0, len(l.book))
-	for _, e := range l.book {
-		addrs = append(addrs, e.address)
-	}
-	return addrs
 }

@@ -9,15 +9,6 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
 
-const (
-	verifyFirst = 20 * time.Millisecond
-	verifyMax   = 2 * time.Second
-	// reclaimAfter is how long an accepted assignment may stay invisible
-	// before it is made again. IMDS has been seen to lag by a second and
-	// more; its bound is not documented.
-	reclaimAfter = 30 * time.Second
-)
-
 // hasView reports whether the worker was looked at.
 func (l *loop) hasView() bool { return l.viewOf > 0 }
 
@@ -99,7 +90,7 @@ func (l *loop) startLook(ctx context.Context) {
 				l.takeLookFailure(err)
 				return
 			}
-			l.takeView(view{enis, addrs, number, now})
+			l.takeView(sighting{enis, addrs, number, now})
 		}
 	})
 }
@@ -117,8 +108,8 @@ func (l *loop) takeLookFailure(err error) {
 	l.resyncAt = now.Add(l.longPause(l.lookFailures))
 }
 
-// view is what a look found.
-type view struct {
+// sighting is what a look found.
+type sighting struct {
 	enis    []plan.ENI
 	asked   []plan.Address // the addresses whose ENIs were asked for
 	number  int            // of the look
@@ -126,7 +117,7 @@ type view struct {
 }
 
 // takeView compares each address with a fresh view.
-func (l *loop) takeView(v view) {
+func (l *loop) takeView(v sighting) {
 	l.view, l.viewOf, l.lookErr, l.lookFailures = v.enis, v.number, nil, 0
 	l.resyncAt = time.Now().Add(l.jitter(l.Settings.Resync * 4 / 3)) // mean: the interval
 	l.viewMACs = map[string]bool{}
@@ -140,7 +131,7 @@ func (l *loop) takeView(v view) {
 			l.eniOf[p.ENI.MAC] = p.ENI.ID
 			e.address.Bound = true
 		}
-		if ev, ok := l.conclude(e, p, v.started); ok && l.isViewed(e) {
+		if ev, ok := e.conclude(p, v.started, l.Settings.DryRun); ok && l.isViewed(e) {
 			l.apply(e, ev, news{placement: p, started: v.started})
 		}
 	}

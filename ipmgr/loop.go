@@ -2,22 +2,17 @@ package ipmgr
 
 import (
 	"context"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"time"
 
-	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
 
-const (
-	// callTimeout bounds one look or assignment with all its calls.
-	callTimeout = 20 * time.Second
-	// kernelDelay is the pause between tries while the kernel drops events or
-	// refuses to list.
-	kernelDelay = 100 * time.Millisecond
-)
+// callTimeout bounds one look or assignment with all its calls.
+const callTimeout = 20 * time.Second
 
 // loop is one run of the manager. All its state belongs to the goroutine of
 // run; work in the background hands its outcome back as a function for that
@@ -75,6 +70,18 @@ type loop struct {
 	remindAt time.Time // init: when it is logged next what is waited for
 }
 
+// release is an address that left the pod and that our ENI may still have. A
+// late release harms nobody; one that takes a neighbour's address away cuts
+// that pod off. So it is kept until it is known that no neighbour has it.
+type release struct {
+	*entry
+
+	left       time.Time // only answers of neighbours that are younger count
+	askAt      time.Time // the next question
+	unanswered int       // questions
+	stop       func()    // breaks off the question under way; nil when none is
+}
+
 func newLoop(m *Manager, mode spec.Mode) *loop {
 	return &loop{
 		Manager:     m,
@@ -89,108 +96,6 @@ func newLoop(m *Manager, mode spec.Mode) *loop {
 		departed:    map[netip.Addr]*release{},
 		outcomes:    make(chan func()),
 	}
-}
-
-// run turns the loop until finished says so or ctx ends, and returns what is
-// missing then.
-func (l *loop) run(ctx context.Context, finished func() bool) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer l.work.Wait()
-	defer cancel()
-	var changes <-chan struct{}
-	for {
-		changes = l.subscribe(ctx, changes)
-		l.turn(ctx)
-		if finished() {
-			break
-		}
-		var alive bool
-		if changes, alive = l.awaitNext(ctx, changes); !alive {
-			break
-		}
-	}
-	return fault.NewList(l.missing())
-}
-
-// turn compares the pod with the cloud as far as both are known, and starts
-// what is due.
-func (l *loop) turn(ctx context.Context) {
-	l.listAddresses(ctx)
-	l.placeAddresses()
-	l.askOwners(ctx)
-	l.startClaims(ctx)
-	l.releaseDeparted(ctx)
-	l.startLook(ctx)
-	l.publishStatus()
-	l.remindOfMissing()
-}
-
-// subscribe keeps the subscription that there is, or makes a new one. Without
-// one the loop still turns, by its timer.
-func (l *loop) subscribe(ctx context.Context, changes <-chan struct{}) <-chan struct{} {
-	if changes != nil || time.Since(l.subscribedAt) < kernelDelay {
-		return changes
-	}
-	l.subscribedAt = time.Now()
-	changes, err := l.Links.Changes(ctx)
-	if err != nil && !l.unsubscribed {
-		l.Log.Warn("the kernel does not report changes, addresses are listed all the time", keyError, err)
-	}
-	if l.unsubscribed = err != nil; l.unsubscribed {
-		return nil
-	}
-	return changes
-}
-
-// awaitNext blocks until something happened. It is false when ctx ended.
-func (l *loop) awaitNext(ctx context.Context, changes <-chan struct{}) (<-chan struct{}, bool) {
-	timer := time.NewTimer(l.timeToNext(changes == nil))
-	defer timer.Stop()
-	select {
-	case conclude := <-l.outcomes:
-		conclude()
-	case _, open := <-changes:
-		if !open && ctx.Err() == nil {
-			return nil, true
-		}
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return changes, ctx.Err() == nil
-}
-
-// timeToNext is the time until the first thing is due.
-func (l *loop) timeToNext(unsubscribed bool) time.Duration {
-	now := time.Now()
-	next := now.Add(time.Hour)
-	sooner := func(t time.Time) {
-		if t.Before(next) {
-			next = t
-		}
-	}
-	if unsubscribed || l.listErr != nil {
-		sooner(now.Add(kernelDelay))
-	}
-	for _, e := range l.book {
-		if e.phase == refused && l.mode == spec.Sidecar {
-			sooner(e.tryAt)
-		}
-		if at, ok := l.claimableAt(e, now); ok {
-			sooner(at)
-		}
-	}
-	for _, r := range l.departed {
-		if r.phase == releasing && r.stop == nil {
-			sooner(r.askAt)
-		}
-	}
-	if at, due := l.nextLook(); due && !l.looking {
-		sooner(at)
-	}
-	if l.mode == spec.Init {
-		sooner(l.remindAt)
-	}
-	return max(time.Until(next), 0)
 }
 
 // inBackground does work beside the loop. What work returns is run by the loop.
@@ -238,4 +143,25 @@ func (l *loop) longPause(tries int) time.Duration {
 
 func (l *loop) jitter(d time.Duration) time.Duration {
 	return d/2 + time.Duration(l.Random()*float64(d/2))
+}
+
+func laterOf(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// logEntry is the log with what identifies the address.
+func (l *loop) logEntry(e *entry) *slog.Logger {
+	return l.Log.With(keyAddress, e.address.Addr, keyInterface, e.address.Interface, keyENI, e.eni.ID)
+}
+
+// addresses returns the addresses in the book.
+func (l *loop) addresses() []plan.Address {
+	addrs := make([]plan.Address, 0, len(l.book))
+	for _, e := range l.book {
+		addrs = append(addrs, e.address)
+	}
+	return addrs
 }

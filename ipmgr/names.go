@@ -2,6 +2,7 @@ package ipmgr
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
@@ -63,4 +64,10 @@ func (l *loop) noteMissingInterfaces(ctx context.Context) {
 // isMissing reports whether an interface is known not to be there.
 func (l *loop) isMissing(name string) bool {
 	return l.present != nil && !slices.Contains(l.present, name)
+}
+
+// isExcluded reports whether the settings say that the address is not ours to touch.
+func (l *loop) isExcluded(a plan.Address) bool {
+	return slices.Contains(l.names.Excluded, a.Interface) ||
+		slices.ContainsFunc(l.Settings.ExcludeAddresses, func(p netip.Prefix) bool { return p.Contains(a.Addr) })
 }

@@ -10,65 +10,14 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 )
 
-const (
-	// releaseTimeout keeps SIGTERM under a second.
-	releaseTimeout = 700 * time.Millisecond
-	// askFirst and askMax are the pauses between questions to a neighbour that
-	// got no answer.
-	askFirst = time.Second
-	askMax   = 8 * time.Second
-)
-
-// release is an address that left the pod and that our ENI may still have. A
-// late release harms nobody; one that takes a neighbour's address away cuts
-// that pod off. So it is kept until it is known that no neighbour has it.
-type release struct {
-	*entry
-
-	left       time.Time // only answers of neighbours that are younger count
-	askAt      time.Time // the next question
-	unanswered int       // questions
-	stop       func()    // breaks off the question under way; nil when none is
-}
-
-// performRelease carries out the actions for addresses that left the pod.
-func (l *loop) performRelease(do action, e *entry, n news) {
-	r := l.departed[e.address.Addr]
-	switch do {
-	case awaitAnswer, askNeighbours:
-		l.departed[e.address.Addr] = &release{entry: e, left: e.since, askAt: e.since}
-	case askAgain:
-		if r.unanswered == 0 {
-			l.logEntry(e).Info("address not released yet, a neighbour may have it", keyError, n.err)
-		}
-		r.askAt = time.Now().Add(min(askFirst<<min(r.unanswered, 10), askMax))
-		r.unanswered++
-	case stopAsking:
-		if r.stop == nil {
-			l.apply(e, reclaimed, news{})
-			return
-		}
-		r.stop() // a call of EC2 under way is not broken off: it might overtake the next claim
-	case recordRelease:
-		l.logRelease(n.event, e.eni, []netip.Addr{e.address.Addr}, n.err)
-		if n.event == unassigned {
-			l.counters.Releases++
-		}
-	default:
-	}
-}
+// releaseTimeout keeps SIGTERM under a second.
+const releaseTimeout = 700 * time.Millisecond
 
 // isReleasing reports whether an address is on its way off our ENI, which a new
 // claim of it must not overtake.
 func (l *loop) isReleasing(addr netip.Addr) bool {
 	r := l.departed[addr]
 	return r != nil && r.phase == releasing
-}
-
-func (l *loop) forgetRelease(e *entry) {
-	if r := l.departed[e.address.Addr]; r != nil && r.entry == e {
-		delete(l.departed, e.address.Addr)
-	}
 }
 
 // releaseDeparted asks for the neighbours of addresses that left, and unassigns
@@ -151,18 +100,4 @@ func (l *loop) releaseAll(ctx context.Context) {
 		})
 	}
 	l.work.Wait()
-}
-
-// logRelease reports how a release ended.
-func (l *loop) logRelease(ev event, eni plan.ENI, addrs []netip.Addr, err error) {
-	log := l.Log.With(keyAddresses, addrs, keyENI, eni.ID)
-	switch ev {
-	case neighbour:
-		log.Info("address kept, another pod on this worker has it")
-	case unassigned:
-		log.Info("addresses released")
-	case unanswered, unreleased:
-		log.Warn("addresses were not released", keyError, err)
-	default:
-	}
 }

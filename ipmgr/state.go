@@ -103,6 +103,7 @@ type rule struct {
 }
 
 func in(phases ...phase) []phase { return phases }
+
 func on(events ...event) []event { return events }
 
 // rules are all transitions of an address. docs/architecture.md has the same
@@ -229,28 +230,15 @@ type news struct {
 	event     event
 }
 
-// apply carries out the transition of an address that an event leads to.
-func (l *loop) apply(e *entry, ev event, n news) {
-	t, ok := l.transitions[pair{e.phase, ev}]
-	if !ok {
-		l.Log.Error("the address is in a phase that knows no such event, please report this", keyAddress, e.address.Addr, keyPhase, e.phase, keyEvent, ev)
-		return
-	}
-	if t.to != e.phase {
-		e.phase, e.since = t.to, time.Now()
-		e.tryAt, e.lookAt, e.looks = time.Time{}, time.Time{}, 0
-	}
-	n.event = ev
-	l.perform(t.do, e, n)
-	if e.phase == gone {
-		l.forgetRelease(e)
-	}
-}
+// reclaimAfter is how long an accepted assignment may stay invisible before it
+// is made again. IMDS has been seen to lag by a second and more; its bound is
+// not documented.
+const reclaimAfter = 30 * time.Second
 
 // conclude is the event that a look is for an address, given where the address
 // belongs by it; none when the look says nothing. Only a look that started after
 // the phase did says whether the ENI has the address.
-func (l *loop) conclude(e *entry, p plan.Placement, started time.Time) (ev event, ok bool) {
+func (e *entry) conclude(p plan.Placement, started time.Time, dryRun bool) (ev event, ok bool) {
 	assigned := e.phase == claimed || e.phase == held || e.phase == suspect
 	switch {
 	case p.Foreign:
@@ -267,7 +255,7 @@ func (l *loop) conclude(e *entry, p plan.Placement, started time.Time) (ev event
 		return displaced, true
 	case p.Shown:
 		return shown, true
-	case l.Settings.DryRun: // it never was assigned
+	case dryRun: // it never was assigned
 		return "", false
 	case e.phase == claimed && time.Since(e.since) > reclaimAfter:
 		return overdue, true
@@ -287,9 +275,10 @@ func (e *entry) assignedByUs() bool {
 	return assigned && e.eni.ID != "" && !e.eni.Fixes(e.address.Addr)
 }
 
-// departure is the event of an address that left the pod.
-func (l *loop) departure(e *entry) event {
-	if l.Settings.Release && e.assignedByUs() {
+// departure is the event of an address that left the pod, where ours may be
+// given back or not.
+func (e *entry) departure(givesBack bool) event {
+	if givesBack && e.assignedByUs() {
 		return withdrawn
 	}
 	return left
@@ -303,9 +292,10 @@ func failure(err error) event {
 	return failed
 }
 
-// acceptance is the event of an assignment that EC2 made.
-func (l *loop) acceptance() event {
-	if l.Settings.Verify {
+// acceptance is the event of an assignment that EC2 made, whether a look must
+// show it or not.
+func acceptance(verify bool) event {
+	if verify {
 		return accepted
 	}
 	return trusted

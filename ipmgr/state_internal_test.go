@@ -20,7 +20,6 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
 
 // parsed is the syntax of a file of this package.
@@ -290,20 +289,20 @@ func TestNoSequenceOfEventsBreaksARule(t *testing.T) {
 func TestOnlyWhatWeAssignedIsGivenBack(t *testing.T) {
 	eni := plan.ENI{ID: "eni-1"}
 	prefix := plan.ENI{ID: "eni-1", Prefixes: []netip.Prefix{netip.MustParsePrefix("10.10.1.80/28")}}
+	table := transitions()
 	for _, in := range inPod {
 		for _, release := range []bool{false, true} {
-			l := &loop{Manager: &Manager{Settings: spec.Settings{Release: release}}, transitions: transitions()}
 			for _, e := range []*entry{{eni: eni}, {eni: prefix}, {}} {
 				e.phase, e.address.Addr = in, netip.MustParseAddr("10.10.1.81")
 				want := left
 				if release && slices.Contains([]phase{claiming, claimed, held}, in) && e.eni.ID != "" && e.eni.Prefixes == nil {
 					want = withdrawn
 				}
-				if got := l.departure(e); got != want {
+				if got := e.departure(release); got != want {
 					t.Errorf("an address of %+v that leaves in phase %s with release %v is %s, want %s", e.eni, in, release, got, want)
 				}
-				if _, known := l.transitions[pair{in, l.departure(e)}]; !known {
-					t.Errorf("%s in phase %s is not in the table", l.departure(e), in)
+				if _, known := table[pair{in, e.departure(release)}]; !known {
+					t.Errorf("%s in phase %s is not in the table", e.departure(release), in)
 				}
 			}
 		}
@@ -327,8 +326,7 @@ func TestWhatALookTellsIsInTheTable(t *testing.T) {
 				for _, p := range placements {
 					for _, dryRun := range []bool{false, true} {
 						e := &entry{phase: in, since: since, eni: mine, err: &fault.Error{Code: code, Meaning: fault.Refused}}
-						l := &loop{Manager: &Manager{Settings: spec.Settings{DryRun: dryRun}}}
-						ev, ok := l.conclude(e, p, now)
+						ev, ok := e.conclude(p, now, dryRun)
 						if !ok {
 							continue
 						}

@@ -3,45 +3,12 @@ package ipmgr
 import (
 	"cmp"
 	"errors"
-	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/fault"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
-
-// Status is what ipmgr knows at one moment.
-type Status struct {
-	// Err is nil when every address is held, and otherwise says what is
-	// missing: a fault.List.
-	Err       error
-	Addresses []AddressStatus // ordered by address
-	Claims    int             // assignments that EC2 accepted
-	Failures  int             // assignments that failed, each try counted
-	Losses    int             // times an address of the pod was found to be gone from its ENI
-	TakeOvers int             // addresses that were taken from another ENI, as far as that is known
-	Releases  int             // addresses given back
-}
-
-// AddressStatus is what ipmgr knows of one address.
-type AddressStatus struct {
-	Addr      netip.Addr
-	Interface string
-	ENI       string      // empty until it is known
-	State     string      // wanted, claiming, claimed, held, suspect, refused or foreign
-	Contests  int         // times another ENI was found to hold it
-	Taker     plan.Holder // the last of these ENIs
-}
-
-// Status returns the latest status. Before the first look it is an error.
-func (m *Manager) Status() Status {
-	if s := m.status.Load(); s != nil {
-		return *s
-	}
-	return Status{Err: &fault.Error{Code: fault.CodePending, Err: errors.New("ipmgr has just started")}}
-}
 
 // publishStatus makes the loop's state visible to other goroutines, and reports
 // changes of readiness once.

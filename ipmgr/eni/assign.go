@@ -1,7 +1,6 @@
 package eni
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"net/netip"
@@ -33,35 +32,11 @@ func (c *Cloud) Assign(ctx context.Context, step plan.Step) (failed map[netip.Ad
 	return a.failed, a.holders
 }
 
-// assignment is one step under way.
-type assignment struct {
-	cloud  *Cloud
-	step   plan.Step
-	failed map[netip.Addr]error
-	// holders are the other ENIs that were seen to hold addresses.
-	holders map[netip.Addr]plan.Holder
-	// blind: the owners of the addresses cannot be looked up.
-	blind bool
-	// refusals are what EC2 said to addresses that it refused one by one; taken
-	// are those of them that were to be taken from any owner.
-	refusals map[netip.Addr]error
-	taken    map[netip.Addr]bool
-	// noRoom is what EC2 said when the ENI was full; untried are the addresses
-	// that were not tried after that.
-	noRoom  error
-	untried []netip.Addr
-	// tries are the assignments of this step so far.
-	tries int
-}
-
-// maxTries bounds the assignments of one step. Every address that EC2 refuses
-// by itself costs some; what is left then is for a later step.
-const maxTries = 32
-
 func (a *assignment) run(ctx context.Context) {
 	addrs, move := a.step.Addrs, a.step.TakeOver
 	addrs, settled := a.probe(ctx, addrs)
 	if settled {
+		a.conclude(ctx)
 		return
 	}
 	err := a.assign(ctx, addrs, move)
@@ -140,48 +115,6 @@ func (a *assignment) takeOver(ctx context.Context, addrs []netip.Addr, owners ma
 	}
 }
 
-// try assigns addrs, or as many of them as EC2 lets, and reports whether that
-// was all of them in one call.
-func (a *assignment) try(ctx context.Context, addrs []netip.Addr, move bool) bool {
-	if len(addrs) == 0 {
-		return true
-	}
-	if a.noRoom != nil {
-		a.untried = append(a.untried, addrs...)
-		return false
-	}
-	err := a.assign(ctx, addrs, move)
-	switch m := fault.MeaningOf(err); {
-	case m == fault.Done:
-		return true
-	case m.AboutParts(), m == fault.Denied && a.blind && len(addrs) > 1:
-		a.split(ctx, addrs, move, err)
-	default:
-		a.fail(ctx, addrs, err)
-	}
-	return false
-}
-
-// split tries the halves of addrs, which EC2 refused as a whole.
-func (a *assignment) split(ctx context.Context, addrs []netip.Addr, move bool, err error) {
-	if len(addrs) > 1 {
-		half := len(addrs) / 2
-		fits := a.try(ctx, addrs[:half], move)
-		if fits && fault.MeaningOf(err) == fault.Full {
-			a.split(ctx, addrs[half:], move, err) // both have no room, so the second half has none now
-			return
-		}
-		a.try(ctx, addrs[half:], move)
-		return
-	}
-	if fault.MeaningOf(err) == fault.Full {
-		a.noRoom = err
-		a.untried = append(a.untried, addrs...)
-		return
-	}
-	a.refusals[addrs[0]], a.taken[addrs[0]] = err, move && addrs[0].Is4()
-}
-
 // conclude tells why single addresses were refused.
 func (a *assignment) conclude(ctx context.Context) {
 	if len(a.untried) > 0 {
@@ -230,54 +163,4 @@ func (a *assignment) unexplained(addr netip.Addr, refusal, err error) error {
 		return failed(refusal, addr, a.step.ENI.ID)
 	}
 	return a.transient(addr, refusal)
-}
-
-func (a *assignment) transient(addr netip.Addr, refusal error) error {
-	told := failureOf(refusal, addr, a.step.ENI.ID)
-	told.Meaning, told.Advice = fault.Transient, ""
-	return told
-}
-
-// lookUp finds the owners of addrs, and notes those that they are taken from if
-// they are.
-func (a *assignment) lookUp(ctx context.Context, addrs []netip.Addr) (map[netip.Addr]nic, error) {
-	vpc, err := a.cloud.vpcOf(ctx, a.step.ENI)
-	if err != nil {
-		return nil, err
-	}
-	owners, err := a.cloud.owners(ctx, vpc, addrs)
-	for addr, owner := range owners {
-		if owner.ID != a.step.ENI.ID {
-			a.holders[addr] = owner.holder()
-		}
-	}
-	return owners, err
-}
-
-// assign makes one of the step's assignments.
-func (a *assignment) assign(ctx context.Context, addrs []netip.Addr, move bool) error {
-	a.tries++
-	if a.tries > maxTries {
-		return &fault.Error{
-			Code: fault.CodePending, Text: "EC2 refuses many of the pod's addresses one by one",
-			Advice: "remove the addresses that EC2 refuses from the pod",
-		}
-	}
-	return a.cloud.api.assign(ctx, a.step.ENI.ID, addrs, move)
-}
-
-// fail is the failure of a call for addrs, or of one that a later step makes.
-func (a *assignment) fail(ctx context.Context, addrs []netip.Addr, err error) {
-	advice := a.cloud.adviceFor(ctx, err)
-	for _, addr := range addrs {
-		told := failureOf(err, addr, a.step.ENI.ID)
-		told.Advice = cmp.Or(advice, told.Advice)
-		a.failed[addr] = told
-	}
-}
-
-func sortedAddrs(groups ...[]netip.Addr) []netip.Addr {
-	addrs := slices.Concat(groups...)
-	slices.SortFunc(addrs, netip.Addr.Compare)
-	return addrs
 }

@@ -4,12 +4,9 @@ import (
 	"cmp"
 	"context"
 	"maps"
-	"net"
-	"net/netip"
 	"slices"
 	"time"
 
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/eni/wire"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
@@ -29,16 +26,6 @@ const (
 	// disbelief is how long EC2 is not asked again about an ENI.
 	disbelief = time.Minute
 )
-
-// belief is which ENIs are the worker's. The lock of facts guards it.
-type belief struct {
-	ours   map[string]bool      // by ENI id
-	others map[string]time.Time // until when an ENI is not asked for again
-	first  time.Time            // the first look
-	ended  bool                 // the start is over
-}
-
-func newBelief() belief { return belief{ours: map[string]bool{}, others: map[string]time.Time{}} }
 
 // believe drops ENIs that may not be the worker's.
 func (c *Cloud) believe(ctx context.Context, addrs []plan.Address, enis []plan.ENI) []plan.ENI {
@@ -117,13 +104,4 @@ func (c *Cloud) examine(ctx context.Context, known, fresh []string) {
 		c.opts.Logger.Warn("an ENI that instance metadata names since the start is not believed: EC2 does not say that it is this worker's; if it is, allow ec2:DescribeNetworkInterfaces or restart the pod",
 			"eni", id, "instance", at[id], "worker", worker, "error", err)
 	}
-}
-
-// dialService opens a connection to a service of the worker. Where the user
-// named an endpoint of their own, that is where it goes.
-func (o Options) dialService(ctx context.Context, network, addr string) (net.Conn, error) {
-	if target, err := netip.ParseAddrPort(addr); err == nil && !wire.IsService(target.Addr()) {
-		return o.Dial(ctx, network, addr)
-	}
-	return o.DialWorker(ctx, network, addr)
 }

@@ -23,6 +23,10 @@ const (
 	maxPages = 100
 )
 
+// maxFilterValues is how many values a filter may have: EC2 takes 200 in all
+// filters of a call together.
+const maxFilterValues = 190
+
 // assign makes addrs, of one family, addresses of the ENI. With move, IPv4
 // addresses are taken from the ENIs that have them; IPv6 has no such call.
 func (a api) assign(ctx context.Context, eni string, addrs []netip.Addr, move bool) error {
@@ -178,26 +182,4 @@ func texts(addrs []netip.Addr) []string {
 		list[i] = addr.String()
 	}
 	return list
-}
-
-// parsePrefixes parses the CIDRs that can be parsed: AWS leaves some empty.
-func parsePrefixes(cidrs []string) []netip.Prefix {
-	var list []netip.Prefix
-	for _, cidr := range cidrs {
-		if prefix, err := netip.ParsePrefix(cidr); err == nil && !slices.Contains(list, prefix) {
-			list = append(list, prefix)
-		}
-	}
-	return list
-}
-
-// parseAddrs parses the addresses that can be parsed.
-func parseAddrs(list []string) []netip.Addr {
-	var addrs []netip.Addr
-	for _, text := range list {
-		if addr, err := netip.ParseAddr(text); err == nil {
-			addrs = append(addrs, addr)
-		}
-	}
-	return addrs
 }

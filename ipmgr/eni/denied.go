@@ -12,20 +12,6 @@ import (
 // tagAge is how long it is remembered whether an ENI has the tag.
 const tagAge = 5 * time.Minute
 
-// tagged is whether an ENI has the tag that IAM policies demand.
-type tagged int
-
-const (
-	tagUnknown tagged = iota // the role may not look, or not now
-	tagMissing
-	tagThere
-)
-
-type tagLook struct {
-	found tagged
-	until time.Time
-}
-
 // adviceDenied says which it is when IAM denies a change of an ENI: a right
 // that is missing, or the tag that a policy as the one in config/iam demands of
 // the ENI. IAM's own words are the same for both.

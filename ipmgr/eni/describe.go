@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
@@ -166,11 +165,6 @@ func (c *Cloud) ofInstance(ctx context.Context, instance string, macs []string, 
 	}
 	return c.withKnownSubnets(nics), nil
 }
-
-// subnetAge is how long the CIDRs of subnets are believed: IPv6 CIDRs come and
-// go. It is less than the time between two looks for drift and more than that
-// between those that wait for an assignment to show.
-const subnetAge = 15 * time.Second
 
 // learnSubnets reads the subnets of nics that are not known or known for long.
 func (c *Cloud) learnSubnets(ctx context.Context, nics []nic) error {

@@ -1,15 +1,21 @@
 package eni
 
 import (
-	"context"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
+
+// subnetAge is how long the CIDRs of subnets are believed: IPv6 CIDRs come and
+// go. It is less than the time between two looks for drift and more than that
+// between those that wait for an assignment to show.
+const subnetAge = 15 * time.Second
+
+// maxENIs bounds the ENIs of a worker. No instance type has half as many.
+const maxENIs = 128
 
 // facts is what was learnt of the worker and its ENIs, from IMDS or EC2, and
 // stays true while they stay attached.
@@ -26,9 +32,33 @@ type facts struct {
 	belief
 }
 
+// belief is which ENIs are the worker's. The lock of facts guards it.
+type belief struct {
+	ours   map[string]bool      // by ENI id
+	others map[string]time.Time // until when an ENI is not asked for again
+	first  time.Time            // the first look
+	ended  bool                 // the start is over
+}
+
+// tagged is whether an ENI has the tag that IAM policies demand.
+type tagged int
+
+const (
+	tagUnknown tagged = iota // the role may not look, or not now
+	tagMissing
+	tagThere
+)
+
+type tagLook struct {
+	found tagged
+	until time.Time
+}
+
 func newFacts() *facts {
 	return &facts{enis: map[string]nic{}, subnets: map[string][]netip.Prefix{}, belief: newBelief(), tags: map[string]tagLook{}}
 }
+
+func newBelief() belief { return belief{ours: map[string]bool{}, others: map[string]time.Time{}} }
 
 // firstFallback is true once.
 func (f *facts) firstFallback() bool {
@@ -133,41 +163,4 @@ func (f *facts) worker(macs []string) (instance string, ids []string, all bool) 
 		}
 	}
 	return f.instance, ids, len(ids) == len(macs)
-}
-
-// vpcFor finds the VPC to look for addr's owner in: that of the ENI whose
-// subnet contains it, else of any ENI. "" means that no ENI is known.
-func (c *Cloud) vpcFor(ctx context.Context, addr netip.Addr) (string, error) {
-	c.facts.mu.Lock()
-	reported := c.facts.reported
-	c.facts.mu.Unlock()
-	if len(reported) == 0 {
-		return "", nil
-	}
-	fits := func(e plan.ENI) bool { return contains(e.Subnets, addr) }
-	return c.vpcOf(ctx, reported[max(slices.IndexFunc(reported, fits), 0)])
-}
-
-func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
-	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
-}
-
-// vpcOf asks IMDS, which costs no EC2 call, and then EC2.
-func (c *Cloud) vpcOf(ctx context.Context, eni plan.ENI) (string, error) {
-	if n, ok := c.facts.known(eni.MAC); ok && n.ID == eni.ID && n.vpc != "" {
-		return n.vpc, nil
-	}
-	vpc := ""
-	if c.opts.Discovery != spec.DiscoverEC2 {
-		vpc, _ = c.imds.get(ctx, macsPath+eni.MAC+"/vpc-id") // EC2 knows it, too
-	}
-	if vpc == "" {
-		nics, err := c.api.byID(ctx, eni.ID)
-		if err != nil || len(nics) == 0 {
-			return "", err
-		}
-		vpc = nics[0].vpc
-	}
-	c.facts.change(eni, func(n *nic) { n.vpc = vpc })
-	return vpc, nil
 }

@@ -6,59 +6,10 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
 
 	"github.com/multus-ipmgr/multus-ipmgr/fault"
-	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 )
-
-// room remembers which ENIs were full, so that the next step asks with one
-// address instead of finding out anew how many fit.
-type room struct {
-	mu   sync.Mutex
-	full map[roomKey][]netip.Addr // the addresses that had no room
-	text map[roomKey]string       // what was said about the ENI's limit
-}
-
-type roomKey struct {
-	eni string
-	v6  bool
-}
-
-func newRoom() *room { return &room{full: map[roomKey][]netip.Addr{}, text: map[roomKey]string{}} }
-
-func keyOf(step plan.Step) roomKey { return roomKey{eni: step.ENI.ID, v6: step.Addrs[0].Is6()} }
-
-// without returns the addresses that had no room on the step's ENI.
-func (r *room) without(step plan.Step) []netip.Addr {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.full[keyOf(step)]
-}
-
-// note replaces them.
-func (r *room) note(step plan.Step, addrs []netip.Addr) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(addrs) == 0 {
-		delete(r.full, keyOf(step))
-		return
-	}
-	r.full[keyOf(step)] = addrs
-}
-
-func (r *room) limit(key roomKey) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text[key]
-}
-
-func (r *room) setLimit(key roomKey, text string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.text[key] = text
-}
 
 // probe asks an ENI that was full whether it has room for one of the addresses
 // that had none. If not, the step is settled by that one call as long as it has
@@ -77,7 +28,6 @@ func (a *assignment) probe(ctx context.Context, addrs []netip.Addr) (left []neti
 		return left, len(left) == 0
 	case fault.Full:
 		a.noRoom, a.untried = err, addrs
-		a.conclude(ctx)
 		return nil, true
 	}
 	a.cloud.room.note(a.step, nil)

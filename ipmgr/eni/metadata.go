@@ -16,8 +16,6 @@ const (
 	// directReads is how many MACs are read without a look at the list of the
 	// worker's ENIs: more of them can only be of links of the pod's own.
 	directReads = 4
-	// maxENIs bounds that list. No instance type has half as many.
-	maxENIs = 128
 )
 
 // attachedByIMDS returns the ENIs that addrs may belong to: those with their

@@ -82,3 +82,43 @@ func (n nic) holds(addr netip.Addr) bool {
 func (n nic) isPrimary(addr netip.Addr) bool {
 	return n.Primary == addr || slices.Contains(n.primary6, addr)
 }
+
+// holder is what the loop learns about an owner.
+func (n nic) holder() plan.Holder { return plan.Holder{ENI: n.ID, Instance: n.instance} }
+
+func describe(owner nic) string {
+	text := "ENI " + owner.ID
+	if owner.instance != "" {
+		text += " of " + owner.instance
+	}
+	if owner.foreign {
+		text += " (managed by an AWS service)"
+	}
+	return text
+}
+
+func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// parsePrefixes parses the CIDRs that can be parsed: AWS leaves some empty.
+func parsePrefixes(cidrs []string) []netip.Prefix {
+	var list []netip.Prefix
+	for _, cidr := range cidrs {
+		if prefix, err := netip.ParsePrefix(cidr); err == nil && !slices.Contains(list, prefix) {
+			list = append(list, prefix)
+		}
+	}
+	return list
+}
+
+// parseAddrs parses the addresses that can be parsed.
+func parseAddrs(list []string) []netip.Addr {
+	var addrs []netip.Addr
+	for _, text := range list {
+		if addr, err := netip.ParseAddr(text); err == nil {
+			addrs = append(addrs, addr)
+		}
+	}
+	return addrs
+}

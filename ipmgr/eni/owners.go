@@ -12,12 +12,56 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/fault"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/plan"
+	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
 	"github.com/multus-ipmgr/multus-ipmgr/vpc"
 )
 
-// maxFilterValues is how many values a filter may have: EC2 takes 200 in all
-// filters of a call together.
-const maxFilterValues = 190
+// Owner names the ENI that holds addr. It is the zero Holder when none does. It looks in the
+// VPC of the worker's ENIs, because addresses repeat across VPCs.
+func (c *Cloud) Owner(ctx context.Context, addr netip.Addr) (plan.Holder, error) {
+	vpc, err := c.vpcFor(ctx, addr)
+	if err != nil {
+		return plan.Holder{}, failed(err, addr, "")
+	}
+	owners, err := c.owners(ctx, vpc, []netip.Addr{addr})
+	if err != nil {
+		return plan.Holder{}, failed(err, addr, "")
+	}
+	return owners[addr].holder(), nil
+}
+
+// vpcFor finds the VPC to look for addr's owner in: that of the ENI whose
+// subnet contains it, else of any ENI. "" means that no ENI is known.
+func (c *Cloud) vpcFor(ctx context.Context, addr netip.Addr) (string, error) {
+	c.facts.mu.Lock()
+	reported := c.facts.reported
+	c.facts.mu.Unlock()
+	if len(reported) == 0 {
+		return "", nil
+	}
+	fits := func(e plan.ENI) bool { return contains(e.Subnets, addr) }
+	return c.vpcOf(ctx, reported[max(slices.IndexFunc(reported, fits), 0)])
+}
+
+// vpcOf asks IMDS, which costs no EC2 call, and then EC2.
+func (c *Cloud) vpcOf(ctx context.Context, eni plan.ENI) (string, error) {
+	if n, ok := c.facts.known(eni.MAC); ok && n.ID == eni.ID && n.vpc != "" {
+		return n.vpc, nil
+	}
+	vpc := ""
+	if c.opts.Discovery != spec.DiscoverEC2 {
+		vpc, _ = c.imds.get(ctx, macsPath+eni.MAC+"/vpc-id") // EC2 knows it, too
+	}
+	if vpc == "" {
+		nics, err := c.api.byID(ctx, eni.ID)
+		if err != nil || len(nics) == 0 {
+			return "", err
+		}
+		vpc = nics[0].vpc
+	}
+	c.facts.change(eni, func(n *nic) { n.vpc = vpc })
+	return vpc, nil
+}
 
 // owners finds the ENIs that hold addrs, all of one family, in one call for
 // every maxFilterValues of them. An address that nobody holds is missing. An
@@ -107,18 +151,4 @@ func because(kept, refusal error) error {
 		told.Text = fmt.Sprintf("%s (%s)", told.Said(), said.Cause())
 	}
 	return kept
-}
-
-// holder is what the loop learns about an owner.
-func (n nic) holder() plan.Holder { return plan.Holder{ENI: n.ID, Instance: n.instance} }
-
-func describe(owner nic) string {
-	text := "ENI " + owner.ID
-	if owner.instance != "" {
-		text += " of " + owner.instance
-	}
-	if owner.foreign {
-		text += " (managed by an AWS service)"
-	}
-	return text
 }
