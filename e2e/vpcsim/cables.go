@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/dataplane"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/lag"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/wire"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/world"
 )
@@ -52,7 +53,7 @@ func (c *cables) follow(changed <-chan struct{}) {
 // cannot be opened is tried again at the next change.
 func (c *cables) match() error {
 	exists, errs := map[string]bool{}, []error(nil)
-	for _, e := range c.world.ENIs(world.Now) {
+	for _, e := range c.world.ENIs(lag.Now) {
 		exists[e.ID] = true
 		if c.ports[e.ID] == nil {
 			errs = append(errs, c.lay(e.ID))

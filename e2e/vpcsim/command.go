@@ -66,6 +66,8 @@ func parse(args []string, stderr io.Writer) (file string, a Addresses, err error
 	fs.SetOutput(stderr)
 	fs.StringVar(&file, "topology", "", "topology `FILE` (YAML), or - for standard input; required")
 	fs.StringVar(&a.EC2, "ec2", "127.0.0.1:0", "`ADDR` of the EC2 API; port 0 picks a free one")
+	fs.StringVar(&a.AutoScaling, "autoscaling", "", "`ADDR` of the Auto Scaling API; none by default")
+	fs.StringVar(&a.Events, "events", "", "`URL` to which each event of Auto Scaling is posted, as JSON")
 	fs.StringVar(&a.Control, "control", "127.0.0.1:0", "`ADDR` of the control API")
 	fs.StringVar(&a.Wire, "wire", "", "`DIR` in which each ENI gets a socket ENI.sock (unixpacket, one Ethernet frame per message)")
 	fs.Func("imds", "`INSTANCE=ADDR` of an instance's metadata service as its pods see it; may be repeated",

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/autoscalingapi"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/ec2api"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/settings"
 )
@@ -28,7 +29,7 @@ func TestTheReferenceNamesEverySettingAndAction(t *testing.T) {
 			t.Errorf("README.md does not explain the setting %s", key)
 		}
 	}
-	for _, action := range ec2api.Actions() {
+	for _, action := range append(ec2api.Actions(), autoscalingapi.Actions()...) {
 		if !strings.Contains(string(text), action) {
 			t.Errorf("README.md does not name the action %s", action)
 		}

@@ -10,13 +10,17 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/eventbus"
 )
 
 // Addresses says where a simulator listens: HOST:PORT each, port 0 for a free
 // one. A service with an empty address is not served.
 type Addresses struct {
-	EC2, Control string
-	IMDS         []IMDSAddress
+	EC2, AutoScaling, Control string
+	IMDS                      []IMDSAddress
+	// Events is the URL to which each event of Auto Scaling is posted, as JSON.
+	Events string
 	// Wire is the directory in which each ENI has a socket ENI-ID.sock of type
 	// unixpacket, one Ethernet frame per message; it is made when missing.
 	Wire string
@@ -29,14 +33,15 @@ type IMDSAddress struct{ Instance, Address string }
 
 // Server is a simulator that listens.
 type Server struct {
-	// EC2URL and ControlURL are http URLs, "" when not served.
-	EC2URL, ControlURL string
+	// EC2URL, AutoScalingURL and ControlURL are http URLs, "" when not served.
+	EC2URL, AutoScalingURL, ControlURL string
 	// IMDSURL holds the URL of each instance's metadata service.
 	IMDSURL map[string]string
 
 	sim     *Sim
 	wire    string
 	cables  *cables
+	posts   *http.Transport
 	servers []*http.Server
 	done    sync.WaitGroup
 }
@@ -57,6 +62,9 @@ func (srv *Server) open(ctx context.Context, a Addresses) (err error) {
 	if srv.EC2URL, err = srv.serve(ctx, a.EC2, srv.sim.EC2()); err != nil {
 		return fmt.Errorf("EC2: %w", err)
 	}
+	if srv.AutoScalingURL, err = srv.serve(ctx, a.AutoScaling, srv.sim.AutoScaling()); err != nil {
+		return fmt.Errorf("the Auto Scaling API: %w", err)
+	}
 	if srv.ControlURL, err = srv.serve(ctx, a.Control, srv.sim.Control()); err != nil {
 		return fmt.Errorf("control: %w", err)
 	}
@@ -72,6 +80,10 @@ func (srv *Server) open(ctx context.Context, a Addresses) (err error) {
 			return fmt.Errorf("IMDS of %s: %w", m.Instance, err)
 		}
 	}
+	if a.Events != "" {
+		srv.posts = &http.Transport{MaxConnsPerHost: maxPosts, IdleConnTimeout: time.Minute}
+		srv.sim.Subscribe(eventbus.Post(a.Events, &http.Client{Transport: srv.posts}, srv.sim.sleep, srv.sim.closing))
+	}
 	if srv.wire = a.Wire; a.Wire == "" {
 		return nil
 	}
@@ -80,6 +92,9 @@ func (srv *Server) open(ctx context.Context, a Addresses) (err error) {
 	}
 	return nil
 }
+
+// maxPosts is how many events are posted at once.
+const maxPosts = 100
 
 func (srv *Server) serve(ctx context.Context, address string, h http.Handler) (string, error) {
 	if address == "" {
@@ -102,6 +117,10 @@ func (srv *Server) serve(ctx context.Context, address string, h http.Handler) (s
 // listeners are gone.
 func (srv *Server) Close() error {
 	srv.sim.Close()
+	srv.sim.bus.Wait()
+	if srv.posts != nil {
+		srv.posts.CloseIdleConnections()
+	}
 	var errs []error
 	for _, s := range srv.servers {
 		errs = append(errs, s.Close())
@@ -117,6 +136,9 @@ func (srv *Server) Close() error {
 // instances.
 func (srv *Server) Ready(order []IMDSAddress) string {
 	words := []string{"ready", "ec2=" + srv.EC2URL, "control=" + srv.ControlURL}
+	if srv.AutoScalingURL != "" {
+		words = append(words, "autoscaling="+srv.AutoScalingURL)
+	}
 	for _, m := range order {
 		words = append(words, "imds."+m.Instance+"="+srv.IMDSURL[m.Instance])
 	}

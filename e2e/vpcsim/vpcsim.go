@@ -1,6 +1,6 @@
 // Package vpcsim simulates the parts of AWS that move IP addresses between
-// workers: the EC2 Query API, the instance metadata service and the VPC's data
-// path, with AWS's rules, limits, errors and delays. It shares no code with the
+// workers: the EC2 and Auto Scaling Query APIs, the instance metadata service and
+// the VPC's data path, with AWS's rules, limits, errors and delays. It shares no code with the
 // product that is tested against it.
 //
 // A [Sim] is made of a [Topology] and gives http.Handlers, so that tests may run
@@ -12,11 +12,14 @@
 // Where no public source settles a behaviour there is a setting for it.
 //
 // The packages below it own one thing each: topology what exists at the start,
-// world the state and EC2's rules, ec2api and imds the two protocols, sigv4
-// signatures, throttle the token buckets, chaos the faults, journal the calls,
-// settings what can be changed meanwhile, and control the interface for tests.
-// Of the data path, fabric decides about frames, wire is the cable to a worker,
-// dataplane joins the two over the world, and pcap writes what passes.
+// world the state and EC2's rules, autoscaling groups and their hooks, eventbus
+// events and their delivery, agenda what happens by itself, lag who sees a change
+// when, ec2api, autoscalingapi and imds the protocols, query what the first two
+// have in common, sigv4 signatures, throttle the token buckets, chaos the faults,
+// journal the calls, settings what can be changed meanwhile, and control the
+// interface for tests. Of the data path, fabric decides about frames, wire is the
+// cable to a worker, dataplane joins the two over the world, and pcap writes what
+// passes.
 package vpcsim
 
 import (
@@ -24,17 +27,23 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/agenda"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/autoscaling"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/autoscalingapi"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/chaos"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/control"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/credentials"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/dataplane"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/ec2api"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/eventbus"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/imds"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/journal"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/outage"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/query"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/settings"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/sigv4"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/throttle"
@@ -53,10 +62,12 @@ type (
 	Settings = settings.Settings
 	// Fault is what happens to the next calls of an action.
 	Fault = chaos.Fault
-	// Call is one EC2 request that arrived.
+	// Call is one request to EC2 or Auto Scaling that arrived.
 	Call = journal.Call
 	// ENI is an ENI as the control API lists it.
 	ENI = control.ENI
+	// Group is an Auto Scaling group as the control API lists it.
+	Group = control.Group
 	// DataPlane is where packets go, with counters and captures.
 	DataPlane = dataplane.Plane
 )
@@ -89,11 +100,15 @@ type Options struct {
 
 // Sim is one simulated VPC.
 type Sim struct {
-	world   *world.World
-	ec2     *ec2api.API
-	imds    *imds.Service
-	control *control.Control
-	close   func()
+	world       *world.World
+	ec2         *ec2api.API
+	autoscaling *autoscalingapi.API
+	bus         *eventbus.Bus
+	imds        *imds.Service
+	control     *control.Control
+	sleep       func(time.Duration) error
+	closing     <-chan struct{}
+	close       func()
 }
 
 // New builds a simulator. The error lists the topology's mistakes.
@@ -109,34 +124,59 @@ func New(t Topology, o Options) (*Sim, error) {
 		}
 	}
 	o.fill()
-	store, r := settings.NewStore(s), rand.New(&lockedSource{src: o.Rand})
-	closing := make(chan struct{})
+	return newSim(t, settings.NewStore(s), o), nil
+}
+
+func newSim(t Topology, store *settings.Store, o Options) *Sim {
+	r, closing := rand.New(&lockedSource{src: o.Rand}), make(chan struct{})
 	sleep := func(d time.Duration) error { return sleepUntil(closing, o.Sleep, d) }
-	w, keys := world.New(t, store, o.Now, r), credentials.NewStore(r)
-	faults, calls, buckets := chaos.NewQueue(ec2api.Actions()), &journal.Journal{}, throttle.New()
+	plans := agenda.New(o.Now, o.Sleep)
+	w, keys := world.New(t, store, o.Now, r, plans), credentials.NewStore(r)
+	bus := eventbus.New(eventbus.Config{Settings: store, Agenda: plans, Rand: r, Now: o.Now, Account: t.Account, Region: t.Region})
+	scaling := autoscaling.New(autoscaling.Config{World: w, Settings: store, Agenda: plans, Bus: bus, Rand: r, Now: o.Now}, t.Groups)
+	faults, calls, buckets := chaos.NewQueue(slices.Concat(ec2api.Actions(), autoscalingapi.Actions())), &journal.Journal{}, throttle.New()
 	metadata := imds.New(imds.Config{
 		World: w, Settings: store, Faults: faults, Credentials: keys, Rand: r, Now: o.Now, Sleep: sleep,
 		Closing: closing,
 	})
-	return &Sim{
-		world: w, imds: metadata, close: sync.OnceFunc(func() { close(closing) }),
-		ec2: &ec2api.API{
-			World: w, Settings: store, Faults: faults, Journal: calls, Buckets: buckets, Rand: r, Now: o.Now,
-			Sleep: sleep, Closing: closing,
+	service := func(name string) query.Service {
+		return query.Service{
+			Settings: store, Faults: faults, Journal: calls, Rand: r, Now: o.Now, Sleep: sleep, CatchUp: plans.Run, Closing: closing,
 			Verifier: sigv4.Verifier{
-				Region: t.Region, Service: "ec2", Lookup: keys.Lookup,
+				Region: t.Region, Service: name, Lookup: keys.Lookup,
 				ExpiredCode: func() string { return store.Get().ExpiredTokenCode },
 			},
-		},
+		}
+	}
+	return &Sim{
+		world: w, imds: metadata, bus: bus, sleep: sleep, closing: closing,
+		close: sync.OnceFunc(func() {
+			close(closing)
+			plans.Close()
+		}),
+		ec2:         &ec2api.API{Service: service("ec2"), World: w, Buckets: buckets},
+		autoscaling: &autoscalingapi.API{Service: service("autoscaling"), World: w, Scaling: scaling},
 		control: &control.Control{
 			World: w, Settings: store, Faults: faults, Journal: calls, Buckets: buckets, IMDS: metadata,
 			DataPlane: dataplane.New(dataplane.View{World: w}, o.Now), Closing: closing,
+			Scaling: scaling, Bus: bus, CatchUp: plans.Run,
 		},
-	}, nil
+	}
 }
 
 // EC2 serves the EC2 Query API. It may be shared by any number of servers.
 func (s *Sim) EC2() http.Handler { return s.ec2 }
+
+// AutoScaling serves the Auto Scaling Query API. It may be shared by any number
+// of servers.
+func (s *Sim) AutoScaling() http.Handler { return s.autoscaling }
+
+// Subscribe has each event of Auto Scaling delivered as EventBridge would: as
+// JSON, late or not at all as the settings say, each in a goroutine of its own.
+func (s *Sim) Subscribe(deliver func(event []byte)) { s.bus.Subscribe(deliver) }
+
+// Events lists all events so far as JSON, delivered or not.
+func (s *Sim) Events() [][]byte { return s.bus.Events() }
 
 // IMDS serves the metadata of one instance as a caller sees it that is hops
 // away: [HostHops] or [PodHops]. The error says that there is no such instance.
@@ -158,7 +198,14 @@ func (s *Sim) DataPlane() *DataPlane { return s.control.DataPlane }
 // ENIs lists all ENIs as they are now, in the order of their creation.
 func (s *Sim) ENIs() []ENI { return s.control.ENIs() }
 
-// Calls lists the EC2 calls so far, with pending also those under way.
+// Groups lists all Auto Scaling groups as they are now.
+func (s *Sim) Groups() []Group { return s.control.Groups() }
+
+// Command starts, stops, reboots or terminates an instance, or replaces its root
+// volume ("replace-root-volume").
+func (s *Sim) Command(instance, do string) error { return s.control.Command(instance, do) }
+
+// Calls lists the calls of EC2 and Auto Scaling so far, with pending also those under way.
 func (s *Sim) Calls(pending bool) []Call { return s.control.Journal.Calls(pending) }
 
 // Settings returns the current settings.
@@ -174,12 +221,12 @@ func (s *Sim) Set(patch string) error {
 // Inject adds faults: all of them or, with an error, none.
 func (s *Sim) Inject(faults ...Fault) error { return s.control.Faults.Add(faults...) }
 
-// Reset forgets calls, faults and the data plane's counters and fills the token
-// buckets. World and settings stay.
+// Reset forgets calls, faults, events and the data plane's counters and fills the
+// token buckets. World and settings stay.
 func (s *Sim) Reset() { s.control.Reset() }
 
-// Close ends all requests that hang or wait. The simulator must not be used
-// afterwards.
+// Close ends all requests that hang or wait, and nothing happens by itself any
+// more. The simulator must not be used afterwards.
 func (s *Sim) Close() { s.close() }
 
 func (o *Options) fill() {

@@ -42,7 +42,7 @@ func StatusOf(code string) int {
 	switch code {
 	case "AuthFailure":
 		return http.StatusUnauthorized
-	case "MissingAuthenticationToken", "UnauthorizedOperation":
+	case "MissingAuthenticationToken", "UnauthorizedOperation", "AccessDenied":
 		return http.StatusForbidden
 	case "DryRunOperation":
 		return http.StatusPreconditionFailed

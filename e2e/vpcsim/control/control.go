@@ -12,10 +12,13 @@ import (
 	"net/netip"
 	"strconv"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/autoscaling"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/chaos"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/dataplane"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/eventbus"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/imds"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/journal"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/lag"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/settings"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/throttle"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/world"
@@ -32,6 +35,10 @@ type Control struct {
 	Journal  *journal.Journal
 	Buckets  *throttle.Buckets
 	IMDS     *imds.Service
+	Scaling  *autoscaling.Scaling
+	Bus      *eventbus.Bus
+	// CatchUp carries out what is due.
+	CatchUp func()
 	// DataPlane counts and captures what the VPC carries.
 	DataPlane *dataplane.Plane
 	// Closing is closed when the simulator ends, and captures with it.
@@ -80,6 +87,7 @@ func (c *Control) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/settings", c.postSettings)
 	mux.HandleFunc("GET /v1/faults", func(w http.ResponseWriter, _ *http.Request) { answer(w, c.Faults.Pending()) })
 	mux.HandleFunc("POST /v1/faults", c.postFaults)
+	c.scaling(mux)
 	mux.HandleFunc("POST /v1/reset", func(w http.ResponseWriter, _ *http.Request) {
 		c.Reset()
 		answer(w, struct{}{})
@@ -87,20 +95,22 @@ func (c *Control) Handler() http.Handler {
 	return mux
 }
 
-// Reset forgets calls, faults and the data plane's counters and fills the token
-// buckets. The world and the settings stay.
+// Reset forgets calls, faults, events and the data plane's counters and fills the
+// token buckets. The world and the settings stay.
 func (c *Control) Reset() {
 	c.Journal.Reset()
 	c.Faults.Reset()
 	c.Buckets.Reset()
 	c.IMDS.Reset()
 	c.DataPlane.Reset()
+	c.Bus.Reset()
 }
 
 // ENIs lists the ENIs as they are now, in the order of their creation.
 func (c *Control) ENIs() []ENI {
+	c.CatchUp()
 	out := []ENI{}
-	for _, e := range c.World.ENIs(world.Now) {
+	for _, e := range c.World.ENIs(lag.Now) {
 		item := ENI{
 			ID: e.ID, Subnet: e.Subnet, MAC: e.MAC, Primary: e.Primary, Secondaries: orEmpty(e.Secondaries),
 			IPv6: orEmpty(e.IPv6), Tags: e.Tags, IPv4Prefixes: e.IPv4Prefixes, IPv6Prefixes: e.IPv6Prefixes,

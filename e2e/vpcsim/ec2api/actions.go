@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/apierr"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/query"
 )
 
 // action is one operation of the API.
@@ -14,7 +15,7 @@ type action struct {
 	// dryRun is whether the operation has a DryRun parameter; the four Assign
 	// and Unassign operations do not.
 	dryRun bool
-	run    func(*API, Params) (reply, error)
+	run    func(*API, query.Params) (reply, error)
 }
 
 // Actions lists the names of all operations, sorted.
@@ -80,9 +81,9 @@ func tagged() []string {
 
 // recognise refuses parameters that are not simulated, so that a test never
 // passes because a parameter was ignored.
-func (a action) recognise(p Params) error {
+func (a action) recognise(p query.Params) error {
 	for _, name := range slices.Sorted(maps.Keys(p.Flat())) {
-		shape := Shape(name)
+		shape := query.Shape(name)
 		if !slices.Contains(a.params, shape) && !(a.dryRun && shape == "DryRun") {
 			return apierr.New("UnknownParameter", "The parameter %s is not recognized", name)
 		}

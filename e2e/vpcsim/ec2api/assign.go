@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/query"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/world"
 )
 
@@ -41,7 +42,7 @@ type unassignedIPv6 struct {
 	Prefixes  set[string] `xml:"unassignedIpv6PrefixSet"`
 }
 
-func assignIPv4(a *API, p Params) (reply, error) {
+func assignIPv4(a *API, p query.Params) (reply, error) {
 	count, err := p.Int("SecondaryPrivateIpAddressCount")
 	prefixes, err2 := p.Int("Ipv4PrefixCount")
 	allow, err3 := p.Is("AllowReassignment")
@@ -62,14 +63,14 @@ func assignIPv4(a *API, p Params) (reply, error) {
 	return out, nil
 }
 
-func unassignIPv4(a *API, p Params) (reply, error) {
+func unassignIPv4(a *API, p query.Params) (reply, error) {
 	_, err := a.World.UnassignIPv4(world.Unassign{
 		ENI: p["NetworkInterfaceId"], Addresses: p.List("PrivateIpAddress"), Prefixes: p.List("Ipv4Prefix"),
 	})
 	return &done{Return: true}, err
 }
 
-func assignIPv6(a *API, p Params) (reply, error) {
+func assignIPv6(a *API, p query.Params) (reply, error) {
 	count, err := p.Int("Ipv6AddressCount")
 	prefixes, err2 := p.Int("Ipv6PrefixCount")
 	if err := errors.Join(err, err2); err != nil {
@@ -82,7 +83,7 @@ func assignIPv6(a *API, p Params) (reply, error) {
 	return &assignedIPv6{ENI: p["NetworkInterfaceId"], Addresses: texts(got.Addresses), Prefixes: texts(got.Prefixes)}, err
 }
 
-func unassignIPv6(a *API, p Params) (reply, error) {
+func unassignIPv6(a *API, p query.Params) (reply, error) {
 	got, err := a.World.UnassignIPv6(world.Unassign{
 		ENI: p["NetworkInterfaceId"], Addresses: p.List("Ipv6Addresses"), Prefixes: p.List("Ipv6Prefix"),
 	})

@@ -2,6 +2,7 @@ package ec2api
 
 import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/apierr"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/query"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/world"
 )
 
@@ -24,7 +25,7 @@ type attributeReply struct {
 	PublicIP        *bool       `xml:"associatePublicIpAddress"`
 }
 
-func describeAttribute(a *API, p Params) (reply, error) {
+func describeAttribute(a *API, p query.Params) (reply, error) {
 	e, err := a.World.ENI(p["NetworkInterfaceId"])
 	if err != nil {
 		return nil, err
@@ -51,7 +52,7 @@ func describeAttribute(a *API, p Params) (reply, error) {
 
 // resetAttribute switches the source/destination check on: it is the only
 // attribute that can be reset.
-func resetAttribute(a *API, p Params) (reply, error) {
+func resetAttribute(a *API, p query.Params) (reply, error) {
 	if _, given := p["SourceDestCheck"]; !given {
 		return nil, apierr.New("InvalidParameterCombination", "No attributes specified.")
 	}

@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/apierr"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/lag"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/query"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/world"
 )
 
@@ -14,13 +16,13 @@ type enisReply struct {
 	NextToken string        `xml:"nextToken,omitempty"`
 }
 
-func describeENIs(a *API, p Params) (reply, error) {
+func describeENIs(a *API, p query.Params) (reply, error) {
 	filters, err := parseFilters(p, a.eniFields(), func(e *world.ENI) map[string]string { return e.Tags })
 	if err != nil {
 		return nil, err
 	}
 	rule := pageRule{min: 5, max: 1000, whole: 1000, ids: "NetworkInterfaceId"}
-	enis := a.World.ENIs(world.Describe)
+	enis := a.World.ENIs(lag.Interfaces)
 	if err := a.refuseUnpaginated(p, len(enis)); err != nil {
 		return nil, err
 	}
@@ -51,7 +53,7 @@ func (a *API) noENI(id string) error {
 }
 
 // refuseUnpaginated refuses to list everything in one page in a big account.
-func (a *API) refuseUnpaginated(p Params, items int) error {
+func (a *API) refuseUnpaginated(p query.Params, items int) error {
 	limit := a.Settings.Get().UnpaginatedLimit
 	if limit == 0 || items <= limit || !unbound(p) {
 		return nil
@@ -122,7 +124,7 @@ func (a *API) eniFields() fields[*world.ENI] {
 		"attachment.attach-time":           attached(func(at *world.Attachment) string { return stamp(at.At) }),
 		"attachment.network-card-index":    attached(func(at *world.Attachment) string { return strconv.Itoa(at.NetworkCard) }),
 		"attachment.device-index":          attached(func(at *world.Attachment) string { return strconv.Itoa(at.DeviceIndex) }),
-		"attachment.status":                attached(func(*world.Attachment) string { return "attached" }),
+		"attachment.status":                attached(func(at *world.Attachment) string { return at.Status }),
 		"attachment.delete-on-termination": attached(func(at *world.Attachment) string { return strconv.FormatBool(at.DeleteOnTermination) }),
 	}
 }

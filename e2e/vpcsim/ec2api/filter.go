@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/apierr"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/query"
 )
 
 // maxFilterValues is AWS's limit of values in one request.
@@ -23,7 +24,7 @@ type filter[T any] struct {
 
 // parseFilters reads the filters of a request. tags is nil for things without
 // tags.
-func parseFilters[T any](p Params, known fields[T], tags func(T) map[string]string) ([]filter[T], error) {
+func parseFilters[T any](p query.Params, known fields[T], tags func(T) map[string]string) ([]filter[T], error) {
 	var out []filter[T]
 	total := 0
 	for _, f := range p.Each("Filter") {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/query"
 )
 
 // golden returns the folder of request snapshots that AWS ships with the EC2
@@ -46,7 +48,7 @@ func TestGoldenRequestsAreParsed(t *testing.T) {
 	}
 	for _, file := range files {
 		action := strings.TrimSuffix(filepath.Base(file), ".request.snap")
-		p, err := ParseQuery(snapshot(t, dir, action))
+		p, err := query.ParseQuery(snapshot(t, dir, action))
 		if err != nil || p["Action"] != action || p["Version"] != Version {
 			t.Errorf("%s: got action %q, version %q, %v", action, p["Action"], p["Version"], err)
 		}
@@ -59,13 +61,13 @@ func TestParametersExistInAWS(t *testing.T) {
 	dir := golden(t)
 	for _, name := range Actions() {
 		t.Run(name, func(t *testing.T) {
-			p, err := ParseQuery(snapshot(t, dir, name))
+			p, err := query.ParseQuery(snapshot(t, dir, name))
 			if err != nil {
 				t.Fatal(err)
 			}
 			shapes := map[string]bool{}
 			for parameter := range p {
-				shapes[Shape(parameter)] = true
+				shapes[query.Shape(parameter)] = true
 			}
 			act := actions()[name]
 			for _, shape := range act.params {
@@ -82,8 +84,8 @@ func TestParametersExistInAWS(t *testing.T) {
 
 func TestGoldenRequestsReadAsStructures(t *testing.T) {
 	dir := golden(t)
-	read := func(action string) Params {
-		p, err := ParseQuery(snapshot(t, dir, action))
+	read := func(action string) query.Params {
+		p, err := query.ParseQuery(snapshot(t, dir, action))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +102,7 @@ func TestGoldenRequestsReadAsStructures(t *testing.T) {
 		t.Errorf("SecondaryPrivateIpAddressCount: %v, %v", n, err)
 	}
 	filters := read("DescribeNetworkInterfaces").Each("Filter")
-	want := []Params{
+	want := []query.Params{
 		{"Name": "__Name__", "Value.1": "__Member__", "Value.2": "__Member__"},
 		{"Name": "__Name__", "Value.1": "__Member__", "Value.2": "__Member__"},
 	}

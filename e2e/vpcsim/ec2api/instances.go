@@ -3,6 +3,9 @@ package ec2api
 import (
 	"slices"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/apierr"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/lag"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/query"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/world"
 )
 
@@ -55,17 +58,17 @@ type worker struct {
 	enis []*world.ENI
 }
 
-func describeInstances(a *API, p Params) (reply, error) {
+func describeInstances(a *API, p query.Params) (reply, error) {
 	filters, err := parseFilters(p, a.instanceFields(), func(w worker) map[string]string { return w.Tags })
 	if err != nil {
 		return nil, err
 	}
-	all := a.World.Instances()
+	all := a.World.Instances(lag.Instances)
 	if err := a.refuseUnpaginated(p, len(all)); err != nil {
 		return nil, err
 	}
 	all, err = named(all, p.List("InstanceId"), func(in world.Instance) string { return in.ID },
-		func(id string) error { _, err := a.World.Instance(id); return err })
+		func(id string) error { return a.noInstance(id) })
 	if err != nil {
 		return nil, err
 	}
@@ -83,10 +86,19 @@ func describeInstances(a *API, p Params) (reply, error) {
 	return out, nil
 }
 
+// noInstance is the refusal of an id that Describe does not show, also when only
+// the lag hides it.
+func (a *API) noInstance(id string) error {
+	if _, err := a.World.Instance(id); err != nil {
+		return err
+	}
+	return apierr.New("InvalidInstanceID.NotFound", "The instance ID '%s' does not exist", id)
+}
+
 // workers joins instances with their ENIs in one pass over the ENIs.
 func (a *API) workers(instances []world.Instance) []worker {
 	on := map[string][]*world.ENI{}
-	for _, e := range a.World.ENIs(world.Describe) {
+	for _, e := range a.World.ENIs(lag.Instances) {
 		if e.Attachment != nil {
 			on[e.Attachment.Instance] = append(on[e.Attachment.Instance], e)
 		}

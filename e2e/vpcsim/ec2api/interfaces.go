@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/apierr"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/query"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/world"
 )
 
@@ -20,7 +21,7 @@ type attachedENI struct {
 	NetworkCard int    `xml:"networkCardIndex"`
 }
 
-func createENI(a *API, p Params) (reply, error) {
+func createENI(a *API, p query.Params) (reply, error) {
 	r := world.CreateENI{
 		Subnet: p["SubnetId"], Description: p["Description"], Groups: p.List("SecurityGroupId"), Token: p.Optional("ClientToken"),
 	}
@@ -46,7 +47,7 @@ func createENI(a *API, p Params) (reply, error) {
 	return &createdENI{ENI: shape}, nil
 }
 
-func createIPv4(p Params, r *world.CreateENI) (err error) {
+func createIPv4(p query.Params, r *world.CreateENI) (err error) {
 	r.Primary = p["PrivateIpAddress"]
 	for _, member := range p.Each("PrivateIpAddresses") {
 		primary, err := member.Is("Primary")
@@ -70,7 +71,7 @@ func createIPv4(p Params, r *world.CreateENI) (err error) {
 	return errors.Join(err1, err2)
 }
 
-func createIPv6(p Params, r *world.CreateENI) error {
+func createIPv6(p query.Params, r *world.CreateENI) error {
 	var err1 error
 	r.PrimaryIPv6, err1 = p.Is("EnablePrimaryIpv6")
 	for _, member := range p.Each("Ipv6Addresses") {
@@ -93,11 +94,11 @@ func createIPv6(p Params, r *world.CreateENI) error {
 	return errors.Join(err1, err2, err3)
 }
 
-func deleteENI(a *API, p Params) (reply, error) {
+func deleteENI(a *API, p query.Params) (reply, error) {
 	return &done{Return: true}, a.World.DeleteENI(p["NetworkInterfaceId"])
 }
 
-func attachENI(a *API, p Params) (reply, error) {
+func attachENI(a *API, p query.Params) (reply, error) {
 	device, err1 := p.Int("DeviceIndex")
 	card, err2 := p.Int("NetworkCardIndex")
 	if err := errors.Join(err1, err2); err != nil {
@@ -113,7 +114,7 @@ func attachENI(a *API, p Params) (reply, error) {
 	return &attachedENI{Attachment: at.ID, NetworkCard: at.NetworkCard}, err
 }
 
-func detachENI(a *API, p Params) (reply, error) {
+func detachENI(a *API, p query.Params) (reply, error) {
 	if _, err := p.Is("Force"); err != nil {
 		return nil, err
 	}
@@ -121,7 +122,7 @@ func detachENI(a *API, p Params) (reply, error) {
 }
 
 // modifyENI changes one attribute: EC2 refuses requests that name several.
-func modifyENI(a *API, p Params) (reply, error) {
+func modifyENI(a *API, p query.Params) (reply, error) {
 	check, err1 := p.Bool("SourceDestCheck.Value")
 	remove, err2 := p.Bool("Attachment.DeleteOnTermination")
 	primary, err3 := p.Bool("EnablePrimaryIpv6")

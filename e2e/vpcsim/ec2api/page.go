@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/apierr"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/query"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/settings"
 )
 
@@ -35,7 +36,7 @@ type cursor struct {
 // page cuts one page out of items and returns the token for the next, "" at the
 // end. id tells items apart. A token continues another query too, as EC2's do:
 // its first page is empty then.
-func page[T any](a *API, p Params, items []T, id func(T) string, rule pageRule) ([]T, string, error) {
+func page[T any](a *API, p query.Params, items []T, id func(T) string, rule pageRule) ([]T, string, error) {
 	size, err := p.Int("MaxResults")
 	if err != nil {
 		return nil, "", err
@@ -62,7 +63,7 @@ func page[T any](a *API, p Params, items []T, id func(T) string, rule pageRule) 
 		return items[start:], "", nil
 	}
 	token, err := json.Marshal(cursor{
-		Action: p["Action"], Offset: end, Page: at.Page + 1, Query: p.query(), Order: at.Order,
+		Action: p["Action"], Offset: end, Page: at.Page + 1, Query: fingerprint(p), Order: at.Order,
 	})
 	if err != nil {
 		return nil, "", fmt.Errorf("encode NextToken: %w", err)
@@ -72,9 +73,9 @@ func page[T any](a *API, p Params, items []T, id func(T) string, rule pageRule) 
 
 // emptyPage reports whether a page has no items, and whether another one
 // follows in any case. Lists of ids are never paged.
-func (a *API) emptyPage(p Params, at cursor, rule pageRule) (empty, another bool) {
+func (a *API) emptyPage(p query.Params, at cursor, rule pageRule) (empty, another bool) {
 	switch {
-	case at.Query != p.query():
+	case at.Query != fingerprint(p):
 		return true, true
 	case !a.Settings.Get().EmptyPages || rule.ids != "" && len(p.List(rule.ids)) > 0:
 		return false, false
@@ -108,7 +109,7 @@ func (a *API) pageSize(asked, page int) int {
 	return max(1, asked*fifths/5)
 }
 
-func (r pageRule) check(p Params, size *int) error {
+func (r pageRule) check(p query.Params, size *int) error {
 	switch {
 	case size == nil:
 		return nil
@@ -126,19 +127,19 @@ func (r pageRule) check(p Params, size *int) error {
 }
 
 // cursor continues a list, or begins one.
-func (a *API) cursor(p Params) (cursor, error) {
+func (a *API) cursor(p query.Params) (cursor, error) {
 	if p["NextToken"] != "" {
-		return p.cursor()
+		return readCursor(p)
 	}
-	c := cursor{Query: p.query()}
+	c := cursor{Query: fingerprint(p)}
 	if a.Settings.Get().Order == settings.Random {
 		c.Order = a.Rand.Uint64() | 1
 	}
 	return c, nil
 }
 
-// cursor reads the NextToken.
-func (p Params) cursor() (c cursor, err error) {
+// readCursor reads the NextToken.
+func readCursor(p query.Params) (c cursor, err error) {
 	text := p["NextToken"]
 	data, err := base64.URLEncoding.DecodeString(text)
 	if err == nil {
@@ -150,8 +151,8 @@ func (p Params) cursor() (c cursor, err error) {
 	return c, nil
 }
 
-// query is a fingerprint of a request without its paging.
-func (p Params) query() uint64 {
+// fingerprint tells a request from others, without its paging.
+func fingerprint(p query.Params) uint64 {
 	h := fnv.New64a()
 	for _, name := range slices.Sorted(maps.Keys(p)) {
 		if name != "MaxResults" && name != "NextToken" {

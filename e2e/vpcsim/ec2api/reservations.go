@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/apierr"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/query"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/topology"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/world"
 )
@@ -40,7 +41,7 @@ type deletedReservation struct {
 	Reservation reservationShape `xml:"deletedSubnetCidrReservation"`
 }
 
-func getReservations(a *API, p Params) (reply, error) {
+func getReservations(a *API, p query.Params) (reply, error) {
 	known := fields[topology.Reservation]{
 		"reservationType": func(r topology.Reservation) []string { return one(string(r.Type)) },
 		"subnet-id":       func(r topology.Reservation) []string { return one(r.Subnet) },
@@ -69,7 +70,7 @@ func getReservations(a *API, p Params) (reply, error) {
 	return out, nil
 }
 
-func createReservation(a *API, p Params) (reply, error) {
+func createReservation(a *API, p query.Params) (reply, error) {
 	tags, err := specifiedTags(p, "subnet-cidr-reservation")
 	if err != nil {
 		return nil, err
@@ -80,7 +81,7 @@ func createReservation(a *API, p Params) (reply, error) {
 	return &createdReservation{Reservation: a.reservationShape(r)}, err
 }
 
-func deleteReservation(a *API, p Params) (reply, error) {
+func deleteReservation(a *API, p query.Params) (reply, error) {
 	r, err := a.World.Unreserve(p["SubnetCidrReservationId"])
 	return &deletedReservation{Reservation: a.reservationShape(r)}, err
 }
@@ -93,7 +94,7 @@ func (a *API) reservationShape(r topology.Reservation) reservationShape {
 }
 
 // specifiedTags reads TagSpecification.N, which may name the created kind only.
-func specifiedTags(p Params, kind string) (map[string]string, error) {
+func specifiedTags(p query.Params, kind string) (map[string]string, error) {
 	tags := map[string]string{}
 	for _, spec := range p.Each("TagSpecification") {
 		if spec["ResourceType"] != kind {

@@ -118,7 +118,7 @@ func (a *API) eniShape(e *world.ENI) eniShape {
 	if at := e.Attachment; at != nil {
 		out.Attachment = &attachment{
 			ID: at.ID, At: stamp(at.At), DeleteOnTermination: at.DeleteOnTermination, DeviceIndex: at.DeviceIndex,
-			Instance: at.Instance, InstanceOwner: at.Owner, NetworkCard: at.NetworkCard, Status: "attached",
+			Instance: at.Instance, InstanceOwner: at.Owner, NetworkCard: at.NetworkCard, Status: at.Status,
 		}
 	}
 	return out

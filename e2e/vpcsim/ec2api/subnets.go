@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/query"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/topology"
 )
 
@@ -48,7 +49,7 @@ type subnetIPv6 struct {
 	State string `xml:"ipv6CidrBlockState>state"`
 }
 
-func describeSubnets(a *API, p Params) (reply, error) {
+func describeSubnets(a *API, p query.Params) (reply, error) {
 	filters, err := parseFilters(p, a.subnetFields(), func(s topology.Subnet) map[string]string { return s.Tags })
 	if err != nil {
 		return nil, err

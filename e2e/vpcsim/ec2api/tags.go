@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/apierr"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/query"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/world"
 )
 
@@ -13,7 +14,7 @@ type metadataReply struct {
 	Options  metadataShape `xml:"instanceMetadataOptions"`
 }
 
-func createTags(a *API, p Params) (reply, error) {
+func createTags(a *API, p query.Params) (reply, error) {
 	ids, tags := p.List("ResourceId"), p.Tags("Tag")
 	if len(ids) == 0 || len(tags) == 0 {
 		return nil, apierr.Missing("resourceIdSet and tagSet")
@@ -21,7 +22,7 @@ func createTags(a *API, p Params) (reply, error) {
 	return &done{Return: true}, a.World.Tag(ids, tags)
 }
 
-func deleteTags(a *API, p Params) (reply, error) {
+func deleteTags(a *API, p query.Params) (reply, error) {
 	ids, tags := p.List("ResourceId"), map[string]*string{}
 	for _, t := range p.Each("Tag") {
 		tags[t["Key"]] = t.Optional("Value")
@@ -32,7 +33,7 @@ func deleteTags(a *API, p Params) (reply, error) {
 	return &done{Return: true}, a.World.Untag(ids, tags)
 }
 
-func modifyMetadata(a *API, p Params) (reply, error) {
+func modifyMetadata(a *API, p query.Params) (reply, error) {
 	hops, err := p.Int("HttpPutResponseHopLimit")
 	if err == nil && hops != nil && (*hops < 1 || *hops > 64) {
 		err = apierr.Value("Value (%d) for parameter HttpPutResponseHopLimit is invalid. Expecting 1 to 64.", *hops)
@@ -56,7 +57,7 @@ func modifyMetadata(a *API, p Params) (reply, error) {
 	return &metadataReply{Instance: p["InstanceId"], Options: metadataOptions(m)}, err
 }
 
-func oneOf(p Params, name, a, b string) (string, error) {
+func oneOf(p query.Params, name, a, b string) (string, error) {
 	v := p[name]
 	if v != "" && v != a && v != b {
 		return "", apierr.Value("Value (%s) for parameter %s is invalid. Expecting %s or %s.", v, name, a, b)

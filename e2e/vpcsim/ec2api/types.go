@@ -8,6 +8,7 @@ import (
 	"github.com/aws/amazon-vpc-resource-controller-k8s/pkg/aws/vpc"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/apierr"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/query"
 )
 
 type typesReply struct {
@@ -40,7 +41,7 @@ type card struct {
 	MaxENIs     int64  `xml:"maximumNetworkInterfaces"`
 }
 
-func describeTypes(a *API, p Params) (reply, error) {
+func describeTypes(a *API, p query.Params) (reply, error) {
 	filters, err := parseFilters(p, a.typeFields(), nil)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/apierr"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/query"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/topology"
 )
 
@@ -41,7 +42,7 @@ type vpcIPv6 struct {
 	Pool  string `xml:"ipv6Pool"`
 }
 
-func describeVPCs(a *API, p Params) (reply, error) {
+func describeVPCs(a *API, p query.Params) (reply, error) {
 	filters, err := parseFilters(p, a.vpcFields(), func(topology.VPC) map[string]string { return nil })
 	if err != nil {
 		return nil, err

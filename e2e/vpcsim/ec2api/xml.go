@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/apierr"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/query"
 )
 
 // Namespace is the XML namespace of successful answers. Errors have none.
@@ -43,43 +44,23 @@ type failure struct {
 
 func stamp(t time.Time) string { return t.UTC().Format(timeFormat) }
 
-// AWS's client closes its request body twice, and net/http gives up the
-// connection when the second time comes early, even if the answer is still
-// being read. A network hides that; on loopback an answer that does not fit
-// into the client's first read (4 KB) breaks off. So large ones take a moment.
-const (
-	largeAnswer = 3 << 10
-	moment      = 2 * time.Millisecond
-)
-
-// write sends an answer or, when err is not nil, a refusal.
-func (a *API) write(w http.ResponseWriter, action, requestID string, ok reply, err *apierr.Error) {
+// Encode implements query.Dialect.
+func (a *API) Encode(action, requestID string, answer any, refusal *apierr.Error) (query.Answer, error) {
 	var text bytes.Buffer
 	text.WriteString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n")
 	status, enc := http.StatusOK, xml.NewEncoder(&text)
-	var encodeErr error
-	if err != nil {
-		status = err.Status
-		encodeErr = enc.EncodeElement(failure{Code: err.Code, Message: err.Message, RequestID: requestID}, element("", "Response"))
+	var err error
+	if refusal != nil {
+		status = refusal.Status
+		err = enc.EncodeElement(failure{Code: refusal.Code, Message: refusal.Message, RequestID: requestID}, element("", "Response"))
 	} else {
-		ok.identify(requestID)
+		if ok, has := answer.(reply); has {
+			ok.identify(requestID)
+		}
 		enc.Indent("", "    ")
-		encodeErr = enc.EncodeElement(ok, element(Namespace, action+"Response"))
+		err = enc.EncodeElement(answer, element(Namespace, action+"Response"))
 	}
-	if encodeErr != nil {
-		http.Error(w, encodeErr.Error(), http.StatusInternalServerError)
-		return
-	}
-	if text.Len() > largeAnswer {
-		_ = a.Sleep(moment) // a simulator that closes answers at once
-	}
-	h := w.Header()
-	h.Set("Content-Type", "text/xml;charset=UTF-8")
-	h.Set("Server", "AmazonEC2")
-	h.Set("Date", a.clock().UTC().Format(http.TimeFormat))
-	h.Set("X-Amzn-Requestid", requestID)
-	w.WriteHeader(status)
-	_, _ = text.WriteTo(w) // the caller may be gone
+	return query.Answer{Status: status, ContentType: "text/xml;charset=UTF-8", Server: "AmazonEC2", Body: text.Bytes()}, err
 }
 
 func element(space, name string) xml.StartElement {

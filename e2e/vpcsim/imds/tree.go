@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/credentials"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/lag"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/topology"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/world"
 )
@@ -86,7 +87,7 @@ func (l leaves) set(path, value string) {
 
 // tree builds everything that an instance can read, through the lag of IMDS.
 func (s *Service) tree(in world.Instance) leaves {
-	l, enis := leaves{}, s.World.Attached(in.ID, world.IMDS)
+	l, enis := leaves{}, s.World.Attached(in.ID, lag.IMDS)
 	const md = "meta-data/"
 	l.set(md+"instance-id", in.ID)
 	l.set(md+"instance-type", in.Type)

@@ -11,6 +11,9 @@ import (
 // as "1.5s", or as a number of seconds.
 type Duration time.Duration
 
+// Value returns the duration.
+func (d Duration) Value() time.Duration { return time.Duration(d) }
+
 // MarshalJSON writes the duration as a Go duration string.
 func (d Duration) MarshalJSON() ([]byte, error) {
 	return json.Marshal(time.Duration(d).String())
@@ -22,7 +25,13 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &v); err != nil {
 		return err
 	}
+	return d.set(v)
+}
+
+func (d *Duration) set(v any) error {
 	switch v := v.(type) {
+	case int:
+		return d.set(float64(v))
 	case string:
 		parsed, err := time.ParseDuration(v)
 		if err != nil {
@@ -36,7 +45,16 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 		}
 		*d = Duration(ns)
 	default:
-		return fmt.Errorf("%s is neither a duration string nor a number of seconds", data)
+		return fmt.Errorf("%v is neither a duration string nor a number of seconds", v)
 	}
 	return nil
+}
+
+// UnmarshalYAML reads what [Duration.UnmarshalJSON] does.
+func (d *Duration) UnmarshalYAML(decode func(any) error) error {
+	var v any
+	if err := decode(&v); err != nil {
+		return err
+	}
+	return d.set(v)
 }

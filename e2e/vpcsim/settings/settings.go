@@ -34,15 +34,27 @@ type Settings struct {
 	// DescribeLag is the time from a change until the Describe calls show it.
 	// AWS showed changes at once in every capture read.
 	DescribeLag Duration `json:"describeLag"`
+	// DescribeJitter draws that time between 0 and DescribeLag, for each change
+	// and each of DescribeInstances, DescribeNetworkInterfaces and
+	// DescribeAutoScalingGroups: what one shows another may not show yet.
+	DescribeJitter bool `json:"describeJitter"`
+
+	// PendingTime is the time from the launch or the start of an instance until
+	// it runs, and StoppingTime that until it has stopped or terminated.
+	PendingTime  Duration `json:"pendingTime"`
+	StoppingTime Duration `json:"stoppingTime"`
+	// TerminatedTime is how long a terminated instance is still described.
+	TerminatedTime Duration `json:"terminatedTime"`
 
 	// ClockOffset is how far AWS's clock is ahead of the machine's, negative when
 	// it is behind: EC2 judges signatures by AWS's clock, its answers carry it as
 	// Date, and credentials from IMDS end by it.
 	ClockOffset Duration `json:"clockOffset"`
 
-	// EC2 and IMDS say how the two services answer at all.
-	EC2  Health `json:"ec2"`
-	IMDS Health `json:"imds"`
+	// EC2, AutoScaling and IMDS say how the services answer at all.
+	EC2         Health `json:"ec2"`
+	AutoScaling Health `json:"autoscaling"`
+	IMDS        Health `json:"imds"`
 	// IMDSTrailingNewline ends every metadata value with a newline.
 	IMDSTrailingNewline bool `json:"imdsTrailingNewline"`
 
@@ -50,6 +62,24 @@ type Settings struct {
 	CredentialsLifetime Duration `json:"credentialsLifetime"`
 	// ExpiredTokenCode is the code for expired temporary credentials.
 	ExpiredTokenCode string `json:"expiredTokenCode"`
+
+	// ProceedTime is how long the members of a group stay in states such as
+	// Pending:Proceed, after the last hook was answered.
+	ProceedTime Duration `json:"proceedTime"`
+	// RelaunchTime is the time from a launch that failed or was abandoned until
+	// the group tries again.
+	RelaunchTime Duration `json:"relaunchTime"`
+
+	// EventLag is the time from something that happens until its event is
+	// delivered. EventLoss, EventDuplicates and EventReorder are the shares, of
+	// 0 to 1, of events that are lost, delivered twice, and overtaken by others.
+	EventLag        Duration `json:"eventLag"`
+	EventLoss       float64  `json:"eventLoss"`
+	EventDuplicates float64  `json:"eventDuplicates"`
+	EventReorder    float64  `json:"eventReorder"`
+	// EventAction puts Action into events of launches and terminations too; those
+	// of root volumes have it always.
+	EventAction bool `json:"eventAction"`
 
 	// Deny lists actions that are not authorised: 403 UnauthorizedOperation.
 	Deny []string `json:"deny"`
@@ -136,6 +166,10 @@ const (
 func Defaults() Settings {
 	return Settings{
 		EC2:                           Up,
+		AutoScaling:                   Up,
+		TerminatedTime:                Duration(time.Hour),
+		RelaunchTime:                  Duration(10 * time.Second),
+		EventAction:                   true,
 		Order:                         Creation,
 		IMDS:                          Up,
 		CredentialsLifetime:           Duration(6 * time.Hour),
@@ -178,11 +212,10 @@ func (s Settings) validate() error {
 		errs = append(errs, errors.New("settings: credentialsLifetime is zero"))
 	}
 	health := []Health{Up, Down, Refused, Failing, Off}
-	if !slices.Contains(health, s.EC2) {
-		errs = append(errs, fmt.Errorf("settings: ec2 is %q, want one of %q", s.EC2, health))
-	}
-	if !slices.Contains(health, s.IMDS) {
-		errs = append(errs, fmt.Errorf("settings: imds is %q, want one of %q", s.IMDS, health))
+	for name, h := range map[string]Health{"ec2": s.EC2, "autoscaling": s.AutoScaling, "imds": s.IMDS} {
+		if !slices.Contains(health, h) {
+			errs = append(errs, fmt.Errorf("settings: %s is %q, want one of %q", name, h, health))
+		}
 	}
 	if s.Order != Creation && s.Order != Random {
 		errs = append(errs, fmt.Errorf("settings: order is %q, want %q or %q", s.Order, Creation, Random))
@@ -190,6 +223,11 @@ func (s Settings) validate() error {
 	for name, code := range s.codes() {
 		if code == "" || strings.ContainsAny(code, " \t\r\n<>&") {
 			errs = append(errs, fmt.Errorf("settings: %s is %q, want an error code", name, code))
+		}
+	}
+	for name, share := range map[string]float64{"eventLoss": s.EventLoss, "eventDuplicates": s.EventDuplicates, "eventReorder": s.EventReorder} {
+		if share < 0 || share > 1 {
+			errs = append(errs, fmt.Errorf("settings: %s is %v, want a share of 0 to 1", name, share))
 		}
 	}
 	if s.UnattachedLimit < 0 || s.UnpaginatedLimit < 0 {
@@ -201,7 +239,9 @@ func (s Settings) validate() error {
 func (s Settings) durations() map[string]Duration {
 	return map[string]Duration{
 		"latency": s.Latency, "imdsLatency": s.IMDSLatency, "imdsLag": s.IMDSLag, "dataPathLag": s.DataPathLag,
-		"describeLag": s.DescribeLag, "credentialsLifetime": s.CredentialsLifetime,
+		"describeLag": s.DescribeLag, "credentialsLifetime": s.CredentialsLifetime, "pendingTime": s.PendingTime,
+		"stoppingTime": s.StoppingTime, "terminatedTime": s.TerminatedTime, "proceedTime": s.ProceedTime,
+		"relaunchTime": s.RelaunchTime, "eventLag": s.EventLag,
 	}
 }
 

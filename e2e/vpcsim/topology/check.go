@@ -58,6 +58,7 @@ func (c *checker) check(t Topology) {
 		c.checkENI(fmt.Sprintf("enis[%d]", i), e, x)
 	}
 	c.checkPrefixes(x)
+	c.checkGroups(t, x)
 }
 
 // once marks an id or a MAC address as used.

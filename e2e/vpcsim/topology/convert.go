@@ -49,6 +49,9 @@ func (c *checker) convert(f *file) Topology {
 		t.Instances = append(t.Instances, c.instance(fmt.Sprintf("instances[%d]", i), in, t.Subnets))
 	}
 	t.ENIs = c.enis("enis", f.ENIs)
+	for i, g := range f.Scaling {
+		t.Groups = append(t.Groups, c.group(fmt.Sprintf("groups[%d]", i), g, t.Subnets))
+	}
 	return t
 }
 

@@ -39,6 +39,7 @@ type file struct {
 	Reservations []fileReservation `yaml:"reservations"`
 	Instances    []fileInstance    `yaml:"instances"`
 	ENIs         []fileENI         `yaml:"enis"`
+	Scaling      []fileScaling     `yaml:"groups"`
 	Settings     map[string]any    `yaml:"settings"`
 }
 

@@ -32,6 +32,8 @@ type Topology struct {
 	Instances    []Instance
 	// ENIs are the ENIs that are attached to no instance.
 	ENIs []ENI
+	// Groups are the Auto Scaling groups.
+	Groups []Group
 	// Settings is a JSON object of settings to start with, or nil.
 	Settings []byte
 }
@@ -143,12 +145,19 @@ type ENI struct {
 	Type string
 }
 
-// Running is the state of instances that serve.
-const Running = "running"
+// The states of an instance, in EC2's words.
+const (
+	Pending      = "pending"
+	Running      = "running"
+	ShuttingDown = "shutting-down"
+	Terminated   = "terminated"
+	Stopping     = "stopping"
+	Stopped      = "stopped"
+)
 
 // InstanceStates are the states of an instance, with EC2's numbers.
 func InstanceStates() map[string]int {
-	return map[string]int{"pending": 0, Running: 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+	return map[string]int{Pending: 0, Running: 16, ShuttingDown: 32, Terminated: 48, Stopping: 64, Stopped: 80}
 }
 
 // Defaults of a topology file.

@@ -81,7 +81,7 @@ func (w *World) usableIPv4(e *ENI, texts []string) ([]netip.Addr, error) {
 		if err := w.inSubnet(a, e.Subnet); err != nil {
 			return nil, err
 		}
-		if holder := w.holders[a]; holder != "" && w.enis.value[holder].latest().Primary == a {
+		if holder := w.holders[a]; holder != "" && w.enis.value[holder].Latest().Primary == a {
 			return nil, errPrimaryOfOther()
 		}
 		if w.inBlock(a) { // an address inside a delegated prefix is never assigned singly
@@ -117,7 +117,7 @@ func (w *World) inSubnet(a netip.Addr, subnet string) error {
 func (w *World) mayTake(e *ENI, moved []netip.Addr) error {
 	s := w.settings.Get()
 	for _, a := range moved {
-		from := w.enis.value[w.holders[a]].latest()
+		from := w.enis.value[w.holders[a]].Latest()
 		if from.Owner != e.Owner || from.Requester != "" {
 			return errInUse(s.CrossAccountMoveCode)
 		}
@@ -131,7 +131,7 @@ func (w *World) mayTake(e *ENI, moved []netip.Addr) error {
 // take removes addresses from whatever ENIs hold them.
 func (w *World) take(addrs []netip.Addr) {
 	for _, a := range addrs {
-		from := w.enis.value[w.holders[a]].latest().clone()
+		from := w.enis.value[w.holders[a]].Latest().clone()
 		from.drop(a)
 		w.put(from)
 	}

@@ -41,6 +41,7 @@ func (w *World) AttachENI(id, instance string, deviceIndex, networkCard int) (At
 	next := e.clone()
 	next.Attachment = &Attachment{
 		ID: w.newID("eni-attach"), Instance: in.ID, Owner: w.Account, DeviceIndex: deviceIndex, NetworkCard: networkCard, At: w.now(),
+		Status: AttachmentDone,
 	}
 	for _, v6 := range []bool{false, true} {
 		if err := w.fits(next, 0, v6); err != nil {
@@ -69,7 +70,7 @@ func (w *World) attachable(e *ENI, in Instance, deviceIndex, networkCard int) er
 	}
 	attached := 0
 	for _, h := range w.enis.value {
-		o := h.latest()
+		o := h.Latest()
 		if o == nil || !o.On(in.ID) {
 			continue
 		}
@@ -109,7 +110,7 @@ func (w *World) DetachENI(attachment string) error {
 
 func (w *World) attachment(id string) (*ENI, error) {
 	for _, h := range w.enis.value {
-		if e := h.latest(); e != nil && e.Attachment != nil && e.Attachment.ID == id {
+		if e := h.Latest(); e != nil && e.Attachment != nil && e.Attachment.ID == id {
 			return e, nil
 		}
 	}

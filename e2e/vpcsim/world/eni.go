@@ -46,7 +46,16 @@ type Attachment struct {
 	DeviceIndex, NetworkCard int
 	At                       time.Time
 	DeleteOnTermination      bool
+	// Status is EC2's word for how far it is.
+	Status string
 }
+
+// The states of an attachment.
+const (
+	AttachmentBegun  = "attaching"
+	AttachmentDone   = "attached"
+	AttachmentEnding = "detaching"
+)
 
 // Status is EC2's word for whether the ENI is attached.
 func (e *ENI) Status() string {

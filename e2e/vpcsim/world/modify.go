@@ -67,7 +67,7 @@ func (w *World) ModifyMetadata(instance string, change func(*Metadata)) (Metadat
 		return Metadata{}, err
 	}
 	change(&in.Metadata)
-	w.instances.set(in.ID, in)
+	w.putInstance(in)
 	return in.Metadata, nil
 }
 
@@ -109,9 +109,9 @@ func (w *World) retag(ids []string, change func(map[string]string) map[string]st
 			next := e.clone()
 			next.Tags = change(e.Tags)
 			w.put(next)
-		} else if in, ok := w.instances.value[id]; ok {
+		} else if in, err := w.instance(id); err == nil {
 			in.Tags = change(in.Tags)
-			w.instances.set(id, in)
+			w.putInstance(in)
 		} else if s, ok := w.subnets.value[id]; ok {
 			s.Tags = change(s.Tags)
 			w.subnets.set(id, s)

@@ -5,17 +5,18 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/lag"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/topology"
 )
 
 // ENIs lists all ENIs as a view shows them, in the order of their creation.
-func (w *World) ENIs(v View) []*ENI {
+func (w *World) ENIs(v lag.View) []*ENI {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	now, current := w.now(), w.lags()
+	now, bounds := w.now(), w.bounds()
 	out := make([]*ENI, 0, len(w.enis.keys))
 	for _, h := range w.enis.list() {
-		if e := h.at(v, now, current); e != nil {
+		if e := h.At(v, now, bounds); e != nil {
 			out = append(out, e)
 		}
 	}
@@ -33,20 +34,13 @@ func (w *World) find(id string) (*ENI, error) {
 	if id == "" {
 		return nil, errMissingENI()
 	}
-	if h := w.enis.value[id]; len(h) > 0 && h.latest() != nil {
-		return h.latest(), nil
+	if h := w.enis.value[id]; len(h) > 0 && h.Latest() != nil {
+		return h.Latest(), nil
 	}
 	if !strings.HasPrefix(id, "eni-") {
 		return nil, errMalformedENI(id)
 	}
 	return nil, errNoENI(id)
-}
-
-// Instances lists all instances.
-func (w *World) Instances() []Instance {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	return w.instances.list()
 }
 
 // Instance returns one instance.
@@ -57,8 +51,8 @@ func (w *World) Instance(id string) (Instance, error) {
 }
 
 func (w *World) instance(id string) (Instance, error) {
-	if in, ok := w.instances.value[id]; ok {
-		return in, nil
+	if h := w.instances.value[id]; len(h) > 0 && h.Latest().ID != "" {
+		return h.Latest(), nil
 	}
 	if !strings.HasPrefix(id, "i-") {
 		return Instance{}, errMalformedInstance(id)
@@ -68,7 +62,7 @@ func (w *World) instance(id string) (Instance, error) {
 
 // Attached lists the ENIs of one instance as a view shows them, by network card
 // and device index.
-func (w *World) Attached(instance string, v View) []*ENI {
+func (w *World) Attached(instance string, v lag.View) []*ENI {
 	enis := slices.DeleteFunc(w.ENIs(v), func(e *ENI) bool { return !e.On(instance) })
 	slices.SortStableFunc(enis, func(a, b *ENI) int {
 		if d := a.Attachment.NetworkCard - b.Attachment.NetworkCard; d != 0 {
@@ -153,10 +147,10 @@ func (w *World) RoutedTo(addr netip.Addr) (eni string, ok bool) {
 	if addr.Is6() {
 		bits = []int{128, topology.IPv6PrefixBits}
 	}
-	now, current := w.now(), w.lags()
+	now, bounds := w.now(), w.bounds()
 	for _, b := range bits {
 		p := netip.PrefixFrom(addr, b).Masked()
-		if id := w.routes[p].at(DataPath, now, current); id != "" {
+		if id := w.routes[p].At(lag.DataPath, now, bounds); id != "" {
 			return id, true
 		}
 	}
@@ -167,10 +161,10 @@ func (w *World) RoutedTo(addr netip.Addr) (eni string, ok bool) {
 func (w *World) Routes() map[netip.Prefix]string {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	now, current := w.now(), w.lags()
+	now, bounds := w.now(), w.bounds()
 	out := map[netip.Prefix]string{}
 	for p, h := range w.routes {
-		if id := h.at(DataPath, now, current); id != "" {
+		if id := h.At(lag.DataPath, now, bounds); id != "" {
 			out[p] = id
 		}
 	}

@@ -28,6 +28,11 @@ func errNoInstance(id string) error {
 	return apierr.New("InvalidInstanceID.NotFound", "The instance ID '%s' does not exist", id)
 }
 
+// errWrongState follows what EC2 says of instances that cannot be started.
+func errWrongState(in Instance, done string) error {
+	return apierr.New("IncorrectInstanceState", "The instance '%s' is not in a state from which it can be %s.", in.ID, done)
+}
+
 func errNoSubnet(id string) error {
 	return apierr.New("InvalidSubnetID.NotFound", "The subnet ID '%s' does not exist", id)
 }

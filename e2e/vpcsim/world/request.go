@@ -106,7 +106,8 @@ func parsePrefixes(texts []string, v6 bool) ([]netip.Prefix, error) {
 // limit returns how many address slots of one family an ENI has.
 func (w *World) limit(e *ENI) int {
 	if e.Attachment != nil {
-		if l, ok := w.Limits(w.instances.value[e.Attachment.Instance].Type); ok {
+		in, _ := w.instance(e.Attachment.Instance) // that of a service has no type
+		if l, ok := w.Limits(in.Type); ok {
 			return l.IPv4PerInterface // AWS documents the IPv6 figure as the same
 		}
 	}

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/agenda"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/lag"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/settings"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/topology"
 )
@@ -26,7 +28,7 @@ type Instance struct {
 	ID, Type, Zone, Role string
 	// State is EC2's word, such as running.
 	State string
-	// Launched is when the simulation started.
+	// Launched is when it was launched or started last.
 	Launched time.Time
 	Tags     map[string]string
 	Metadata Metadata
@@ -49,54 +51,28 @@ type World struct {
 	now      func() time.Time
 	rand     *rand.Rand
 	settings *settings.Store
+	agenda   *agenda.Agenda
 
 	mu           sync.RWMutex
 	subnets      ordered[topology.Subnet]
 	reservations ordered[topology.Reservation]
-	instances    ordered[Instance]
-	enis         ordered[history[*ENI]]           // a deleted ENI has a nil latest version
-	holders      map[netip.Addr]string            // address -> ENI, now
-	blocks       map[netip.Prefix]string          // delegated prefix -> ENI, now
-	routes       map[netip.Prefix]history[string] // address or prefix -> ENI, over time
-	created      map[string]creation              // client token -> what it created
-	changed      chan struct{}                    // closed by announce; nil while nobody waits
-}
-
-// ordered is a map that remembers the order in which keys were added.
-type ordered[T any] struct {
-	keys  []string
-	value map[string]T
-}
-
-func (o *ordered[T]) set(key string, v T) {
-	if o.value == nil {
-		o.value = map[string]T{}
-	}
-	if _, known := o.value[key]; !known {
-		o.keys = append(o.keys, key)
-	}
-	o.value[key] = v
-}
-
-func (o *ordered[T]) remove(key string) {
-	delete(o.value, key)
-	o.keys = slices.DeleteFunc(o.keys, func(k string) bool { return k == key })
-}
-
-func (o *ordered[T]) list() []T {
-	out := make([]T, 0, len(o.keys))
-	for _, k := range o.keys {
-		out = append(out, o.value[k])
-	}
-	return out
+	instances    ordered[lag.History[Instance]]       // one that is gone has no id
+	enis         ordered[lag.History[*ENI]]           // a deleted ENI has a nil latest version
+	holders      map[netip.Addr]string                // address -> ENI, now
+	blocks       map[netip.Prefix]string              // delegated prefix -> ENI, now
+	routes       map[netip.Prefix]lag.History[string] // address or prefix -> ENI, over time
+	followers    []func(Instance)                     // of the states of instances
+	graves       []grave
+	created      map[string]creation // client token -> what it created
+	changed      chan struct{}       // closed by announce; nil while nobody waits
 }
 
 // New builds the world that a loaded topology describes.
-func New(t topology.Topology, store *settings.Store, now func() time.Time, r *rand.Rand) *World {
+func New(t topology.Topology, store *settings.Store, now func() time.Time, r *rand.Rand, a *agenda.Agenda) *World {
 	w := &World{
-		Region: t.Region, Account: t.Account, VPC: t.VPC, start: t, now: now, rand: r, settings: store,
+		Region: t.Region, Account: t.Account, VPC: t.VPC, start: t, now: now, rand: r, settings: store, agenda: a,
 		holders: map[netip.Addr]string{}, blocks: map[netip.Prefix]string{},
-		routes: map[netip.Prefix]history[string]{}, created: map[string]creation{},
+		routes: map[netip.Prefix]lag.History[string]{}, created: map[string]creation{},
 	}
 	for _, s := range t.Subnets {
 		w.subnets.set(s.ID, s)
@@ -107,30 +83,30 @@ func New(t topology.Topology, store *settings.Store, now func() time.Time, r *ra
 		}
 		w.reservations.set(res.ID, res)
 	}
-	start := moment{at: now()} // no lag: the past is visible everywhere
+	start := lag.Moment{At: now()} // no lag: the past is visible everywhere
 	for _, in := range t.Instances {
 		w.addInstance(in, start)
 	}
 	for _, e := range t.ENIs {
 		made := fromTopology(e, t.Account)
 		if e.Requester != "" {
-			made.Attachment = &Attachment{ID: w.newID("ela-attach"), Owner: e.Requester, DeviceIndex: 1, At: start.at}
+			made.Attachment = &Attachment{ID: w.newID("ela-attach"), Owner: e.Requester, DeviceIndex: 1, At: start.At, Status: AttachmentDone}
 		}
 		w.store(made, start)
 	}
 	return w
 }
 
-func (w *World) addInstance(in topology.Instance, start moment) {
-	w.instances.set(in.ID, Instance{
-		ID: in.ID, Type: in.Type, Zone: in.Zone, Role: in.Role, State: cmp.Or(in.State, topology.Running), Launched: start.at, Tags: maps.Clone(in.Tags),
-		Metadata: Metadata{HopLimit: in.HopLimit, TokensOptional: in.TokensOptional},
-	})
+func (w *World) addInstance(in topology.Instance, start lag.Moment) {
+	w.instances.set(in.ID, lag.History[Instance]{}.Add(Instance{
+		ID: in.ID, Type: in.Type, Zone: in.Zone, Role: in.Role, State: cmp.Or(in.State, topology.Running), Launched: start.At,
+		Tags: maps.Clone(in.Tags), Metadata: Metadata{HopLimit: in.HopLimit, TokensOptional: in.TokensOptional},
+	}, start))
 	for _, te := range in.ENIs {
 		e := fromTopology(te, w.Account)
 		e.Attachment = &Attachment{
 			ID: w.newID("eni-attach"), Instance: in.ID, Owner: w.Account, DeviceIndex: te.DeviceIndex, NetworkCard: te.NetworkCard,
-			At: start.at, DeleteOnTermination: true,
+			At: start.At, DeleteOnTermination: true, Status: AttachmentDone,
 		}
 		w.store(e, start)
 	}
@@ -141,31 +117,40 @@ func (w *World) newID(kind string) string {
 	return fmt.Sprintf("%s-0%016x", kind, w.rand.Uint64())
 }
 
+// moment is now, with the lags that a change made now has.
+func (w *World) moment() lag.Moment {
+	return lag.Moment{At: w.now(), Lags: lag.Draw(w.settings.Get(), w.rand)}
+}
+
+// bounds are the longest lags.
+func (w *World) bounds() lag.Lags { return lag.Bounds(w.settings.Get()) }
+
 // put stores a new version of an ENI as a change made now.
-func (w *World) put(e *ENI) { w.store(e, moment{at: w.now(), lags: w.lags()}) }
+func (w *World) put(e *ENI) { w.store(e, w.moment()) }
 
 // store records a version and follows it in the indexes.
-func (w *World) store(e *ENI, m moment) {
+func (w *World) store(e *ENI, m lag.Moment) {
 	var old *ENI
 	if h := w.enis.value[e.ID]; len(h) > 0 {
-		old = h.latest()
+		old = h.Latest()
 	} else {
 		w.announce()
 	}
-	w.enis.set(e.ID, w.enis.value[e.ID].add(e, m))
+	w.enis.set(e.ID, w.enis.value[e.ID].Add(e, m))
 	w.reindex(e.ID, old, e, m)
 }
 
 // erase records that an ENI no longer exists.
 func (w *World) erase(e *ENI) {
-	m := moment{at: w.now(), lags: w.lags()}
-	w.enis.set(e.ID, w.enis.value[e.ID].add(nil, m))
+	m := w.moment()
+	w.enis.set(e.ID, w.enis.value[e.ID].Add(nil, m))
+	w.bury(m, func() { w.enis.remove(e.ID) })
 	w.reindex(e.ID, e, nil, m)
 	w.announce()
 }
 
 // reindex moves holders, blocks and routes from one version to the next.
-func (w *World) reindex(id string, old, e *ENI, m moment) {
+func (w *World) reindex(id string, old, e *ENI, m lag.Moment) {
 	var before, after []netip.Prefix
 	if old != nil {
 		before = old.routes()
@@ -185,17 +170,17 @@ func (w *World) reindex(id string, old, e *ENI, m moment) {
 	}
 }
 
-func (w *World) route(p netip.Prefix, id string, m moment) {
+func (w *World) route(p netip.Prefix, id string, m lag.Moment) {
 	if p.IsSingleIP() {
 		w.holders[p.Addr()] = id
 	} else {
 		w.blocks[p] = id
 	}
-	w.routes[p] = w.routes[p].add(id, m)
+	w.routes[p] = w.routes[p].Add(id, m)
 }
 
 // unroute ignores an address that another ENI has taken over already.
-func (w *World) unroute(p netip.Prefix, id string, m moment) {
+func (w *World) unroute(p netip.Prefix, id string, m lag.Moment) {
 	switch {
 	case p.IsSingleIP() && w.holders[p.Addr()] == id:
 		delete(w.holders, p.Addr())
@@ -204,5 +189,10 @@ func (w *World) unroute(p netip.Prefix, id string, m moment) {
 	default:
 		return
 	}
-	w.routes[p] = w.routes[p].add("", m)
+	w.routes[p] = w.routes[p].Add("", m)
+	w.bury(m, func() {
+		if h := w.routes[p]; len(h) > 0 && h.Latest() == "" && h.Settled(w.now()) {
+			delete(w.routes, p)
+		}
+	})
 }

@@ -1,4 +1,7 @@
-package ec2api
+// Package query is the Query protocol of AWS over HTTP: form-encoded requests with
+// signatures, as EC2 and Auto Scaling take them. What a request does and how its
+// answer looks is decided by a [Dialect].
+package query
 
 import (
 	"maps"
@@ -15,7 +18,7 @@ import (
 // request cannot ask for an absurd list.
 const maxIndex = 10000
 
-// Params are the parameters of one EC2 Query request, flat as on the wire:
+// Params are the parameters of one Query request, flat as on the wire:
 // Filter.1.Value.2.
 type Params map[string]string
 
