@@ -13,8 +13,14 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/ready"
 )
 
-// pingTimeout is how long an echo may take. It takes 0.5 ms.
-const pingTimeout = time.Second
+const (
+	// pingTimeout is how long an echo may take. It takes 0.5 ms, and more than a
+	// second where a starved worker looks for a neighbour.
+	pingTimeout = 3 * time.Second
+	// firstTimeout is the same for the first echo of a pod: what comes later may
+	// not have been routed when the application started.
+	firstTimeout = time.Second
+)
 
 func serve(ctx context.Context, address string, s start) error {
 	echo, err := probe.Listen(ctx, s.Pod, probe.Port)

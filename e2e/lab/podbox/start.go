@@ -25,7 +25,7 @@ func beginning(began time.Time, first netip.Addr) start {
 		return s
 	}
 	s.Asked = first.String()
-	if err := ping(netip.Addr{}, first, pingTimeout); err != nil {
+	if err := ping(netip.Addr{}, first, firstTimeout); err != nil {
 		s.Error = err.Error()
 		return s
 	}
