@@ -67,7 +67,7 @@ func TestTheScriptGivesUpAndMayTryAgain(t *testing.T) {
 	m := boot(t, "m5.xlarge")
 	m.attach(0, 1, "ens6")
 	m.env = append(m.env, "ENIS_TIMEOUT=0")
-	m.must(1, "1=eth1 2=eth2", "multus-enis: eth1 is ready: ens6, not managed", "multus-enis: eth2 is not ready: no ENI at card.index 0.2 after ")
+	m.must(1, "1=eth1 2=eth2", "multus-enis: eth1 is ready: ens6, not managed", "multus-enis: eth2 is not ready: EC2 has not attached it after ")
 	m.is(unmanaged("ens6", "eth1"))
 	m.attach(0, 2, "ens7")
 	m.must(0, "1=eth1 2=eth2")

@@ -10,12 +10,14 @@ imds=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}/latest
 root=${MULTUS_ENIS_ROOT:-} # tests keep their own /etc, /proc, /run and /sys
 declare -A wanted=() # names by card.index, of ENIs that are not dealt with yet
 for eni in ${ENIS:-}; do
-  if ! [[ $eni =~ ^((0|[1-9][0-9]?)\.)?([1-9][0-9]?)=([A-Za-z0-9][A-Za-z0-9_.-]{0,14})$ &&
-    -z ${wanted[${BASH_REMATCH[2]:-0}.${BASH_REMATCH[3]}]:-} ]]; then
+  at=${eni%%=*} name=${eni#*=}
+  [[ $at == *.* ]] || at=0.$at
+  if [[ $eni != *=* || -n ${wanted[$at]:-} ||
+    ! $at=$name =~ ^(0|[1-9][0-9]?)\.[1-9][0-9]?=[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$ ]]; then
     echo "multus-enis: ENIS: \"$eni\" is not index=name or card.index=name, or is there twice" >&2
     exit 2
   fi
-  wanted[${BASH_REMATCH[2]:-0}.${BASH_REMATCH[3]}]=${BASH_REMATCH[4]}
+  wanted[$at]=$name
 done
 if [ ${#wanted[@]} -eq 0 ] || [[ ! ${ENIS_TIMEOUT:=240} =~ ^(0|[1-9][0-9]{0,4})$ ]]; then
   echo "multus-enis: ENIS must name an ENI, and ENIS_TIMEOUT a number of seconds" >&2
@@ -74,7 +76,5 @@ while :; do
   [ $SECONDS -lt "$ENIS_TIMEOUT" ] || break
   sleep 1
 done
-for at in "${!wanted[@]}"; do
-  echo "multus-enis: ${wanted[$at]} is not ready: no ENI at card.index $at after $SECONDS s" >&2
-done
+for name in "${wanted[@]}"; do echo "multus-enis: $name is not ready: EC2 has not attached it after $SECONDS s" >&2; done
 exit 1
