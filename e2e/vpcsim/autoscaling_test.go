@@ -72,7 +72,12 @@ type event struct {
 // inGroup runs a test in a bubble of testing/synctest.
 func inGroup(t *testing.T, more string, test func(*scaled)) {
 	t.Helper()
-	top := load(t, workers+more)
+	inTopology(t, workers+more, test)
+}
+
+func inTopology(t *testing.T, text string, test func(*scaled)) {
+	t.Helper()
+	top := load(t, text)
 	synctest.Test(t, func(t *testing.T) {
 		sim, err := vpcsim.New(top, withDefaults())
 		if err != nil {

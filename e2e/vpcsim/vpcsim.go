@@ -137,7 +137,7 @@ func newSim(t Topology, store *settings.Store, o Options) *Sim {
 	faults, calls, buckets := chaos.NewQueue(slices.Concat(ec2api.Actions(), autoscalingapi.Actions())), &journal.Journal{}, throttle.New()
 	metadata := imds.New(imds.Config{
 		World: w, Settings: store, Faults: faults, Credentials: keys, Rand: r, Now: o.Now, Sleep: sleep,
-		Closing: closing,
+		Closing: closing, Target: scaling.Target,
 	})
 	service := func(name string) query.Service {
 		return query.Service{

@@ -27,6 +27,6 @@ func (v View) ENI(id string) (fabric.ENI, bool) {
 	}
 	return fabric.ENI{
 		MAC: fabric.MAC(mac), IPv4: subnet.CIDR, IPv6: subnet.IPv6CIDR,
-		Attached: e.Attachment != nil, SourceCheck: e.SourceDestCheck,
+		Attached: e.Attachment != nil && e.Attachment.Status == world.AttachmentDone, SourceCheck: e.SourceDestCheck,
 	}, true
 }

@@ -115,10 +115,11 @@ func attachENI(a *API, p query.Params) (reply, error) {
 }
 
 func detachENI(a *API, p query.Params) (reply, error) {
-	if _, err := p.Is("Force"); err != nil {
+	force, err := p.Is("Force")
+	if err != nil {
 		return nil, err
 	}
-	return &done{Return: true}, a.World.DetachENI(p["AttachmentId"])
+	return &done{Return: true}, a.World.DetachENI(p["AttachmentId"], force)
 }
 
 // modifyENI changes one attribute: EC2 refuses requests that name several.

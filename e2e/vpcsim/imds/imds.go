@@ -42,6 +42,8 @@ type Config struct {
 	Credentials *credentials.Store
 	Rand        *rand.Rand
 	Now         func() time.Time
+	// Target is the state that Auto Scaling wants an instance in, or "".
+	Target func(instance string) string
 	// Sleep waits, or ends early with outage.ErrClosed.
 	Sleep func(time.Duration) error
 	// Closing ends requests that hang on purpose.

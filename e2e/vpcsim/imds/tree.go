@@ -87,10 +87,13 @@ func (l leaves) set(path, value string) {
 
 // tree builds everything that an instance can read, through the lag of IMDS.
 func (s *Service) tree(in world.Instance) leaves {
-	l, enis := leaves{}, s.World.Attached(in.ID, lag.IMDS)
+	l, enis := leaves{}, slices.DeleteFunc(s.World.Attached(in.ID, lag.IMDS), func(e *world.ENI) bool {
+		return e.Attachment.Status == world.AttachmentBegun
+	})
 	const md = "meta-data/"
 	l.set(md+"instance-id", in.ID)
 	l.set(md+"instance-type", in.Type)
+	l.set(md+"autoscaling/target-lifecycle-state", s.Target(in.ID))
 	l.set(md+"ami-id", "ami-0123456789abcdef0")
 	l.set(md+"placement/availability-zone", in.Zone)
 	l.set(md+"placement/availability-zone-id", topology.ZoneID(s.World.Region, in.Zone))

@@ -25,13 +25,7 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &v); err != nil {
 		return err
 	}
-	return d.set(v)
-}
-
-func (d *Duration) set(v any) error {
 	switch v := v.(type) {
-	case int:
-		return d.set(float64(v))
 	case string:
 		parsed, err := time.ParseDuration(v)
 		if err != nil {
@@ -45,16 +39,7 @@ func (d *Duration) set(v any) error {
 		}
 		*d = Duration(ns)
 	default:
-		return fmt.Errorf("%v is neither a duration string nor a number of seconds", v)
+		return fmt.Errorf("%s is neither a duration string nor a number of seconds", data)
 	}
 	return nil
-}
-
-// UnmarshalYAML reads what [Duration.UnmarshalJSON] does.
-func (d *Duration) UnmarshalYAML(decode func(any) error) error {
-	var v any
-	if err := decode(&v); err != nil {
-		return err
-	}
-	return d.set(v)
 }

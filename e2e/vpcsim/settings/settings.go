@@ -43,6 +43,8 @@ type Settings struct {
 	// it runs, and StoppingTime that until it has stopped or terminated.
 	PendingTime  Duration `json:"pendingTime"`
 	StoppingTime Duration `json:"stoppingTime"`
+	// AttachTime is the time until an ENI is attached or detached.
+	AttachTime Duration `json:"attachTime"`
 	// TerminatedTime is how long a terminated instance is still described.
 	TerminatedTime Duration `json:"terminatedTime"`
 
@@ -113,6 +115,18 @@ type Settings struct {
 	// PrefixReservationCountsAsUsed subtracts whole prefix reservations from
 	// availableIpAddressCount.
 	PrefixReservationCountsAsUsed bool `json:"prefixReservationCountsAsUsed"`
+	// AttachPendingCode answers the attachment of an ENI to an instance that does
+	// not run yet: IncorrectState, IncorrectInstanceState and InvalidInstanceID
+	// are what siblings of that call were seen to say.
+	AttachPendingCode string `json:"attachPendingCode"`
+	// ENIQuota is how many ENIs the account may have, 0 for any number, and
+	// ENIQuotaCode the code of one too many.
+	ENIQuota     int    `json:"eniQuota"`
+	ENIQuotaCode string `json:"eniQuotaCode"`
+	// RefusedCreateBindsToken binds the client token of a CreateNetworkInterface
+	// that was refused for an address in use: the token does not fit another
+	// address then.
+	RefusedCreateBindsToken bool `json:"refusedCreateBindsToken"`
 	// UnattachedLimit is the number of addresses an unattached ENI may hold;
 	// 0 means as many as the largest instance type allows.
 	UnattachedLimit int `json:"unattachedLimit"`
@@ -182,6 +196,8 @@ func Defaults() Settings {
 		CrossAccountMoveCode:          "InvalidIPAddress.InUse",
 		ReservationErrorCode:          "InvalidParameterValue",
 		PrefixReservationCountsAsUsed: true,
+		AttachPendingCode:             "IncorrectState",
+		ENIQuotaCode:                  "NetworkInterfaceLimitExceeded",
 		ShortPages:                    true,
 	}
 }
@@ -230,8 +246,8 @@ func (s Settings) validate() error {
 			errs = append(errs, fmt.Errorf("settings: %s is %v, want a share of 0 to 1", name, share))
 		}
 	}
-	if s.UnattachedLimit < 0 || s.UnpaginatedLimit < 0 {
-		errs = append(errs, errors.New("settings: unattachedLimit and unpaginatedLimit cannot be negative"))
+	if s.UnattachedLimit < 0 || s.UnpaginatedLimit < 0 || s.ENIQuota < 0 {
+		errs = append(errs, errors.New("settings: unattachedLimit, unpaginatedLimit and eniQuota cannot be negative"))
 	}
 	return errors.Join(errs...)
 }
@@ -241,7 +257,7 @@ func (s Settings) durations() map[string]Duration {
 		"latency": s.Latency, "imdsLatency": s.IMDSLatency, "imdsLag": s.IMDSLag, "dataPathLag": s.DataPathLag,
 		"describeLag": s.DescribeLag, "credentialsLifetime": s.CredentialsLifetime, "pendingTime": s.PendingTime,
 		"stoppingTime": s.StoppingTime, "terminatedTime": s.TerminatedTime, "proceedTime": s.ProceedTime,
-		"relaunchTime": s.RelaunchTime, "eventLag": s.EventLag,
+		"relaunchTime": s.RelaunchTime, "eventLag": s.EventLag, "attachTime": s.AttachTime,
 	}
 }
 
@@ -249,7 +265,7 @@ func (s Settings) codes() map[string]string {
 	return map[string]string{
 		"expiredTokenCode": s.ExpiredTokenCode, "ipv6InUseCode": s.IPv6InUseCode, "ipv6LimitCode": s.IPv6LimitCode,
 		"noFreePrefixCode": s.NoFreePrefixCode, "crossAccountMoveCode": s.CrossAccountMoveCode,
-		"reservationErrorCode": s.ReservationErrorCode,
+		"reservationErrorCode": s.ReservationErrorCode, "attachPendingCode": s.AttachPendingCode, "eniQuotaCode": s.ENIQuotaCode,
 	}
 }
 

@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -106,11 +107,11 @@ type fileScaling struct {
 }
 
 type fileHook struct {
-	Name       string             `yaml:"name"`
-	Transition string             `yaml:"transition"`
-	Heartbeat  *settings.Duration `yaml:"heartbeat"`
-	Default    string             `yaml:"default"`
-	Metadata   string             `yaml:"metadata"`
+	Name       string `yaml:"name"`
+	Transition string `yaml:"transition"`
+	Heartbeat  any    `yaml:"heartbeat"` // as durations of the settings
+	Default    string `yaml:"default"`
+	Metadata   string `yaml:"metadata"`
 }
 
 type fileWarmPool struct {
@@ -166,7 +167,7 @@ func (c *checker) group(path string, f fileScaling, subnets []Subnet) Group {
 func (c *checker) hook(path string, f fileHook) Hook {
 	h := Hook{Name: f.Name, Heartbeat: time.Hour, Default: or(f.Default, Abandon), Metadata: f.Metadata}
 	if f.Heartbeat != nil {
-		h.Heartbeat = f.Heartbeat.Value()
+		h.Heartbeat = c.duration(path+".heartbeat", f.Heartbeat)
 	}
 	switch f.Transition {
 	case "launching", Launching:
@@ -177,6 +178,19 @@ func (c *checker) hook(path string, f fileHook) Hook {
 		c.wrong(path+".transition", "%q is neither launching nor terminating", f.Transition)
 	}
 	return h
+}
+
+// duration reads what the settings take as a duration.
+func (c *checker) duration(path string, v any) time.Duration {
+	var d settings.Duration
+	data, err := json.Marshal(v)
+	if err == nil {
+		err = json.Unmarshal(data, &d)
+	}
+	if err != nil {
+		c.wrong(path, "%s", err)
+	}
+	return d.Value()
 }
 
 // hookName is what AWS takes as the name of a hook.
@@ -229,7 +243,8 @@ func (c *checker) checkHooks(path string, g Group) {
 			c.wrong(p+".name", "%q is used twice, or is not a name of letters, digits, - _ and /", h.Name)
 		}
 		names[h.Name] = true
-		if h.Heartbeat < 30*time.Second || h.Heartbeat > 2*time.Hour || h.Heartbeat%time.Second != 0 {
+		outside := h.Heartbeat < 30*time.Second || h.Heartbeat > 2*time.Hour || h.Heartbeat%time.Second != 0
+		if outside && !c.said(p+".heartbeat") {
 			c.wrong(p+".heartbeat", "%s: AWS takes whole seconds from 30s to 2h", h.Heartbeat)
 		}
 		if h.Default != Continue && h.Default != Abandon {

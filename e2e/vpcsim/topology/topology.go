@@ -178,6 +178,9 @@ func (t Topology) VPCOf(s Subnet) VPC {
 	return t.VPC
 }
 
+// NetworkCard is one network card of an instance type.
+type NetworkCard = vpc.NetworkCard
+
 // Limits returns the network limits of an instance type, of the topology's own
 // or of the built-in table.
 func (t Topology) Limits(instanceType string) (*vpc.VPCLimits, bool) {

@@ -1,6 +1,8 @@
 package world
 
 import (
+	"slices"
+
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/apierr"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/topology"
 )
@@ -23,7 +25,8 @@ func (w *World) DeleteENI(id string) error {
 	return nil
 }
 
-// AttachENI attaches an ENI to an instance and returns the attachment.
+// AttachENI attaches an ENI to an instance and returns the attachment, which
+// takes a while.
 func (w *World) AttachENI(id, instance string, deviceIndex, networkCard int) (Attachment, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -35,58 +38,102 @@ func (w *World) AttachENI(id, instance string, deviceIndex, networkCard int) (At
 	if err != nil {
 		return Attachment{}, err
 	}
-	if err := w.attachable(e, in, deviceIndex, networkCard); err != nil {
+	at := &Attachment{
+		ID: w.newID("eni-attach"), Instance: in.ID, Owner: w.Account, DeviceIndex: deviceIndex, NetworkCard: networkCard, At: w.now(),
+		Status: AttachmentBegun,
+	}
+	if err := w.attachable(e, in, at); err != nil {
 		return Attachment{}, err
 	}
 	next := e.clone()
-	next.Attachment = &Attachment{
-		ID: w.newID("eni-attach"), Instance: in.ID, Owner: w.Account, DeviceIndex: deviceIndex, NetworkCard: networkCard, At: w.now(),
-		Status: AttachmentDone,
-	}
+	next.Attachment = at
 	for _, v6 := range []bool{false, true} {
 		if err := w.fits(next, 0, v6); err != nil {
 			return Attachment{}, err
 		}
 	}
-	w.put(next)
-	return *next.Attachment, nil
+	w.after(next, func(e *ENI) { e.Attachment.Status = AttachmentDone })
+	return *at, nil
 }
 
-func (w *World) attachable(e *ENI, in Instance, deviceIndex, networkCard int) error {
+// after stores an ENI whose attachment changes, and what becomes of it when the
+// change is done.
+func (w *World) after(e *ENI, done func(*ENI)) {
+	wait, at := w.settings.Get().AttachTime.Value(), *e.Attachment
+	if wait == 0 {
+		done(e)
+		w.put(e)
+		return
+	}
+	w.put(e)
+	w.agenda.After(wait, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		now, err := w.find(e.ID)
+		if err != nil || now.Attachment == nil || now.Attachment.ID != at.ID || now.Attachment.Status != at.Status {
+			return // something else has happened meanwhile
+		}
+		next := now.clone()
+		done(next)
+		w.put(next)
+	})
+}
+
+func (w *World) attachable(e *ENI, in Instance, at *Attachment) error {
 	if e.Attachment != nil {
 		return apierr.New("InvalidNetworkInterface.InUse", "Interface: [%s] in use.", e.ID)
 	}
-	if in.State != topology.Running && in.State != "stopped" {
+	switch in.State {
+	case topology.Running, topology.Stopped:
+	case topology.Pending:
+		return errPending(w.settings.Get().AttachPendingCode, in, e)
+	default:
 		return apierr.New("IncorrectState", "Instance '%s' is not 'running' or 'stopped'.", in.ID)
 	}
 	if w.subnets.value[e.Subnet].Zone != in.Zone {
 		return apierr.New("InvalidParameterCombination",
 			"You may not attach a network interface to an instance if they are not in the same availability zone")
 	}
+	return w.placeFree(in, at)
+}
+
+// placeFree refuses a device index that is taken, and more ENIs than the
+// instance type or the network card has places for.
+func (w *World) placeFree(in Instance, at *Attachment) error {
 	limits, _ := w.Limits(in.Type)
-	if deviceIndex < 0 || networkCard < 0 || networkCard >= max(len(limits.NetworkCards), 1) {
+	cards := limits.NetworkCards
+	if at.DeviceIndex < 0 || at.NetworkCard < 0 || at.NetworkCard >= max(len(cards), 1) {
 		return apierr.Value("Instance '%s' of type %s has no device index %d on network card %d.",
-			in.ID, in.Type, deviceIndex, networkCard)
+			in.ID, in.Type, at.DeviceIndex, at.NetworkCard)
 	}
-	attached := 0
+	attached, onCard := 1, int64(1) // with this one
 	for _, h := range w.enis.value {
 		o := h.Latest()
 		if o == nil || !o.On(in.ID) {
 			continue
 		}
-		if o.Attachment.DeviceIndex == deviceIndex && o.Attachment.NetworkCard == networkCard {
-			return apierr.Value("Instance '%s' already has an interface attached at device index '%d'.", in.ID, deviceIndex)
-		}
 		attached++
+		if o.Attachment.NetworkCard != at.NetworkCard {
+			continue
+		}
+		onCard++
+		if o.Attachment.DeviceIndex == at.DeviceIndex {
+			return apierr.Value("Instance '%s' already has an interface attached at device index '%d'.", in.ID, at.DeviceIndex)
+		}
 	}
-	if attached >= limits.Interface {
-		return apierr.New("AttachmentLimitExceeded", "Interface count %d exceeds the limit for %s", attached+1, in.Type)
+	if attached > limits.Interface {
+		return errTooManyAttached(attached, in.Type)
+	}
+	i := slices.IndexFunc(cards, func(c topology.NetworkCard) bool { return c.NetworkCardIndex == int64(at.NetworkCard) })
+	if i >= 0 && onCard > cards[i].MaximumNetworkInterfaces {
+		return errTooManyAttached(int(onCard), in.Type)
 	}
 	return nil
 }
 
-// DetachENI ends an attachment. The ENI keeps its addresses.
-func (w *World) DetachENI(attachment string) error {
+// DetachENI ends an attachment, which takes a while unless it is forced. The ENI
+// keeps its addresses.
+func (w *World) DetachENI(attachment string, force bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if attachment == "" {
@@ -103,8 +150,16 @@ func (w *World) DetachENI(attachment string) error {
 		return apierr.New("OperationNotPermitted", "The network interface at device index 0 cannot be detached.")
 	}
 	next := e.clone()
-	next.Attachment = nil
-	w.put(next)
+	if force {
+		next.Attachment = nil
+		w.put(next)
+		return nil
+	}
+	if next.Attachment.Status == AttachmentEnding {
+		return nil
+	}
+	next.Attachment.Status = AttachmentEnding
+	w.after(next, func(e *ENI) { e.Attachment = nil })
 	return nil
 }
 

@@ -31,19 +31,41 @@ func (w *World) CreateENI(r CreateENI) (*ENI, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.checkNamed(r); err != nil {
+		w.refused(r, err)
 		return nil, err
 	}
 	first, err := w.repeated(r)
 	if err != nil || first != nil {
 		return first, err
 	}
+	if err := w.checkQuota(); err != nil {
+		return nil, err
+	}
 	e, err := w.draft(r)
 	if err != nil {
 		return nil, err
 	}
 	w.put(e)
-	w.remember(r, e)
+	w.remember(r, e.ID)
 	return e, nil
+}
+
+// checkQuota refuses one ENI more than the account may have.
+func (w *World) checkQuota() error {
+	s := w.settings.Get()
+	if s.ENIQuota == 0 {
+		return nil
+	}
+	n := 0
+	for _, h := range w.enis.value {
+		if h.Latest() != nil {
+			n++
+		}
+	}
+	if n >= s.ENIQuota {
+		return errQuota(s.ENIQuotaCode, s.ENIQuota)
+	}
+	return nil
 }
 
 // checkNamed makes the checks of what a request names, without choosing

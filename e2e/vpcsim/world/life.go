@@ -32,6 +32,9 @@ func (w *World) Launch(l Launch) (Instance, error) {
 	if err := w.checkNamed(r); err != nil {
 		return Instance{}, err
 	}
+	if err := w.checkQuota(); err != nil {
+		return Instance{}, err
+	}
 	main, err := w.draft(r)
 	if err != nil {
 		return Instance{}, err

@@ -25,9 +25,22 @@ func (o *ordered[T]) set(key string, v T) {
 
 func (o *ordered[T]) remove(key string) {
 	delete(o.value, key)
-	if len(o.keys) > 2*len(o.value)+16 {
+	if len(o.keys) > 2*len(o.value)+16 { // so that removing costs little on the whole
 		o.keys = slices.DeleteFunc(o.keys, func(k string) bool { _, known := o.value[k]; return !known })
 	}
+}
+
+// removeOldest removes the n keys that were added first.
+func (o *ordered[T]) removeOldest(n int) {
+	o.keys = slices.DeleteFunc(o.keys, func(k string) bool {
+		_, known := o.value[k]
+		if known && n > 0 {
+			delete(o.value, k)
+			n--
+			known = false
+		}
+		return !known
+	})
 }
 
 func (o *ordered[T]) list() []T {

@@ -28,6 +28,27 @@ func errNoInstance(id string) error {
 	return apierr.New("InvalidInstanceID.NotFound", "The instance ID '%s' does not exist", id)
 }
 
+// errPending answers for an instance that does not run yet. What it says for
+// AttachNetworkInterface is unknown; these are what its siblings say.
+func errPending(code string, in Instance, e *ENI) error {
+	switch code {
+	case "IncorrectInstanceState":
+		return apierr.New(code, "The pending-instance-creation instance to which '%s' is attached is not in a valid state for this operation", e.ID)
+	case "InvalidInstanceID":
+		return apierr.New(code, "The pending instance '%s' is not in a valid state for this operation.", in.ID)
+	default:
+		return apierr.New(code, "Instance '%s' is not 'running'.", in.ID)
+	}
+}
+
+func errTooManyAttached(n int, instanceType string) error {
+	return apierr.New("AttachmentLimitExceeded", "Interface count %d exceeds the limit for %s", n, instanceType)
+}
+
+func errQuota(code string, quota int) error {
+	return apierr.New(code, "The maximum number of network interfaces, %d, has been reached.", quota)
+}
+
 // errWrongState follows what EC2 says of instances that cannot be started.
 func errWrongState(in Instance, done string) error {
 	return apierr.New("IncorrectInstanceState", "The instance '%s' is not in a state from which it can be %s.", in.ID, done)

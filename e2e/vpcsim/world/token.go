@@ -1,6 +1,7 @@
 package world
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -10,7 +11,12 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim/apierr"
 )
 
-// creation is what a client token stands for.
+// maxTokens is how many client tokens are remembered. Of more, the older half is
+// forgotten; how long EC2 remembers them is unknown.
+const maxTokens = 100_000
+
+// creation is what a client token stands for. eni is "" for a request that was
+// refused.
 type creation struct{ token, request, eni string }
 
 // repeated returns the ENI that a request with the same token has created, or
@@ -23,7 +29,7 @@ func (w *World) repeated(r CreateENI) (*ENI, error) {
 	if token == "" {
 		return nil, apierr.New("InternalError", "An internal error has occurred")
 	}
-	first, again := w.created[strings.ToLower(token)]
+	first, again := w.created.value[strings.ToLower(token)]
 	switch {
 	case !again:
 		return nil, nil
@@ -31,6 +37,8 @@ func (w *World) repeated(r CreateENI) (*ENI, error) {
 		return nil, mismatch("Idempotency token %s is not valid for resource interface-%s", strings.ToLower(token), first.resource())
 	case first.request != r.fingerprint():
 		return nil, mismatch("Wrong arguments for token: %s", token)
+	case first.eni == "":
+		return nil, nil
 	}
 	e, err := w.find(first.eni)
 	if err != nil {
@@ -46,12 +54,28 @@ func mismatch(format string, args ...any) error {
 }
 
 // remember binds the token of a request to what it created.
-func (w *World) remember(r CreateENI, e *ENI) {
+func (w *World) remember(r CreateENI, eni string) {
 	if r.Token == nil {
 		return
 	}
 	token := strings.TrimSpace(*r.Token)
-	w.created[strings.ToLower(token)] = creation{token: token, request: r.fingerprint(), eni: e.ID}
+	key := strings.ToLower(token)
+	if _, known := w.created.value[key]; !known && len(w.created.value) == maxTokens {
+		w.created.removeOldest(maxTokens / 2)
+	}
+	w.created.set(key, creation{token: token, request: r.fingerprint(), eni: eni})
+}
+
+// refused binds the token of a request that was refused for an address in use,
+// where the settings say so.
+func (w *World) refused(r CreateENI, err error) {
+	var why *apierr.Error
+	if r.Token == nil || !w.settings.Get().RefusedCreateBindsToken || !errors.As(err, &why) || why.Code != "InvalidIPAddress.InUse" {
+		return
+	}
+	if _, bound := w.created.value[strings.ToLower(strings.TrimSpace(*r.Token))]; !bound {
+		w.remember(r, "")
+	}
 }
 
 // resource is EC2's name for what a token made; its form is unknown.

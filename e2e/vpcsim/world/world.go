@@ -63,8 +63,8 @@ type World struct {
 	routes       map[netip.Prefix]lag.History[string] // address or prefix -> ENI, over time
 	followers    []func(Instance)                     // of the states of instances
 	graves       []grave
-	created      map[string]creation // client token -> what it created
-	changed      chan struct{}       // closed by announce; nil while nobody waits
+	created      ordered[creation] // client token -> what it created
+	changed      chan struct{}     // closed by announce; nil while nobody waits
 }
 
 // New builds the world that a loaded topology describes.
@@ -72,7 +72,7 @@ func New(t topology.Topology, store *settings.Store, now func() time.Time, r *ra
 	w := &World{
 		Region: t.Region, Account: t.Account, VPC: t.VPC, start: t, now: now, rand: r, settings: store, agenda: a,
 		holders: map[netip.Addr]string{}, blocks: map[netip.Prefix]string{},
-		routes: map[netip.Prefix]lag.History[string]{}, created: map[string]creation{},
+		routes: map[netip.Prefix]lag.History[string]{},
 	}
 	for _, s := range t.Subnets {
 		w.subnets.set(s.ID, s)
