@@ -112,7 +112,7 @@ func (a *Agenda) Close() {
 	a.closed, a.items = true, nil
 	if a.wake != nil {
 		close(a.wake)
-		a.wake = make(chan struct{}) // for whoever looks next
+		a.wake = make(chan struct{}) // a channel that nobody has closed, for the next look
 	}
 	a.mu.Unlock()
 	a.done.Wait()
