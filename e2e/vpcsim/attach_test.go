@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 )
 
 // create makes an ENI in the Multus subnet.
@@ -268,4 +269,30 @@ func TestAnInstanceReadsTheStateItIsToReach(t *testing.T) {
 			s.t.Errorf("while it ends: %q", got)
 		}
 	})
+}
+
+func TestDescriptionsOfENIs(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                            "ok",
+		"a Z 9 ._-:/()#,@[]+=&;{}!$*": "ok",
+		strings.Repeat("x", 255):      "ok",
+		strings.Repeat("x", 256):      "InvalidParameterValue",
+		"näh":                         "InvalidParameterValue",
+		"a|b":                         "InvalidParameterValue",
+		"a\nb":                        "InvalidParameterValue",
+	} {
+		r := start(t)
+		made, err := r.ec2.CreateNetworkInterface(t.Context(), &ec2.CreateNetworkInterfaceInput{SubnetId: aws.String("subnet-multus-a"), Description: &text})
+		if got := code(err); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+		if err != nil {
+			continue
+		}
+		_, err = r.ec2.ModifyNetworkInterfaceAttribute(t.Context(), &ec2.ModifyNetworkInterfaceAttributeInput{
+			NetworkInterfaceId: made.NetworkInterface.NetworkInterfaceId, Description: &types.AttributeValue{Value: aws.String(text + "|")}})
+		if got := code(err); got != "InvalidParameterValue" {
+			t.Errorf("changing it to %q: %s", text+"|", got)
+		}
+	}
 }

@@ -56,14 +56,27 @@ func TestCommandRefusesBadUsage(t *testing.T) {
 }
 
 func TestCommandSaysWhereItServes(t *testing.T) {
+	for more, word := range map[string]string{"": "", "--autoscaling=127.0.0.1:0": " autoscaling=U", "--events=http://127.0.0.1:1/": ""} {
+		commandSaysWhereItServes(t, more, word)
+	}
+}
+
+// commandSaysWhereItServes starts the program with one more flag; the ready line
+// has one more word then.
+func commandSaysWhereItServes(t *testing.T, more, word string) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	out, in := io.Pipe()
 	done := make(chan int)
 	go func() {
-		done <- vpcsim.Command(ctx, []string{
+		args := []string{
 			"--topology", "-", "--ec2", "127.0.0.1:0", "--control", "127.0.0.1:0",
 			"--imds", "i-worker2=127.0.0.1:0", "--imds", "i-worker1=127.0.0.1:0",
-		}, strings.NewReader(twoWorkersText(t)), in, io.Discard)
+		}
+		if more != "" {
+			args = append(args, more)
+		}
+		done <- vpcsim.Command(ctx, args, strings.NewReader(twoWorkersText(t)), in, io.Discard)
 	}()
 	line := make([]byte, 1024)
 	n, err := out.Read(line)
@@ -71,7 +84,7 @@ func TestCommandSaysWhereItServes(t *testing.T) {
 		t.Fatal(err)
 	}
 	const u = `http://127\.0\.0\.1:[1-9]\d*`
-	want := regexp.MustCompile(`^ready ec2=(` + u + `) control=` + u + ` imds\.i-worker2=` + u + ` imds\.i-worker1=` + u + `$`)
+	want := regexp.MustCompile(`^ready ec2=(` + u + `) control=` + u + strings.ReplaceAll(word, "U", u) + ` imds\.i-worker2=` + u + ` imds\.i-worker1=` + u + `$`)
 	got := want.FindStringSubmatch(strings.TrimSuffix(string(line[:n]), "\n"))
 	if got == nil {
 		t.Fatalf("got %q", line[:n])

@@ -130,7 +130,7 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, instance string,
 	switch {
 	case err != nil:
 		refuse(w, http.StatusNotFound)
-	case in.State != topology.Running:
+	case in.State != topology.Running && in.State != topology.Pending: // a guest boots before EC2 says that it runs
 		outage.Hang(w, r, s.Closing) // nobody is there to ask
 	case r.Method == http.MethodPut && hops > in.Metadata.HopLimit:
 		outage.Hang(w, r, s.Closing) // the answer's TTL ends on the way

@@ -1,4 +1,4 @@
-// Package journal records the EC2 calls that arrived, so that a test can ask
+// Package journal records the calls of EC2 and Auto Scaling that arrived, so that a test can ask
 // what a program did.
 package journal
 
@@ -14,7 +14,7 @@ const (
 	Pending = "pending"
 )
 
-// Call is one EC2 request.
+// Call is one request.
 type Call struct {
 	Action string `json:"action"`
 	// Params are the request's parameters without Action and Version.

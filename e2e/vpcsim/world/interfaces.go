@@ -77,6 +77,9 @@ func (w *World) checkNamed(r CreateENI) error {
 	if _, err := w.subnet(r.Subnet); err != nil {
 		return err
 	}
+	if err := checkDescription(r.Description); err != nil {
+		return err
+	}
 	if err := w.checkGroups(r.Groups, r.Subnet, true); err != nil {
 		return err
 	}

@@ -36,6 +36,9 @@ func (w *World) ModifyENI(r ModifyENI) error {
 	}
 	next := e.clone()
 	if r.Description != nil {
+		if err := checkDescription(*r.Description); err != nil {
+			return err
+		}
 		next.Description = *r.Description
 	}
 	if r.SourceDestCheck != nil {

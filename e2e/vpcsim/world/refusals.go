@@ -41,6 +41,22 @@ func errPending(code string, in Instance, e *ENI) error {
 	}
 }
 
+// checkDescription refuses what EC2 does not take as the description of an ENI.
+func checkDescription(text string) error {
+	const signs = "._-:/()#,@[]+=&;{}!$* "
+	bad := strings.ContainsFunc(text, func(r rune) bool {
+		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+		return !letter && !strings.ContainsRune(signs, r)
+	})
+	if bad || len(text) > maxDescription {
+		return apierr.Value("Value (%s) for parameter description is invalid. Character sets beyond ASCII are not supported.", text)
+	}
+	return nil
+}
+
+// maxDescription is the length of the longest description.
+const maxDescription = 255
+
 func errTooManyAttached(n int, instanceType string) error {
 	return apierr.New("AttachmentLimitExceeded", "Interface count %d exceeds the limit for %s", n, instanceType)
 }
