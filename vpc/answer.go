@@ -21,8 +21,12 @@ import (
 // to the call, such as the page of a proxy. The SDK takes it for an empty one.
 var ErrNotAWS = errors.New("the answer is not AWS's")
 
-// Genuine returns an API option of the SDK: it fails calls of EC2 and STS whose
-// successful answer is not the one of that action or says that nothing was
+// autoScaling is the SDK's id of the service, whose module not all programs
+// hold.
+const autoScaling = "Auto Scaling"
+
+// Genuine returns an API option of the SDK: it fails calls of EC2, STS and Auto
+// Scaling whose successful answer is not the one of that action or says that nothing was
 // done, and calls of any service whose answer is longer than limit. Refusals
 // are cut off at MaxRefusal.
 func Genuine(limit int64) func(*middleware.Stack) error {
@@ -45,7 +49,7 @@ func (g genuine) HandleDeserialize(ctx context.Context, in middleware.Deserializ
 		response.Body = Limit(response.Body, MaxRefusal)
 		return out, metadata, nil
 	}
-	if service := awsmiddleware.GetServiceID(ctx); service != ec2.ServiceID && service != sts.ServiceID {
+	if service := awsmiddleware.GetServiceID(ctx); service != ec2.ServiceID && service != sts.ServiceID && service != autoScaling {
 		response.Body = Limit(response.Body, g.limit) // not in XML
 		return out, metadata, nil
 	}

@@ -60,6 +60,7 @@ func (c *Client) attempt(ctx context.Context, in middleware.FinalizeInput, next 
 	}
 	bounded, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
+	c.opts.Count(ctx)
 	start := c.opts.Now()
 	out, metadata, err := next.HandleFinalize(bounded, in)
 	took := c.opts.Now().Sub(start)
@@ -90,11 +91,13 @@ func (c *Client) observe(action string, f *fault.Error, took time.Duration) {
 	}
 }
 
-// renewCredentials makes the next attempt fetch new ones.
+// renewCredentials makes the next attempt of any service fetch new ones.
 func (c *Client) renewCredentials() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	invalidate(c.credentials)
+	if c.config != nil {
+		invalidate(c.config.Credentials)
+	}
 }
 
 // sourced marks failures to get credentials.
@@ -122,6 +125,9 @@ func (s sourced) isInstanceRole() bool {
 	provider, ok := s.CredentialsProvider.(aws.CredentialProviderSource)
 	return ok && slices.Contains(provider.ProviderSources(), aws.CredentialSourceIMDS)
 }
+
+// Invalidate makes the next call fetch new ones.
+func (s sourced) Invalidate() { invalidate(s.CredentialsProvider) }
 
 func invalidate(provider aws.CredentialsProvider) {
 	if cache, ok := provider.(interface{ Invalidate() }); ok {

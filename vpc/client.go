@@ -3,6 +3,7 @@ package vpc
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,19 +44,23 @@ type Options struct {
 	// whether AWS throttled it, and how long it took. It may be called
 	// concurrently. Nil observes nothing.
 	Observe func(action, code string, throttled bool, took time.Duration)
+	// Count is called for every attempt with the context of its call. It may be
+	// called concurrently. Nil counts nothing.
+	Count func(context.Context)
 	// Logger is told once when the worker's clock is wrong. Nil discards.
 	Logger *slog.Logger
 	// Now tells the time. Nil means time.Now.
 	Now func() time.Time
 }
 
-// Client makes calls of EC2. It is safe for concurrent use.
+// Client makes calls of EC2, and is what a Service makes calls of another
+// service by. It is safe for concurrent use.
 type Client struct {
 	opts Options
+	ec2  *Service[ec2.Client]
 
-	mu          sync.Mutex
-	api         *ec2.Client
-	credentials aws.CredentialsProvider
+	mu     sync.Mutex
+	config *aws.Config // nil until it was read
 
 	skewed atomic.Bool // a call was refused for the worker's clock
 	warned atomic.Bool
@@ -75,41 +80,43 @@ func New(o Options) *Client {
 	if o.Observe == nil {
 		o.Observe = func(string, string, bool, time.Duration) {}
 	}
+	if o.Count == nil {
+		o.Count = func(context.Context) {}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Client{opts: o}
+	c := &Client{opts: o}
+	c.ec2 = NewService(c, func(config aws.Config) *ec2.Client { return ec2.NewFromConfig(config) })
+	return c
 }
 
-// connect returns the SDK's client, which the first call makes: a pod whose
-// addresses IMDS already shows never needs one.
-func (c *Client) connect(ctx context.Context) (*ec2.Client, error) {
+// configuration returns what the SDK's clients are made of, with our retries,
+// bounds and reading of failures. The first call reads it: a pod whose addresses
+// IMDS already shows never needs it.
+func (c *Client) configuration(ctx context.Context) (aws.Config, error) {
 	c.mu.Lock()
-	api := c.api
+	read := c.config
 	c.mu.Unlock()
-	if api != nil {
-		return api, nil
+	if read != nil {
+		return *read, nil
 	}
 	config, err := c.opts.Config(ctx)
 	if err != nil {
-		return nil, err
+		return aws.Config{}, err
 	}
+	config.Credentials = sourced{config.Credentials}
+	config.Retryer, config.RetryMaxAttempts = c.retryer, 0
+	config.APIOptions = append(slices.Clone(config.APIOptions), Agent(c.opts.Name, c.opts.Version), Genuine(c.opts.MaxAnswer), c.attempts)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.api == nil {
-		c.credentials = config.Credentials
-		c.api = ec2.NewFromConfig(config, c.configure)
+	if c.config == nil {
+		c.config = &config
 	}
-	return c.api, nil
-}
-
-func (c *Client) configure(o *ec2.Options) {
-	o.Credentials = sourced{o.Credentials}
-	o.Retryer, o.RetryMaxAttempts = c.retryer(), 0
-	o.APIOptions = append(o.APIOptions, Agent(c.opts.Name, c.opts.Version), Genuine(c.opts.MaxAnswer), c.attempts)
+	return *c.config, nil
 }
 
 // Agent is an API option of the SDK: it names the program in the user agent.
@@ -120,19 +127,7 @@ func Agent(name, version string) func(*middleware.Stack) error {
 // Call makes one call of EC2, such as (*ec2.Client).DescribeSubnets. Its error
 // is a *fault.Error.
 func Call[In, Out any](ctx context.Context, c *Client, action string, in *In, method func(*ec2.Client, context.Context, *In, ...func(*ec2.Options)) (*Out, error)) (*Out, error) {
-	connecting, cancel := context.WithTimeout(ctx, c.opts.Timeout)
-	defer cancel()
-	api, err := c.connect(connecting)
-	if err != nil {
-		f := c.read(ctx, action, err)
-		c.observe(action, f, 0)
-		return nil, f
-	}
-	out, err := method(api, ctx, in)
-	if err != nil {
-		return nil, c.read(ctx, action, err)
-	}
-	return out, nil
+	return Ask(ctx, c.ec2, action, in, method)
 }
 
 // wait keeps to the rate that was agreed for an action.

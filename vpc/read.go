@@ -67,7 +67,10 @@ func NewSubnet(s *types.Subnet) Subnet {
 			cidrs = append(cidrs, block.Ipv6CidrBlock)
 		}
 	}
-	return Subnet{ID: aws.ToString(s.SubnetId), Zone: aws.ToString(s.AvailabilityZone), CIDRs: prefixes(cidrs...)}
+	return Subnet{
+		ID: aws.ToString(s.SubnetId), VPC: aws.ToString(s.VpcId), Zone: aws.ToString(s.AvailabilityZone),
+		Tags: tagsOf(s.Tags), CIDRs: prefixes(cidrs...),
+	}
 }
 
 // Reservations returns all CIDR reservations of a subnet, of both families.
@@ -100,14 +103,18 @@ func newReservation(r types.SubnetCidrReservation) (Reservation, error) {
 	if err != nil {
 		return Reservation{}, fmt.Errorf("the CIDR of reservation %s cannot be read: %w", aws.ToString(r.SubnetCidrReservationId), err)
 	}
-	tags := make(map[string]string, len(r.Tags))
-	for _, tag := range r.Tags {
-		tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
-	}
 	return Reservation{
 		ID: aws.ToString(r.SubnetCidrReservationId), SubnetID: aws.ToString(r.SubnetId),
-		CIDR: cidr.Masked(), Type: string(r.ReservationType), Tags: tags,
+		CIDR: cidr.Masked(), Type: string(r.ReservationType), Tags: tagsOf(r.Tags),
 	}, nil
+}
+
+func tagsOf(list []types.Tag) map[string]string {
+	tags := make(map[string]string, len(list))
+	for _, tag := range list {
+		tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	}
+	return tags
 }
 
 // ENIs returns the network interfaces of a subnet with what they hold.

@@ -24,7 +24,9 @@ type Selection struct {
 // Subnet is a subnet with the ranges of its addresses.
 type Subnet struct {
 	ID   string
+	VPC  string
 	Zone string
+	Tags map[string]string
 	// CIDRs are the IPv4 block and the associated IPv6 blocks.
 	CIDRs []netip.Prefix
 }

@@ -139,7 +139,7 @@ func TestSubnetsAreFoundByIDAndByTag(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := vpc.Subnet{ID: "subnet-a", Zone: "us-west-2a", CIDRs: []netip.Prefix{
+	want := vpc.Subnet{ID: "subnet-a", VPC: "vpc-1", Zone: "us-west-2a", Tags: map[string]string{"multus": "yes"}, CIDRs: []netip.Prefix{
 		netip.MustParsePrefix("10.1.0.0/24"), netip.MustParsePrefix("2600:1f13:0:1::/64")}}
 	if diff := cmp.Diff(want, subnets["subnet-a"], comparePrefixes); diff != "" {
 		t.Errorf("subnet (-want +got):\n%s", diff)
