@@ -153,6 +153,7 @@ verify: go ## Prove that generated files, go.mod, dependencies and house norms a
 	@go -C e2e/upstream vet ./...
 	@echo "verify: what the programs are linked with"
 	@$(call without,./cmd/ipmgr,^(k8s\.io|sigs\.k8s\.io)/,ipmgr runs in every pod and must stay small)
+	@$(call without,./cmd/nodegroup,^(k8s\.io|sigs\.k8s\.io)/,a function without a cluster runs nodegroup)
 	@$(call without,./cmd/webhook,aws-sdk-go|/netlink,the webhook holds no AWS credentials and touches no network)
 	@echo "verify: house norms"
 	@go run -C e2e/tools ./norms ../..

@@ -153,5 +153,5 @@ func (r *run) awaitOurs(ctx context.Context, network string) (plan.ENI, error) {
 
 // shortPause is the jittered pause before a fresh look at addresses.
 func (r *run) shortPause(ctx context.Context) error {
-	return sleep(ctx, firstPause/2+time.Duration(r.Random()*float64(firstPause/2)))
+	return sleep(ctx, r.jittered(firstPause))
 }

@@ -45,11 +45,14 @@ type run struct {
 // cannot get them, or when ctx ends, with the error that stood in the way last.
 // An instance is never refused by one look alone.
 func (g *Group) Ensure(ctx context.Context, instance string) (Outcome, error) {
-	r := &run{
+	return g.newRun(instance).loop(ctx)
+}
+
+func (g *Group) newRun(instance string) *run {
+	return &run{
 		Group: g, instance: instance, log: g.Log.With(keyInstance, instance),
 		contents: map[string]Contents{}, strangers: map[string]bool{}, memory: newMemory(), denied: map[string]bool{},
 	}
-	return r.loop(ctx)
 }
 
 // loop looks, compares and does until nothing is missing.
@@ -134,7 +137,7 @@ func (r *run) pause(ctx context.Context, tries int, last error) error {
 	if tries < 4 {
 		d = min(firstPause<<max(tries, 0), lastPause)
 	}
-	d = d/2 + time.Duration(r.Random()*float64(d/2))
+	d = r.jittered(d)
 	if reason, ok := reasonOf(last); ok && reason == spec.NotAuthorised {
 		r.denied[actionOf(last)], d = true, authoriseAfter
 	}
@@ -161,19 +164,31 @@ func sameReasons(a, b []plan.Refusal) bool {
 // refuse ends the attempts. What is held back keeps what it has: it is tried
 // again.
 func (r *run) refuse(ctx context.Context, view plan.View, refusals []plan.Refusal, warnings []string) (Outcome, error) {
-	result := Abandon
 	for _, refusal := range refusals {
 		r.log.Error("worker is refused", keyNetwork, refusal.Network, keyReason, refusal.Reason, keyError, refusal.Message)
-		if r.Settings.OnRefusal.Holds(refusal.Reason) {
-			result = Wait
-		}
 	}
+	result := r.resultOf(refusals)
 	if result == Abandon {
 		if err := r.leave(ctx, view); err != nil {
 			return Outcome{Result: Wait, Refusals: refusals}, fmt.Errorf("instance %s is given up, and ENIs are left: %w", r.instance, err)
 		}
 	}
 	return Outcome{Result: result, Refusals: refusals, Warnings: warnings}, nil
+}
+
+// jittered returns a duration between the half and the whole of d.
+func (g *Group) jittered(d time.Duration) time.Duration {
+	return d/2 + time.Duration(g.Random()*float64(d/2))
+}
+
+// resultOf is what becomes of a worker that is refused: one refusal that no new
+// worker would change holds it.
+func (g *Group) resultOf(refusals []plan.Refusal) Result {
+	holds := func(r plan.Refusal) bool { return g.Settings.OnRefusal.Holds(r.Reason) }
+	if slices.ContainsFunc(refusals, holds) {
+		return Wait
+	}
+	return Abandon
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -47,6 +47,9 @@ type Cloud interface {
 	// Tagged lists the ENIs with the tags of the cluster, the node group and
 	// the instance.
 	Tagged(ctx context.Context, instance string) ([]plan.ENI, error)
+	// Unattached lists the ENIs with the tags of the cluster and the node group
+	// that are attached to nothing.
+	Unattached(ctx context.Context) ([]plan.ENI, error)
 	// ENIs describes those of the ids that exist.
 	ENIs(ctx context.Context, ids []string) ([]plan.ENI, error)
 	// Subnets describes those of the ids that exist, without what is in them.

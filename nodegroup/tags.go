@@ -18,6 +18,8 @@ const (
 	TagCreated   = "multus-ipmgr.io/created"
 	// TagNoManage keeps the VPC CNI away, and allows pods to take addresses.
 	TagNoManage = "node.k8s.amazonaws.com/no_manage"
+	// TagCNI with the value 0 keeps the VPC CNI out of a subnet.
+	TagCNI = "kubernetes.io/role/cni"
 )
 
 // tagsOf returns the tags of a new ENI. It has them from its creation: between

@@ -2,8 +2,11 @@ package docs
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,6 +15,7 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/controller"
 	"github.com/multus-ipmgr/multus-ipmgr/ipmgr/spec"
+	nodegroup "github.com/multus-ipmgr/multus-ipmgr/nodegroup/spec"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook"
 )
 
@@ -49,6 +53,43 @@ func TestEverySettingOfTheContainerIsListed(t *testing.T) {
 		}
 		if diff := cmp.Diff(spec.Default(), got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
 			t.Errorf("docs/settings.md: %s is %q, which is not its default:\n%s", name, text, diff)
+		}
+	}
+}
+
+func TestEverySettingOfTheNodeGroupIsListed(t *testing.T) {
+	listed := rows(t, "docs/settings.md", "NODEGROUP_[A-Z_]+")
+	needed := []string{"NODEGROUP_NAME=NAME", "NODEGROUP_CLUSTER=CLUSTER", `NODEGROUP_NETWORKS=[{"name":"a","subnets":["subnet-a"],"securityGroups":["sg-a"]}]`}
+	want, err := nodegroup.Parse(needed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, found := range regexp.MustCompile(`= "(NODEGROUP_[A-Z_]+)"`).FindAllStringSubmatch(read(t, "nodegroup/spec/parse.go"), -1) {
+		text, ok := listed[found[1]]
+		if !ok {
+			t.Errorf("docs/settings.md does not list %s", found[1])
+		}
+		delete(listed, found[1])
+		if text == "required" || text == "empty" {
+			continue
+		}
+		got, err := nodegroup.Parse(append(slices.Clone(needed), found[1]+"="+text))
+		if diff := cmp.Diff(fmt.Sprintf("%+v", want), fmt.Sprintf("%+v", got)); err != nil || diff != "" {
+			t.Errorf("docs/settings.md: %s is %q, which is not its default: %v\n%s", found[1], text, err, diff)
+		}
+	}
+	for name := range listed {
+		t.Errorf("docs/settings.md lists %s, which there is not", name)
+	}
+}
+
+// TestEveryFieldOfANetworkIsListed holds the table of networks.
+func TestEveryFieldOfANetworkIsListed(t *testing.T) {
+	listed := rows(t, "docs/settings.md", "[a-z][A-Za-z0-9]*")
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[nodegroup.Network]()) {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if _, ok := listed[name]; !ok {
+			t.Errorf("docs/settings.md does not list %s", name)
 		}
 	}
 }

@@ -88,6 +88,14 @@ func (c *Cloud) Tagged(ctx context.Context, instance string) ([]plan.ENI, error)
 		vpc.Filter("tag:"+nodegroup.TagNodeGroup, c.NodeGroup))
 }
 
+// Unattached lists the ENIs of the node group that are attached to nothing.
+func (c *Cloud) Unattached(ctx context.Context) ([]plan.ENI, error) {
+	return c.enis(ctx,
+		vpc.Filter("tag:"+nodegroup.TagCluster, c.Cluster),
+		vpc.Filter("tag:"+nodegroup.TagNodeGroup, c.NodeGroup),
+		vpc.Filter("status", string(types.NetworkInterfaceStatusAvailable)))
+}
+
 // ENIs describes those of the ids that exist.
 func (c *Cloud) ENIs(ctx context.Context, ids []string) ([]plan.ENI, error) {
 	return c.enis(ctx, vpc.Filter("network-interface-id", ids...))
@@ -134,7 +142,7 @@ func (c *Cloud) Subnets(ctx context.Context, ids []string) (map[string]plan.Subn
 	}
 	subnets := make(map[string]plan.Subnet, len(found))
 	for id, s := range found {
-		subnet := plan.Subnet{ID: id, Zone: s.Zone}
+		subnet := plan.Subnet{ID: id, VPC: s.VPC, Zone: s.Zone, LeftByCNI: s.Tags[nodegroup.TagCNI] == "0"}
 		for _, cidr := range s.CIDRs {
 			switch {
 			case !cidr.Addr().Is4():

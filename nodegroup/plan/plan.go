@@ -32,9 +32,9 @@ type Step struct {
 	Network string     `json:"network"`
 	Device  int        `json:"device"`
 	Card    int        `json:"card"`
-	Subnet  string     `json:"subnet,omitempty"`
-	Address netip.Addr `json:"address,omitzero"`
-	ENI     string     `json:"eni,omitempty"` // empty until it is created
+	Subnet  string     `json:"subnet"`
+	Address netip.Addr `json:"address"`
+	ENI     string     `json:"eni"` // empty until it is created
 }
 
 // Refusal says why a worker cannot get an ENI.

@@ -76,11 +76,13 @@ func (e *ENI) on(instance string) *Attachment {
 // Subnet is what is known of a subnet.
 type Subnet struct {
 	address.Subnet
-	ID, Zone string
+	ID, VPC, Zone string
 	// HasIPv6 says that an IPv6 range is associated.
 	HasIPv6 bool
 	// ReservedForPods says that a range of it is reserved explicitly.
 	ReservedForPods bool
+	// LeftByCNI says that its tags keep the VPC CNI out of it.
+	LeftByCNI bool
 }
 
 // Limits are those of an instance type.
