@@ -155,6 +155,7 @@ verify: go ## Prove that generated files, go.mod, dependencies and house norms a
 	@$(call without,./cmd/ipmgr,^(k8s\.io|sigs\.k8s\.io)/,ipmgr runs in every pod and must stay small)
 	@$(call without,./cmd/nodegroup,^(k8s\.io|sigs\.k8s\.io)/,a function without a cluster runs nodegroup)
 	@$(call without,./cmd/webhook,aws-sdk-go|/netlink,the webhook holds no AWS credentials and touches no network)
+	@$(call without,./e2e/demo,^(k8s\.io/client-go|sigs\.k8s\.io/controller-runtime)/,a fresh machine compiles make demo first)
 	@echo "verify: house norms"
 	@go run -C e2e/tools ./norms ../..
 

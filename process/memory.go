@@ -1,6 +1,7 @@
-// Package process keeps a long-running program of ours within its container:
-// its heap within the container's memory, and what strangers who reach its
-// ports can hold within small numbers.
+// Package process is what long-running programs of ours have in common: flags, the
+// way to the API server, the server of metrics and probes, and a heap that stays
+// within the container's memory. Package door bounds what strangers can hold of
+// their ports.
 //
 // It knows nothing of what is served.
 package process

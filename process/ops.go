@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/multus-ipmgr/multus-ipmgr/process/door"
 )
 
 // StopTimeout is how long requests that are under way may take to end: as long
@@ -28,8 +30,8 @@ const MaxOpsConnections = 64
 // probes. A manager runs it on every replica. The manager's own servers are two,
 // and bound no connections.
 func Ops(listener net.Listener, own prometheus.Gatherer, ready func() error, log *slog.Logger) *manager.Server {
-	server := NewServer(NewOps(prometheus.Gatherers{own, ctrlmetrics.Registry}, ready), log)
-	return Runnable("ops", server, NewGate(MaxOpsConnections).Guard(server, listener))
+	server := door.NewServer(NewOps(prometheus.Gatherers{own, ctrlmetrics.Registry}, ready), log)
+	return Runnable("ops", server, door.NewGate(MaxOpsConnections).Guard(server, listener))
 }
 
 // Runnable has a manager run a server, on every replica.

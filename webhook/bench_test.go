@@ -31,6 +31,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/certificate"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/review"
 )
 
 // benchServer names the environment variable that makes the test binary one
@@ -89,17 +90,11 @@ func BenchmarkAdmission(b *testing.B) {
 // BenchmarkDecide is the work without the network: bytes in, bytes out.
 func BenchmarkDecide(b *testing.B) {
 	body := []byte(captured(b))
-	h := &podHandler{cluster: fill(b, telco().answer), policy: benchPolicy(), metrics: newMetrics(), log: discard()}
+	h := review.New(fill(b, telco().answer), benchPolicy(), discard())
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		req, err := decodeReview[inject.Pod](body)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, err := encodeReview(h.handle(b.Context(), req)); err != nil {
-			b.Fatal(err)
-		}
+		answered(b, h, body)
 	}
 }
 
@@ -155,7 +150,7 @@ func launch(b *testing.B, a *authority, name string) *child {
 		b.Fatalf("%s said %q: %v", name, line, err)
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: a.pool()}, ForceAttemptHTTP2: true}
-	c := &child{client: &http.Client{Transport: transport}, url: "https://" + addresses[0] + PodPath, control: "http://" + addresses[1]}
+	c := &child{client: &http.Client{Transport: transport}, url: "https://" + addresses[0] + review.PodPath, control: "http://" + addresses[1]}
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		response, err := c.client.Get(c.url)
 		if err == nil {
@@ -289,7 +284,7 @@ func serveRuntime(address, dir string) error {
 		Host: "127.0.0.1", Port: number, CertDir: dir, CertName: certificate.CertFile, KeyName: certificate.KeyFile,
 		TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.NextProtos = []string{"h2"} }},
 	})
-	server.Register(PodPath, &admission.Webhook{Handler: plainHandler{admission.NewDecoder(scheme)}})
+	server.Register(review.PodPath, &admission.Webhook{Handler: plainHandler{admission.NewDecoder(scheme)}})
 	return server.Start(context.Background()) // until the parent kills this process
 }
 

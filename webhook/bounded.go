@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"github.com/multus-ipmgr/multus-ipmgr/process"
+	"github.com/multus-ipmgr/multus-ipmgr/process/door"
 )
 
 // bounded is controller-runtime's webhook server, which counts and measures what
@@ -25,9 +26,9 @@ type bounded struct {
 }
 
 // newBounded serves what is registered later. around is asked first.
-func newBounded(listener net.Listener, gate *process.Gate, config *tls.Config, around func(http.Handler) http.Handler, log *slog.Logger) *bounded {
+func newBounded(listener net.Listener, gate *door.Gate, config *tls.Config, around func(http.Handler) http.Handler, log *slog.Logger) *bounded {
 	mux := http.NewServeMux()
-	server := process.NewServer(around(mux), log)
+	server := door.NewServer(around(mux), log)
 	config.NextProtos = []string{"h2", "http/1.1"}
 	server.TLSConfig = config
 	return &bounded{

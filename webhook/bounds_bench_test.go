@@ -1,15 +1,18 @@
 package webhook
 
 import (
+	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/review"
 )
 
 // busy is a cluster with many networks in its caches.
@@ -68,11 +71,11 @@ func BenchmarkBounds(b *testing.B) {
 	own := nad.Definition{Namespace: "apps", Name: "own", Config: ranged("10.10.1.70-10.10.1.79/24")}
 	cost := map[string][]time.Duration{}
 	var largest *busy
-	var h *podHandler
+	var h http.Handler
 	for _, n := range []int{10, 1000, 10_000} {
 		c := newBusy(b, n)
 		largest = c
-		h = &podHandler{cluster: c, policy: benchPolicy(), metrics: newMetrics(), log: discard()}
+		h = review.New(c, benchPolicy(), discard())
 		cost["plain"] = append(cost["plain"], processorTime(2000, func() { answered(b, h, plain) }))
 		cost["static"] = append(cost["static"], processorTime(2000, func() { answered(b, h, static) }))
 		cost["nad"] = append(cost["nad"], processorTime(1000, func() { checkedBy(b, c, own) }))
@@ -108,18 +111,23 @@ func used() time.Duration {
 }
 
 // answered answers a review as the server does, but for the network.
-func answered(tb testing.TB, h *podHandler, body []byte) {
+func answered(tb testing.TB, h http.Handler, body []byte) {
 	tb.Helper()
-	req, err := decodeReview[inject.Pod](body)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if _, err := encodeReview(h.handle(tb.Context(), req)); err != nil {
-		tb.Fatal(err)
+	if answer := ask(tb.Context(), h, review.PodPath, string(body)); answer.Code != http.StatusOK {
+		tb.Fatal(answer.Body)
 	}
 }
 
-func checkedBy(tb testing.TB, c Cluster, d nad.Definition) {
+// ask sends a review to a handler.
+func ask(ctx context.Context, h http.Handler, path, body string) *httptest.ResponseRecorder {
+	request := httptest.NewRequestWithContext(ctx, http.MethodPost, path, strings.NewReader(body))
+	request.Header.Set("Content-Type", "application/json")
+	answer := httptest.NewRecorder()
+	h.ServeHTTP(answer, request)
+	return answer
+}
+
+func checkedBy(tb testing.TB, c review.Cluster, d nad.Definition) {
 	tb.Helper()
 	report, err := nad.NewChecker(c.Reservations(tb.Context(), false), c.Ranges()).NAD(tb.Context(), d)
 	if err != nil {

@@ -21,16 +21,12 @@ import (
 const (
 	// liveTimeout bounds a read that goes to the API server.
 	liveTimeout = 3 * time.Second
-	// decisionTimeout bounds all that are made for one decision, one after
-	// another. The API server waits ten seconds for the answer about a pod and
-	// five for that about a NAD; then failurePolicy decides, and not we.
-	decisionTimeout = 4 * time.Second
 	// liveReads is how many NADs may be read past the cache at a time, each of up
 	// to 1.5 MB.
 	liveReads = 4
 )
 
-// cached is a Cluster of controller-runtime's typed cache. That a cache lacks
+// cached is a review.Cluster of controller-runtime's typed cache. That a cache lacks
 // something may only mean that it is new (one "kubectl apply" may create a
 // namespace, its NADs and its pods), so a miss is confirmed by the API server.
 type cached struct {
@@ -109,7 +105,7 @@ func (c *cached) ages() feed.Set {
 	return feed.Set{c.namespaces.Feed, c.nads.Feed, c.reservations.Feed}
 }
 
-// Namespace implements Cluster.
+// Namespace implements review.Cluster.
 func (c *cached) Namespace(ctx context.Context, name string, fresh bool) (inject.Namespace, error) {
 	o := newNamespace()
 	if !fresh && c.namespaces.get(c.cache, client.ObjectKey{Name: name}, o) {
@@ -130,7 +126,7 @@ func (c *cached) Namespace(ctx context.Context, name string, fresh bool) (inject
 // misspelt is how many namespaces have misspelt keys of ours.
 func (c *cached) misspelt() int { return c.spelling.misspelt() }
 
-// CachedNAD implements Cluster.
+// CachedNAD implements review.Cluster.
 func (c *cached) CachedNAD(namespace, name string) (nad.Network, bool) {
 	var n network
 	if !c.nads.get(c.cache, client.ObjectKey{Namespace: namespace, Name: name}, &n) {
@@ -139,7 +135,7 @@ func (c *cached) CachedNAD(namespace, name string) (nad.Network, bool) {
 	return n.read(), true
 }
 
-// LiveNAD implements Cluster.
+// LiveNAD implements review.Cluster.
 func (c *cached) LiveNAD(ctx context.Context, namespace, name string) (nad.Network, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
@@ -164,10 +160,10 @@ func (c *cached) liveNAD(ctx context.Context, key client.ObjectKey) (*network, e
 	return n, c.live.Get(ctx, key, n)
 }
 
-// Ranges implements Cluster.
+// Ranges implements review.Cluster.
 func (c *cached) Ranges() *nad.Index { return c.ranges }
 
-// Reservations implements Cluster.
+// Reservations implements review.Cluster.
 func (c *cached) Reservations(ctx context.Context, fresh bool) []nad.Reservation {
 	if !fresh {
 		return c.reservations.all(ctx)

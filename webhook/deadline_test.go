@@ -15,7 +15,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
-	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/review"
 )
 
 // stalledCluster has the enabled namespace "telco" in its caches and nothing
@@ -28,48 +28,40 @@ func stalledCluster(t *testing.T) *cached {
 	}.stalling)
 }
 
-// inTime measures an answer by the clock of its bubble.
-func inTime(t *testing.T, answer func() *admissionv1.AdmissionResponse) *admissionv1.AdmissionResponse {
+// inTime answers a review by what can be read of a stalled cluster, in a bubble
+// whose clock measures it.
+func inTime(t *testing.T, path, body string) (answer *admissionv1.AdmissionResponse) {
 	t.Helper()
-	started := time.Now()
-	r := answer()
-	if took := time.Since(started); took > decisionTimeout {
-		t.Errorf("answered after %s, want at most %s", took, decisionTimeout)
-	}
-	return r
+	synctest.Test(t, func(t *testing.T) {
+		h := review.New(stalledCluster(t), benchPolicy(), discard())
+		started := time.Now()
+		text := ask(t.Context(), h, path, body).Body.String()
+		if took := time.Since(started); took > review.DecisionTimeout {
+			t.Errorf("answered after %s, want at most %s", took, review.DecisionTimeout)
+		}
+		answer = decodeAnswer(t, text)
+	})
+	return answer
 }
 
 func TestManyReadsOfOneDecisionShareItsTime(t *testing.T) {
 	t.Run("a pod is admitted with a warning of each network that could not be read", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			h := &podHandler{cluster: stalledCluster(t), policy: benchPolicy(), metrics: newMetrics(), log: discard()}
-			req := &request[inject.Pod]{UID: "1", Kind: groupKind{Kind: "Pod"}, Namespace: "telco"}
-			req.Object.Metadata.Annotations = map[string]string{nad.NetworksAnnotation: "n1,n2,n3,n4,n5"}
-			r := inTime(t, func() *admissionv1.AdmissionResponse { return h.handle(t.Context(), req) })
-			if text := strings.Join(r.Warnings, "\n"); !r.Allowed || !strings.Contains(text, "n1") || !strings.Contains(text, "n5") {
-				t.Errorf("answer %+v, want it allowed with warnings", r)
-			}
-		})
+		r := inTime(t, review.PodPath, reviewOf("telco", podOf("n1,n2,n3,n4,n5")))
+		if text := strings.Join(r.Warnings, "\n"); !r.Allowed || !strings.Contains(text, "n1") || !strings.Contains(text, "n5") {
+			t.Errorf("answer %+v, want it allowed with warnings", r)
+		}
 	})
 	t.Run("a pod of a namespace that cannot be read is refused", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			h := &podHandler{cluster: stalledCluster(t), policy: benchPolicy(), metrics: newMetrics(), log: discard()}
-			req := &request[inject.Pod]{UID: "1", Kind: groupKind{Kind: "Pod"}, Namespace: "new"}
-			r := inTime(t, func() *admissionv1.AdmissionResponse { return h.handle(t.Context(), req) })
-			if r.Allowed || r.Result == nil || r.Result.Code != http.StatusInternalServerError {
-				t.Errorf("answer %+v, want an internal error", r)
-			}
-		})
+		r := inTime(t, review.PodPath, reviewOf("new", "{}"))
+		if r.Allowed || r.Result == nil || r.Result.Code != http.StatusInternalServerError {
+			t.Errorf("answer %+v, want an internal error", r)
+		}
 	})
 	t.Run("a NAD of a namespace that cannot be read is admitted with a warning", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			h := &nadHandler{cluster: stalledCluster(t), policy: benchPolicy(), metrics: newMetrics(), log: discard()}
-			req := &request[attachment]{UID: "1", Namespace: "new", Kind: groupKind{Group: "k8s.cni.cncf.io", Kind: "NetworkAttachmentDefinition"}}
-			r := inTime(t, func() *admissionv1.AdmissionResponse { return h.handle(t.Context(), req) })
-			if !r.Allowed || len(r.Warnings) != 1 {
-				t.Errorf("answer %+v, want it allowed with a warning", r)
-			}
-		})
+		r := inTime(t, review.NADPath, nadReview("new", "{}", "{}"))
+		if !r.Allowed || len(r.Warnings) != 1 {
+			t.Errorf("answer %+v, want it allowed with a warning", r)
+		}
 	})
 }
 
@@ -78,7 +70,7 @@ var timeoutSeconds = regexp.MustCompile(`timeoutSeconds: (\d+)`)
 // A decision that takes longer than the API server waits is lost, with its
 // reason: what the manifests ask for and what the chart accepts at least.
 func TestTheAPIServerWaitsLongerThanADecisionMayTake(t *testing.T) {
-	least := int(decisionTimeout.Seconds()) + 1
+	least := int(review.DecisionTimeout.Seconds()) + 1
 	files, err := filepath.Glob("../config/*/[mv]*ating.yaml")
 	if err != nil || len(files) < 2 {
 		t.Fatalf("the webhook configurations in config: %v, %v", files, err)

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/review"
 )
 
 func TestDrainingReplicaGivesUpConnectionsWithItsAnswers(t *testing.T) {
@@ -14,7 +16,7 @@ func TestDrainingReplicaGivesUpConnectionsWithItsAnswers(t *testing.T) {
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
 	ask := func() *http.Response {
-		response, err := client.Post("https://"+s.Address()+PodPath, "application/json", strings.NewReader(reviewOf("apps", podOf("net-a"))))
+		response, err := client.Post("https://"+s.Address()+review.PodPath, "application/json", strings.NewReader(reviewOf("apps", podOf("net-a"))))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/review"
 )
 
 func TestCapturedReviewIsAnsweredByAPatchThatApplies(t *testing.T) {
@@ -52,7 +53,7 @@ func TestCapturedReviewIsAnsweredByAPatchThatApplies(t *testing.T) {
 
 func TestRequestsThatAreNoReviewAreRefusedInWords(t *testing.T) {
 	s := serve(t, &memory{})
-	const url, kind = PodPath, "application/json"
+	const url, kind = review.PodPath, "application/json"
 	for _, c := range []struct {
 		name, method, path, contentType, body string
 		code                                  int
@@ -71,7 +72,7 @@ func TestRequestsThatAreNoReviewAreRefusedInWords(t *testing.T) {
 		{"no request", http.MethodPost, url, kind, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}`, 400, "has no request"},
 		{"no uid", http.MethodPost, url, kind, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{}}`, 400, "has no request with a uid"},
 		{"labels that are no map", http.MethodPost, url, kind, reviewOf("apps", `{"metadata":{"labels":7}}`), 400, "/request/object/metadata/labels"},
-		{"more than any review", http.MethodPost, url, kind, strings.Repeat(" ", maxReview+1), 413, "longer than 5242880 bytes"},
+		{"more than any review", http.MethodPost, url, kind, strings.Repeat(" ", review.MaxReview+1), 413, "longer than 5242880 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			request, err := http.NewRequestWithContext(t.Context(), c.method, "https://"+s.Address()+c.path, strings.NewReader(c.body))
@@ -155,45 +156,4 @@ func TestReviewsAreAnswered(t *testing.T) {
 	if _, metrics := s.get(t, "/metrics"); !strings.Contains(metrics, `multus_ipmgr_admissions_total{decision="patched",reason="injected"} 4`) {
 		t.Errorf("metrics do not count the injected pods:\n%s", metrics)
 	}
-}
-
-// FuzzReview looks for pods that make the handler panic, answer what the API
-// server cannot read, or answer by a patch that does not apply, and for bodies
-// that make the decoder panic.
-func FuzzReview(f *testing.F) {
-	f.Add(podOf("net-a@net1,b/c"))
-	f.Add(`{"metadata":{"annotations":{"k8s.v1.cni.cncf.io/networks":"a","multus-ipmgr.io/injected":"x"}},"spec":{"initContainers":[{},{"name":"multus-ipmgr"}]}}`)
-	f.Add(`{"metadata":{"annotations":{"k8s.v1.cni.cncf.io/networks":"[{\"name\":\"a\"}]","multus-ipmgr.io/mode":"sidecar"}},"spec":{"volumes":[],"containers":[{"resources":{"limits":{"cpu":1,"memory":"x"}}}]}}`)
-	f.Add(`null`)
-	f.Add(`{"metadata":{"annotations":{"k8s.v1.cni.cncf.io/networks":"0"}}}`)
-	f.Add(`{"metadata":{"annotations":{"k8s.v1.cni.cncf.io/networks":"0"}},"spec":null}`)
-	f.Add(`{"metadata":{"annotations":{"k8s.v1.cni.cncf.io/networks":"0"}},"spec":{"initContainers":null,"volumes":null,"affinity":null,"imagePullSecrets":null,"containers":null}}`)
-	policy := inject.DefaultPolicy()
-	policy.WebIdentity.RoleARN = "arn"
-	h := &podHandler{cluster: &memory{}, policy: policy, metrics: newMetrics(), log: discard()}
-	f.Fuzz(func(t *testing.T, pod string) {
-		_, _ = decodeReview[inject.Pod]([]byte(pod)) // no review, or any one: it must only not panic
-		req, err := decodeReview[inject.Pod]([]byte(reviewOf("apps", pod)))
-		if err != nil {
-			return
-		}
-		encoded, err := encodeReview(h.handle(t.Context(), req))
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer := decodeAnswer(t, string(encoded))
-		if answer.Allowed != (answer.Result == nil) {
-			t.Errorf("answer %s", encoded)
-		}
-		if len(answer.Patch) == 0 {
-			return
-		}
-		patch, err := jsonpatch.DecodePatch(answer.Patch)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := patch.Apply([]byte(pod)); err != nil {
-			t.Errorf("%s does not apply to %s: %v", answer.Patch, pod, err)
-		}
-	})
 }

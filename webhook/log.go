@@ -1,24 +1,15 @@
 package webhook
 
-// Keys of log lines. A key means the same thing in every line.
+// Keys of log lines. A key means the same thing in every line, and in those of
+// package review.
 const (
-	keyAddress    = "address"
-	keyDecision   = "decision"
-	keyDetail     = "detail"
-	keyDryRun     = "dryRun"
-	keyError      = "error"
-	keyFindings   = "findings"
-	keyInterfaces = "interfaces"
-	keyMode       = "mode"
-	keyName       = "name"
-	keyNamespace  = "namespace"
-	keyOmitted    = "omitted"
-	keyOps        = "opsAddress"
-	keyPod        = "pod"
-	keyReason     = "reason"
-	keyResource   = "resource"
-	keyStatus     = "status"
-	keyUID        = "uid"
-	keyVersion    = "version"
-	keyWarnings   = "warnings"
+	keyAddress   = "address"
+	keyError     = "error"
+	keyFindings  = "findings"
+	keyName      = "name"
+	keyNamespace = "namespace"
+	keyOmitted   = "omitted"
+	keyOps       = "opsAddress"
+	keyResource  = "resource"
+	keyVersion   = "version"
 )

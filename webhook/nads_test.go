@@ -12,6 +12,7 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/review"
 )
 
 // reserved is a reservation of a subnet in us-west-2a.
@@ -32,7 +33,7 @@ func nadReview(namespace, metadata, config string) string {
 // postNAD sends one review of a NAD.
 func (s *testServer) postNAD(t testing.TB, body string) (int, string) {
 	t.Helper()
-	response, err := s.client(t, 0).Post("https://"+s.Address()+NADPath, "application/json", strings.NewReader(body))
+	response, err := s.client(t, 0).Post("https://"+s.Address()+review.NADPath, "application/json", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

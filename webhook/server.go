@@ -1,11 +1,10 @@
 // Package webhook is the admission webhook: it adds the IP manager to pods
 // with Multus networks, and checks NetworkAttachmentDefinitions.
 //
-// One request takes this way: HTTP (http.go), decode once (review.go), decide
-// (pods.go, which asks package inject; nads.go, which asks package nad), answer.
-// What a decision needs to know of the cluster is in controller-runtime's typed
-// cache (cluster.go), reduced to what decisions read (objects.go). Its manager
-// runs all that goes on. The certificate is package certificate's.
+// Package review answers the requests. What a decision needs to know of the
+// cluster is in controller-runtime's typed cache (cluster.go), reduced to what
+// decisions read (objects.go). Its manager runs all that goes on. The certificate
+// is package certificate's.
 //
 // The handlers are registered with controller-runtime's webhook server as they
 // are, without its admission.Webhook, which decodes a review and then, again,
@@ -31,11 +30,12 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/feed"
 	"github.com/multus-ipmgr/multus-ipmgr/process"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/certificate"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/review"
 )
 
-// source is a Cluster that is kept up to date while it runs.
+// source is a review.Cluster that is kept up to date while it runs.
 type source interface {
-	Cluster
+	review.Cluster
 	manager.Runnable
 	// ready says why it cannot be relied upon yet.
 	ready() error
@@ -63,7 +63,7 @@ type Server struct {
 	cluster   source
 	cert      serverCertificate
 	metrics   *metrics
-	entrance  entrance // of reviews
+	reviews   *review.Reviews
 	admission net.Listener
 	ops       net.Listener
 	stopping  atomic.Bool
@@ -126,11 +126,11 @@ func newServer(ctx context.Context, options Options, m manager.Manager, cluster 
 		return nil, errors.Join(fmt.Errorf("--ops-address: %w", err), admission.Close())
 	}
 	s := &Server{
-		options: options, log: log, manager: m, cluster: cluster, metrics: newMetrics(), entrance: newEntrance(),
-		admission: admission, ops: ops,
+		options: options, log: log, manager: m, cluster: cluster, metrics: newMetrics(),
+		reviews: review.New(cluster, options.Policy, log), admission: admission, ops: ops,
 	}
-	s.metrics.watchDoor(s.entrance.gate)
-	s.metrics.registry.MustRegister(cluster.ages())
+	s.metrics.watchDoor(s.reviews.Gate())
+	s.metrics.registry.MustRegister(s.reviews, cluster.ages())
 	s.metrics.watchSpelling(cluster.misspelt)
 	if s.cert, err = s.newCertificate(); err != nil {
 		return nil, errors.Join(err, admission.Close(), ops.Close())
@@ -147,11 +147,10 @@ func (s *Server) newCertificate() (serverCertificate, error) {
 
 // assemble has the manager run all parts.
 func (s *Server) assemble() error {
-	reviews := newBounded(s.admission, s.entrance.gate, &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: s.cert.Get}, s.leaving, s.log)
-	for path, handler := range newReviews(s.entrance, s.cluster, s.options.Policy, s.metrics, s.log) {
+	reviews := newBounded(s.admission, s.reviews.Gate(), &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: s.cert.Get}, s.leaving, s.log)
+	for path, handler := range s.reviews.Handlers() {
 		reviews.Register(path, handler)
 	}
-
 	ops := process.Ops(s.ops, s.metrics.registry, s.ready, s.log)
 	return errors.Join(s.manager.Add(ops), s.manager.Add(reviews), s.manager.Add(s.cert), s.manager.Add(s.cluster))
 }

@@ -16,13 +16,14 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/process"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/certificate"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/review"
 )
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func TestServerSpeaksTLS13AndHTTP2Only(t *testing.T) {
 	s := serve(t, &memory{})
-	response, err := s.client(t, 0).Post("https://"+s.Address()+PodPath, "application/json", strings.NewReader(captured(t)))
+	response, err := s.client(t, 0).Post("https://"+s.Address()+review.PodPath, "application/json", strings.NewReader(captured(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +31,7 @@ func TestServerSpeaksTLS13AndHTTP2Only(t *testing.T) {
 	if response.TLS.Version != tls.VersionTLS13 || response.ProtoMajor != 2 {
 		t.Errorf("TLS %x, %s", response.TLS.Version, response.Proto)
 	}
-	response, err = s.client(t, tls.VersionTLS12).Post("https://"+s.Address()+PodPath, "application/json", strings.NewReader("{}"))
+	response, err = s.client(t, tls.VersionTLS12).Post("https://"+s.Address()+review.PodPath, "application/json", strings.NewReader("{}"))
 	if err == nil {
 		read(t, response)
 		t.Error("TLS 1.2 was accepted")
@@ -153,7 +154,7 @@ func TestControllerRuntimeMeasuresHandlersAndProcess(t *testing.T) {
 			t.Errorf("the metrics lack %s:\n%s", want, metrics)
 		}
 	}
-	for _, path := range []string{PodPath, LatePath, NADPath} {
+	for _, path := range []string{review.PodPath, review.LatePath, review.NADPath} {
 		if want := fmt.Sprintf("controller_runtime_webhook_requests_total{code=\"200\",webhook=%q}", path); !strings.Contains(metrics, want) {
 			t.Errorf("the metrics lack %s", want)
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/process"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/review"
 )
 
 // memory is a cluster in memory: every namespace is enabled and every network
@@ -195,7 +196,7 @@ func (s *testServer) get(t testing.TB, path string) (int, string) {
 // post sends one review and returns the status and the body of the answer.
 func (s *testServer) post(t testing.TB, body string) (int, string) {
 	t.Helper()
-	response, err := s.client(t, 0).Post("https://"+s.Address()+PodPath, "application/json", strings.NewReader(body))
+	response, err := s.client(t, 0).Post("https://"+s.Address()+review.PodPath, "application/json", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

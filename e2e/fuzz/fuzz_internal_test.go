@@ -55,7 +55,7 @@ func TestTheRepositorysTargetsAreFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"webhook FuzzReview", "e2e/lab/mgmt FuzzAnyQuestionIsAnsweredOrIgnored", "webhook/nad FuzzParse"} {
+	for _, want := range []string{"webhook/review FuzzReview", "e2e/lab/mgmt FuzzAnyQuestionIsAnsweredOrIgnored", "webhook/nad FuzzParse"} {
 		if len(selected(append([]target(nil), targets...), []string{filepath.FromSlash("../../" + want)})) == 0 {
 			t.Errorf("%s is not found", want)
 		}

@@ -18,7 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/kubelet"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/kubelet/nodes"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 )
 
@@ -112,7 +112,7 @@ func served(ctx context.Context, p corev1.Pod, bundle []byte) (*x509.Certificate
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", kubelet.Loopback(netip.AddrPortFrom(address, 9443)).String())
+	conn, err := d.DialContext(ctx, "tcp", nodes.Loopback(netip.AddrPortFrom(address, 9443)).String())
 	if err != nil {
 		return nil, err
 	}

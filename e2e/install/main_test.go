@@ -29,7 +29,7 @@ import (
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/controlplane"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/install/service"
-	"github.com/multus-ipmgr/multus-ipmgr/e2e/kubelet"
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/kubelet/nodes"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/programs"
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
 )
@@ -50,7 +50,7 @@ type cluster struct {
 	tools  map[string]string // third-party programs by name
 	client kubernetes.Interface
 	all    dynamic.Interface
-	nodes  *kubelet.Nodes
+	nodes  *nodes.Nodes
 	proxy  *service.Proxy
 	ec2    string // URL
 }
@@ -67,7 +67,7 @@ func startCluster(t *testing.T) *cluster {
 		t.Fatal(err)
 	}
 	ours := buildOurs(t, c.dir)
-	c.proxy, err = service.Listen(t.Context(), filepath.Join(c.dir, "proxy"), kubelet.Loopback, t.Output())
+	c.proxy, err = service.Listen(t.Context(), filepath.Join(c.dir, "proxy"), nodes.Loopback, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,16 +153,16 @@ func buildOurs(t *testing.T, dir string) string {
 func (c *cluster) startNodes(t *testing.T, dir string) {
 	t.Helper()
 	var err error
-	c.nodes, err = kubelet.Join(t.Context(), kubelet.Options{
+	c.nodes, err = nodes.Join(t.Context(), nodes.Options{
 		Config: c.Config(), Dir: c.dir, Complain: t.Output(), Zones: []string{"us-west-2a", "us-west-2b"},
-		Programs: map[string]kubelet.Program{
-			"multus-ipmgr/webhook": {Path: filepath.Join(dir, "webhook"), Flags: func(p kubelet.Place) []string {
+		Programs: map[string]nodes.Program{
+			"multus-ipmgr/webhook": {Path: filepath.Join(dir, "webhook"), Flags: func(p nodes.Place) []string {
 				return []string{
 					"--address", p.Address.String() + ":9443", "--ops-address", p.Address.String() + ":8080",
 					"--kubeconfig", p.Kubeconfig, "--cert-dir", p.Volumes["/tls"],
 				}
 			}},
-			"multus-ipmgr/controller": {Path: filepath.Join(dir, "controller"), Flags: func(p kubelet.Place) []string {
+			"multus-ipmgr/controller": {Path: filepath.Join(dir, "controller"), Flags: func(p nodes.Place) []string {
 				return []string{"--ops-address", p.Address.String() + ":8080", "--kubeconfig", p.Kubeconfig}
 			}},
 		},

@@ -12,9 +12,9 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/multus-ipmgr/multus-ipmgr/webhook"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/review"
 )
 
 // Cluster is what the API server knows. It is safe for concurrent use.
@@ -31,7 +31,7 @@ type Cluster struct {
 // New returns an empty cluster whose webhook has a policy.
 func New(policy inject.Policy, log *slog.Logger) *Cluster {
 	c := &Cluster{ranges: nad.NewIndex(), namespaces: map[string]inject.Namespace{}, nads: map[string]nad.Network{}}
-	c.webhook = webhook.NewReviews(c, policy, log)
+	c.webhook = review.New(c, policy, log)
 	return c
 }
 
@@ -76,7 +76,7 @@ func (c *Cluster) Network(namespace, name string) (nad.Network, error) {
 	return network, nil
 }
 
-// Namespace implements webhook.Cluster.
+// Namespace implements review.Cluster.
 func (c *Cluster) Namespace(_ context.Context, name string, _ bool) (inject.Namespace, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -87,7 +87,7 @@ func (c *Cluster) Namespace(_ context.Context, name string, _ bool) (inject.Name
 	return ns, nil
 }
 
-// CachedNAD implements webhook.Cluster.
+// CachedNAD implements review.Cluster.
 func (c *Cluster) CachedNAD(namespace, name string) (nad.Network, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -95,16 +95,16 @@ func (c *Cluster) CachedNAD(namespace, name string) (nad.Network, bool) {
 	return network, ok
 }
 
-// LiveNAD implements webhook.Cluster.
+// LiveNAD implements review.Cluster.
 func (c *Cluster) LiveNAD(_ context.Context, namespace, name string) (nad.Network, bool, error) {
 	network, ok := c.CachedNAD(namespace, name)
 	return network, ok, nil
 }
 
-// Ranges implements webhook.Cluster.
+// Ranges implements review.Cluster.
 func (c *Cluster) Ranges() *nad.Index { return c.ranges }
 
-// Reservations implements webhook.Cluster.
+// Reservations implements review.Cluster.
 func (c *Cluster) Reservations(context.Context, bool) []nad.Reservation {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -14,9 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/rand"
 
-	"github.com/multus-ipmgr/multus-ipmgr/webhook"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
+	"github.com/multus-ipmgr/multus-ipmgr/webhook/review"
 )
 
 // NAD is a NetworkAttachmentDefinition.
@@ -36,7 +36,7 @@ func (d *Denied) Error() string { return "admission webhook denied the request: 
 
 // CreateNAD creates a network, or returns a *Denied.
 func (c *Cluster) CreateNAD(ctx context.Context, n *NAD) error {
-	if _, err := c.review(ctx, webhook.NADPath, n.Namespace, n, schemaOf(n.TypeMeta)); err != nil {
+	if _, err := c.review(ctx, review.NADPath, n.Namespace, n, schemaOf(n.TypeMeta)); err != nil {
 		return fmt.Errorf("create NetworkAttachmentDefinition %s: %w", n.Name, err)
 	}
 	network := nad.Read(nad.Definition{Namespace: n.Namespace, Name: n.Name, Labels: n.Labels, Annotations: n.Annotations, Config: n.Spec.Config})
@@ -63,7 +63,7 @@ func (c *Cluster) CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, 
 	if ns.Labels[inject.InjectLabel] != inject.Enabled {
 		return created, nil
 	}
-	patch, err := c.review(ctx, webhook.PodPath, created.Namespace, created, metav1.GroupVersionKind{Version: "v1", Kind: "Pod"})
+	patch, err := c.review(ctx, review.PodPath, created.Namespace, created, metav1.GroupVersionKind{Version: "v1", Kind: "Pod"})
 	if err == nil {
 		created, err = apply(created, patch)
 	}
@@ -119,11 +119,11 @@ func (c *Cluster) review(ctx context.Context, path, namespace string, object any
 	if err != nil {
 		return nil, err
 	}
-	var review admissionv1.AdmissionReview
-	if err := json.Unmarshal(text, &review); err != nil {
+	var answered admissionv1.AdmissionReview
+	if err := json.Unmarshal(text, &answered); err != nil {
 		return nil, err
 	}
-	switch answer := review.Response; {
+	switch answer := answered.Response; {
 	case answer == nil:
 		return nil, errors.New("the webhook gave no answer")
 	case !answer.Allowed && answer.Result != nil:

@@ -1,4 +1,4 @@
-package kubelet
+package nodes
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/kubelet"
 )
 
 // state is that of a pod's container.
@@ -15,7 +17,7 @@ type state struct {
 	restarts int32
 	ready    bool
 	ended    bool
-	exit     Exit // once ended
+	exit     kubelet.Exit // once ended
 }
 
 // report writes the pod's status.

@@ -1,4 +1,4 @@
-package kubelet
+package nodes
 
 import (
 	"context"
@@ -15,6 +15,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/kubelet"
 )
 
 // pod is one pod that is played.
@@ -27,7 +29,7 @@ type pod struct {
 	end     chan struct{} // closed when it was told to end
 	endOnce sync.Once
 	gone    chan struct{} // closed when the API server has it no longer
-	running atomic.Pointer[Container]
+	running atomic.Pointer[kubelet.Container]
 	shown   atomic.Pointer[corev1.Pod] // as the API server showed it last
 }
 
@@ -140,8 +142,8 @@ func (p *pod) once(ctx context.Context, program Program, place Place, restarts i
 	defer log.Close()
 	seen := p.of.DeepCopy()
 	seen.Status.HostIP, seen.Status.PodIP = hostIP, p.address.String()
-	c, err := StartContainer(ctx, ContainerOptions{
-		Pod: seen, Container: p.of.Spec.Containers[0].Name, Program: program.Path, Sandbox: Host{},
+	c, err := kubelet.StartContainer(ctx, kubelet.ContainerOptions{
+		Pod: seen, Container: p.of.Spec.Containers[0].Name, Program: program.Path, Sandbox: kubelet.Host{},
 		Flags: program.Flags(place), Address: place.Address, Log: log,
 	})
 	if err != nil {

@@ -1,4 +1,4 @@
-package webhook
+package review
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/multus-ipmgr/multus-ipmgr/process"
+	"github.com/multus-ipmgr/multus-ipmgr/process/door"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 )
 
@@ -25,10 +25,10 @@ const PodPath = "/mutate-pods"
 // Bounds of what the reviews that are under way hold. Whatever reaches the port
 // may send one.
 const (
-	// maxReview is the longest review. The API server takes requests of up to
+	// MaxReview is the longest review. The API server takes requests of up to
 	// 3 MiB, and etcd stores 1.5 MiB: a review of an update holds one of each,
 	// and what surrounds them.
-	maxReview = 5 << 20
+	MaxReview = 5 << 20
 	// ordinaryReview is what each connection may hold without waiting. Reviews of
 	// ordinary pods are a few kilobytes.
 	ordinaryReview = 16 << 10
@@ -36,19 +36,19 @@ const (
 	reviewRoom = 16 << 20
 	// roomTimeout is how long one may wait for room.
 	roomTimeout = 3 * time.Second
-	// maxConnections is how many connections the port has room for. An API server
+	// MaxConnections is how many connections the port has room for. An API server
 	// opens one for each review that it waits for.
-	maxConnections = 256
+	MaxConnections = 256
 )
 
 // entrance is what the reviews of all paths pass.
 type entrance struct {
-	gate   *process.Gate
-	bodies *process.Bodies
+	gate   *door.Gate
+	bodies *door.Bodies
 }
 
 func newEntrance() entrance {
-	return entrance{gate: process.NewGate(maxConnections), bodies: process.NewBodies(ordinaryReview, reviewRoom)}
+	return entrance{gate: door.NewGate(MaxConnections), bodies: door.NewBodies(ordinaryReview, reviewRoom)}
 }
 
 // reviewHandler is the HTTP side of one admission handler.
@@ -89,7 +89,7 @@ func (h *reviewHandler[T]) review(w http.ResponseWriter, r *http.Request) (uid t
 	}
 	length := r.ContentLength
 	if length < 0 {
-		length = maxReview // it does not say
+		length = MaxReview // it does not say
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), roomTimeout)
 	defer cancel()
@@ -136,8 +136,8 @@ func refusable(w http.ResponseWriter, r *http.Request) (int, error) {
 	if kind, _, err := mime.ParseMediaType(given); err != nil || kind != "application/json" {
 		return http.StatusUnsupportedMediaType, fmt.Errorf("content type %q; want application/json", given)
 	}
-	if r.ContentLength > maxReview {
-		return http.StatusRequestEntityTooLarge, errTooLong(maxReview)
+	if r.ContentLength > MaxReview {
+		return http.StatusRequestEntityTooLarge, errTooLong(MaxReview)
 	}
 	return http.StatusOK, nil
 }
@@ -149,7 +149,7 @@ func errTooLong(limit int64) error {
 // take reads the body.
 func take(w http.ResponseWriter, r *http.Request, buffer *bytes.Buffer) (int, error) {
 	buffer.Grow(int(max(r.ContentLength, 0)) + bytes.MinRead) // at once, as growing would double it
-	_, err := io.Copy(buffer, http.MaxBytesReader(w, r.Body, maxReview))
+	_, err := io.Copy(buffer, http.MaxBytesReader(w, r.Body, MaxReview))
 	var long *http.MaxBytesError
 	switch {
 	case errors.As(err, &long):

@@ -1,4 +1,15 @@
-package kubelet
+// Package nodes plays kubelets of an API server outside the lab, with the
+// containers of package kubelet.
+//
+// [Join] registers nodes and does for the pods that a scheduler binds to them what
+// Deployments and Services can see: it waits for the Secrets of volumes and keeps
+// their files up to date, starts the container, probes its readiness, starts it
+// again when it ends, reports all that in the pod's status, and ends it, in the
+// pod's grace period, when the pod is deleted.
+//
+// What it does not play: networks (a loopback address stands in for the pod's, see
+// [Loopback]), liveness probes, volumes but Secrets, and containers by order.
+package nodes
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package webhook
+package review
 
 import (
 	"context"
@@ -32,6 +32,10 @@ type attachment struct {
 	} `json:"spec"`
 }
 
+func networkKind() groupKind {
+	return groupKind{Group: "k8s.cni.cncf.io", Kind: "NetworkAttachmentDefinition"}
+}
+
 // verdict is what became of a NAD.
 type verdict string
 
@@ -60,12 +64,12 @@ func newNADHandler(e entrance, h *nadHandler) http.Handler {
 }
 
 func (h *nadHandler) handle(ctx context.Context, req *request[attachment]) *admissionv1.AdmissionResponse {
-	if req.Kind != (groupKind{Group: "k8s.cni.cncf.io", Kind: "NetworkAttachmentDefinition"}) {
+	if req.Kind != networkKind() {
 		h.metrics.failed(failReview)
 		return refuse(req.UID, http.StatusBadRequest, metav1.StatusReasonBadRequest,
 			fmt.Errorf("%s reviews NetworkAttachmentDefinitions, and this is a %s; fix the rules of the ValidatingWebhookConfiguration", NADPath, req.Kind))
 	}
-	ctx, cancel := context.WithTimeout(ctx, decisionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, DecisionTimeout)
 	defer cancel()
 	ns, err := h.cluster.Namespace(ctx, req.Namespace, false)
 	if err != nil {

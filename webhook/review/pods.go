@@ -1,4 +1,4 @@
-package webhook
+package review
 
 import (
 	"context"
@@ -13,6 +13,11 @@ import (
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/inject"
 	"github.com/multus-ipmgr/multus-ipmgr/webhook/nad"
 )
+
+// DecisionTimeout bounds all reads that are made for one decision, one after
+// another. The API server waits ten seconds for the answer about a pod and five
+// for that about a NAD; then failurePolicy decides, and not we.
+const DecisionTimeout = 4 * time.Second
 
 // Cluster is what a decision needs to know of the cluster.
 type Cluster interface {
@@ -66,7 +71,7 @@ func (h *podHandler) handle(ctx context.Context, req *request[inject.Pod]) *admi
 // caches may be behind what the user did a moment ago. What cannot be read in
 // time counts as what cannot be read.
 func (h *podHandler) decide(ctx context.Context, req *request[inject.Pod]) (inject.Decision, error) {
-	reads, cancel := context.WithTimeout(ctx, decisionTimeout)
+	reads, cancel := context.WithTimeout(ctx, DecisionTimeout)
 	defer cancel()
 	view := h.view(reads)
 	ns, err := h.cluster.Namespace(reads, req.Namespace, false)

@@ -1,4 +1,4 @@
-package webhook
+package review
 
 import (
 	"context"
@@ -75,7 +75,7 @@ func (h *lateHandler) judge(ctx context.Context, req *request[inject.Pod]) (inje
 			return inject.Judgement{}, nil // it was judged before
 		}
 	}
-	reads, cancel := context.WithTimeout(ctx, decisionTimeout)
+	reads, cancel := context.WithTimeout(ctx, DecisionTimeout)
 	defer cancel()
 	view := h.view(reads)
 	once := func(fresh bool) (inject.Judgement, error) {

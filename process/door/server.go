@@ -1,4 +1,4 @@
-package process
+package door
 
 import (
 	"log/slog"

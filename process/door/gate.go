@@ -1,4 +1,6 @@
-package process
+// Package door bounds what strangers can hold of a server: its connections, the
+// bytes of their requests, and the time that they take.
+package door
 
 import (
 	"cmp"
