@@ -40,7 +40,7 @@ func play(m *testing.M) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
-	if bed, err = testbed.Start(ctx, testbed.Options{Dir: os.Getenv("LAB_DIR"), Progress: os.Stderr}); err != nil {
+	if bed, err = testbed.Start(ctx, testbed.Options{Dir: os.Getenv("LAB_DIR"), NodeGroup: true, Progress: os.Stderr}); err != nil {
 		fmt.Fprintln(os.Stderr, "lab:", err)
 		return 1
 	}

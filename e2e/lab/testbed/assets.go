@@ -27,7 +27,7 @@ const modulesDir = "/usr/lib/uml/modules"
 // gather finds or builds the assets.
 func (l *Lab) gather(ctx context.Context) (err error) {
 	a := &l.assets
-	if err := l.install(ctx, lacking()); err != nil {
+	if err := l.install(ctx, l.lacking()); err != nil {
 		return err
 	}
 	a.modules = modulesDir
@@ -60,7 +60,7 @@ const (
 )
 
 // lacking lists the Debian packages that the lab needs and this machine has not.
-func lacking() (packages []string) {
+func (l *Lab) lacking() (packages []string) {
 	_, noKernel := find(kernelProgram)
 	_, noModules := os.Stat(modulesDir)
 	if noKernel != nil || noModules != nil {
@@ -68,6 +68,9 @@ func lacking() (packages []string) {
 	}
 	if _, err := find(runcProgram); err != nil {
 		packages = append(packages, "runc")
+	}
+	if _, err := exec.LookPath("curl"); l.options.NodeGroup && err != nil { // the host script's, in the worker
+		packages = append(packages, "curl")
 	}
 	if _, err := exec.LookPath(uml.Compiler); uml.NeedsCompiler() && err != nil {
 		packages = append(packages, "gcc", "libc6-dev")

@@ -37,7 +37,11 @@ func (l *Lab) compile(ctx context.Context) error {
 		}
 		l.assets.programs[name] = l.path(name)
 	}
-	for _, name := range product() {
+	ours := product()
+	if l.options.NodeGroup {
+		ours = append(ours, nodegroup)
+	}
+	for _, name := range ours {
 		if err := l.goBuild(ctx, filepath.Join(lab, "..", ".."), "./cmd/"+name, name); err != nil {
 			return err
 		}

@@ -14,9 +14,14 @@ import (
 
 // Run runs a command in a worker; see [guest.Dialer.Run].
 func (l *Lab) Run(ctx context.Context, worker string, out io.Writer, args ...string) error {
+	return l.RunWith(ctx, worker, nil, out, args...)
+}
+
+// RunWith is Run for a command that reads.
+func (l *Lab) RunWith(ctx context.Context, worker string, in io.Reader, out io.Writer, args ...string) error {
 	for _, w := range l.workers {
 		if w.name == worker {
-			return guest.Dialer(l.network.Dial).Run(ctx, w.address.Addr(), nil, out, args...)
+			return guest.Dialer(l.network.Dial).Run(ctx, w.address.Addr(), in, out, args...)
 		}
 	}
 	return fmt.Errorf("there is no worker %s", worker)

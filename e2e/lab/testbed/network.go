@@ -51,10 +51,19 @@ func (l *Lab) startVPC(ctx context.Context) error {
 		return err
 	}
 	t.Instances = t.Instances[:len(l.workers)] // EC2 knows no instance that does not run
+	if !l.options.NodeGroup {
+		t.Groups = nil
+	}
 	if l.sim, err = vpcsim.New(t, vpcsim.Options{}); err != nil {
 		return err
 	}
-	l.vpc, err = l.sim.Listen(ctx, vpcsim.Addresses{EC2: "127.0.0.1:0", Control: "127.0.0.1:0", Wire: l.path("vpc")})
+	const free = "127.0.0.1:0"
+	l.vpc, err = l.sim.Listen(ctx, vpcsim.Addresses{EC2: free, AutoScaling: free, Control: free, Wire: l.path("vpc")})
+	if err != nil || !l.options.NodeGroup {
+		return err
+	}
+	launched, err := l.launched(ctx)
+	l.workers = append(l.workers, launched)
 	return err
 }
 
@@ -163,7 +172,8 @@ func (n *network) close() error {
 
 // worker is a worker as its topology says.
 type worker struct {
-	turn                   int // which of the workers it is
+	joins                  bool // it is booted by Join, not at the start
+	turn                   int  // which of the workers it is
 	name, instance, region string
 	zone, kind             string // the instance's
 	mac                    net.HardwareAddr
@@ -191,7 +201,7 @@ func workersOf(t topology.Topology, count int) ([]worker, error) {
 	for i, in := range t.Instances[:count] {
 		w := worker{
 			turn: i, name: fmt.Sprintf("worker-%d", i+1), instance: in.ID, region: t.Region, zone: in.Zone, kind: in.Type,
-			pods: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(i + 1), 0}), 24),
+			pods: podsOf(i),
 		}
 		for _, e := range in.ENIs {
 			primary := netip.PrefixFrom(e.Primary, subnets[e.Subnet].CIDR.Bits())
@@ -208,6 +218,11 @@ func workersOf(t topology.Topology, count int) ([]worker, error) {
 		workers = append(workers, w)
 	}
 	return workers, nil
+}
+
+// podsOf is the range of the pods of a worker.
+func podsOf(turn int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(turn + 1), 0}), 24)
 }
 
 func linkOf(e topology.ENI, primary netip.Prefix, bits6 int) link {

@@ -30,6 +30,8 @@ type Options struct {
 	Workers int
 	// Memory of each worker. Default: 1000M.
 	Memory string
+	// NodeGroup has an Auto Scaling group launch one worker more, see [Lab.Join].
+	NodeGroup bool
 	// Bare leaves multus-ipmgr out.
 	Bare bool
 	// Progress receives what happens, in lines.
@@ -52,12 +54,13 @@ type Lab struct {
 	network *network
 	plane   *controlplane.ControlPlane
 	kernels map[string]*uml.Kernel
+	plugged map[string]bool // ENIs that were plugged into running kernels
 }
 
 // Start builds what is missing, starts everything and returns when all workers
 // are Ready. The lab lives until Stop, and no longer than this process.
 func Start(ctx context.Context, o Options) (*Lab, error) {
-	l := &Lab{options: o, began: time.Now(), kernels: map[string]*uml.Kernel{}}
+	l := &Lab{options: o, began: time.Now(), kernels: map[string]*uml.Kernel{}, plugged: map[string]bool{}}
 	if err := l.start(ctx); err != nil {
 		interrupted := errors.Is(ctx.Err(), context.Canceled)
 		ctx := context.WithoutCancel(ctx)

@@ -33,6 +33,9 @@ func (l *Lab) startControlPlane(ctx context.Context) (err error) {
 
 func (l *Lab) startKernels(context.Context) error {
 	for _, w := range l.workers {
+		if w.joins {
+			continue
+		}
 		if err := l.boot(w); err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
@@ -126,6 +129,9 @@ func (l *Lab) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	for _, w := range l.workers {
+		if w.joins {
+			continue
+		}
 		if err := l.AwaitNode(ctx, w.name, true); err != nil {
 			return err
 		}

@@ -52,6 +52,17 @@ type Spec struct {
 type Link struct {
 	Socket string
 	MAC    string
+	// MTU is the largest that the interface may be set to; 1500 by default.
+	MTU int
+}
+
+// transport is the kernel's name for a cable.
+func (l Link) transport() string {
+	text := fmt.Sprintf("transport=bess,dst=%s,depth=128,mac=%s", l.Socket, l.MAC)
+	if l.MTU > 0 {
+		text += fmt.Sprintf(",mtu=%d", l.MTU)
+	}
+	return text
 }
 
 // Kernel is a running kernel.
@@ -111,7 +122,7 @@ func (s Spec) commandLine() []string {
 		"init=" + s.Init, "con=null", "con0=null,fd:1", "ssl=null",
 	}
 	for i, l := range s.Links {
-		args = append(args, fmt.Sprintf("vec%d:transport=bess,dst=%s,depth=128,mac=%s", i, l.Socket, l.MAC))
+		args = append(args, fmt.Sprintf("vec%d:%s", i, l.transport()))
 	}
 	return append(args, s.Args...)
 }
