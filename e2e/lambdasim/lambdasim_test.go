@@ -66,6 +66,8 @@ func function(api string) error {
 			return errors.New("the function was told to die")
 		case "hang":
 			select {}
+		case "large":
+			body = bytes.Repeat([]byte(" "), lambdasim.MaxAnswer+1)
 		case "deadline":
 			body = []byte(`"` + response.Header.Get("Lambda-Runtime-Deadline-Ms") + `"`)
 		case "environment":
@@ -160,6 +162,7 @@ func TestTriesOfAnInvocation(t *testing.T) {
 		{name: "it succeeds at once", want: []lambdasim.Result{ok}},
 		{name: "it fails once", do: "fail", times: 1, want: []lambdasim.Result{failed, ok}},
 		{name: "it fails for good", do: "fail", times: 9, want: []lambdasim.Result{failed, failed, failed}, letters: 1},
+		{name: "its answer is too large", do: "large", times: 1, want: []lambdasim.Result{failed, ok}},
 		{name: "its process dies twice", do: "die", times: 2, want: []lambdasim.Result{died, died, ok}},
 		{name: "it takes too long", do: "hang", times: 1, want: []lambdasim.Result{late, ok},
 			change: func(o *lambdasim.Options) { o.Timeout = 500 * time.Millisecond }},

@@ -502,9 +502,13 @@ func TestGroupsAreFilteredByTagsAndPaged(t *testing.T) {
 				s.t.Errorf("%s: %d groups on %d pages, want %d on %d", tc.name, len(names), pages, tc.groups, tc.pages)
 			}
 		}
-		_, err := s.as.DescribeAutoScalingGroups(s.t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{Filters: []types.Filter{tag("name", "x")}})
-		if got := code(err); got != "ValidationError" {
-			s.t.Errorf("a filter that Auto Scaling does not have: %s", got)
+		for what, f := range map[string]types.Filter{
+			"a filter that Auto Scaling does not have": tag("name", "x"), "too many values": tag("tag-key", make([]string, 201)...),
+		} {
+			_, err := s.as.DescribeAutoScalingGroups(s.t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{Filters: []types.Filter{f}})
+			if got := code(err); got != "ValidationError" {
+				s.t.Errorf("%s: %s", what, got)
+			}
 		}
 		hooks, err := s.as.DescribeLifecycleHooks(s.t.Context(), &autoscaling.DescribeLifecycleHooksInput{AutoScalingGroupName: aws.String("upf")})
 		if err != nil {

@@ -201,6 +201,9 @@ func (s *Sim) ENIs() []ENI { return s.control.ENIs() }
 // Groups lists all Auto Scaling groups as they are now.
 func (s *Sim) Groups() []Group { return s.control.Groups() }
 
+// SetDesired changes how many instances an Auto Scaling group shall have.
+func (s *Sim) SetDesired(group string, n int) error { return s.control.SetDesired(group, n) }
+
 // Command starts, stops, reboots or terminates an instance, or replaces its root
 // volume ("replace-root-volume").
 func (s *Sim) Command(instance, do string) error { return s.control.Command(instance, do) }

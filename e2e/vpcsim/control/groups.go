@@ -3,6 +3,7 @@ package control
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -93,16 +94,23 @@ func (c *Control) postGroup(w http.ResponseWriter, r *http.Request) {
 	err := readJSON(w, r, &want)
 	switch {
 	case err == nil && want.Desired == nil:
-		err = fmt.Errorf("desired is missing")
+		err = errors.New("desired is missing")
 	case err == nil:
-		c.CatchUp()
-		err = c.Scaling.SetDesired(r.PathValue("name"), *want.Desired)
+		err = c.SetDesired(r.PathValue("name"), *want.Desired)
 	}
 	if err != nil {
 		refuse(w, err)
 		return
 	}
 	answer(w, c.Groups())
+}
+
+// SetDesired changes how many instances a group shall have.
+func (c *Control) SetDesired(group string, n int) error {
+	c.CatchUp()
+	err := c.Scaling.SetDesired(group, n)
+	c.CatchUp()
+	return err
 }
 
 // postInstance starts, stops, reboots or ends an instance, as somebody does who
