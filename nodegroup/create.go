@@ -83,13 +83,15 @@ func (r *run) choose(n *spec.Network, s plan.Subnet, contents Contents, excluded
 
 // claimants are those who look for an address of the subnet now: the instances
 // that are being launched, once for each network of the node group that has the
-// subnet and no ENI there, and once for each instance of another node group,
-// whose networks are not known here.
+// subnet and no ENI there, and once for each instance of another node group
+// without one, whose networks are not known here.
 func (r *run) claimants(s plan.Subnet, contents Contents) []address.Claimant {
 	var claimants []address.Claimant
 	for _, launch := range r.launches {
 		if launch.NodeGroup != r.Settings.Name {
-			claimants = append(claimants, address.Claimant{Instance: launch.Instance})
+			if !contents.Served[launch.Instance] {
+				claimants = append(claimants, address.Claimant{Instance: launch.Instance})
+			}
 			continue
 		}
 		for _, n := range r.Settings.Networks {

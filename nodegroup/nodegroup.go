@@ -84,6 +84,9 @@ type Contents struct {
 	Held []netip.Prefix
 	// Ours are its ENIs with the tags of the cluster and the node group.
 	Ours []plan.ENI
+	// Served are the instances for which another node group of the cluster has
+	// an ENI there.
+	Served map[string]bool
 }
 
 // Launch is an instance that is being launched.

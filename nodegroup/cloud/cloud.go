@@ -166,7 +166,7 @@ func (c *Cloud) Contents(ctx context.Context, subnet string) (nodegroup.Contents
 	if err != nil {
 		return nodegroup.Contents{}, err
 	}
-	var contents nodegroup.Contents
+	contents := nodegroup.Contents{Served: map[string]bool{}}
 	for _, r := range reservations {
 		contents.Reserved = append(contents.Reserved, r.CIDR)
 		contents.ReservedForPods = contents.ReservedForPods || r.Type == string(types.SubnetCidrReservationTypeExplicit)
@@ -176,6 +176,8 @@ func (c *Cloud) Contents(ctx context.Context, subnet string) (nodegroup.Contents
 		contents.Held = append(append(contents.Held, held.Addresses...), held.Prefixes...)
 		if eni := c.newENI(&described[i]); eni.Network != "" {
 			contents.Ours = append(contents.Ours, eni)
+		} else if tags := tagsOf(described[i].TagSet); tags[nodegroup.TagCluster] == c.Cluster {
+			contents.Served[tags[nodegroup.TagInstance]] = true
 		}
 	}
 	return contents, nil

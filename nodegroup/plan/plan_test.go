@@ -280,6 +280,10 @@ func TestGarbage(t *testing.T) {
 			t.Errorf("%s: got %v", tc.name, got)
 		}
 	}
+	pair := []plan.ENI{old(of("eni-1", "i-waits")), old(of("eni-2", "i-waits"))}
+	if got := plan.Garbage(pair, lives, now); len(got) != 1 || got[0].ID != "eni-2" {
+		t.Errorf("of two for one that waits: got %v, want the one that it will not use", got)
+	}
 	var many []plan.ENI
 	for i := range 50 {
 		many = append(many, with(of(fmt.Sprintf("eni-%02d", i), "i-none"), func(e *plan.ENI) { e.Created = now.Add(-time.Duration(i+20) * time.Minute) }))
