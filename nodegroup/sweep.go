@@ -87,12 +87,12 @@ func (f *Function) heldInstances(ctx context.Context) ([]held, error) {
 }
 
 // atATime does something for several of a list at a time, and joins the errors.
-func atATime[T any](list []T, do func(T) error) error {
+func atATime[T any](list []T, do func(*T) error) error {
 	var some errgroup.Group
 	some.SetLimit(sweepers)
 	errs := make([]error, len(list))
 	for i := range list {
-		some.Go(func() error { errs[i] = do(list[i]); return nil })
+		some.Go(func() error { errs[i] = do(&list[i]); return nil })
 	}
 	_ = some.Wait()
 	return errors.Join(errs...)
@@ -104,8 +104,8 @@ func atATime[T any](list []T, do func(T) error) error {
 func (f *Function) serveAll(ctx context.Context, end time.Time, list []held) (served, refused int, err error) {
 	ours, err := f.ours(ctx, list)
 	var mu sync.Mutex
-	serving := atATime(ours, func(h held) error {
-		outcome, err := f.serveHeld(ctx, end, h)
+	serving := atATime(ours, func(h *held) error {
+		outcome, err := f.serveHeld(ctx, end, *h)
 		if len(outcome.Refusals) > 0 {
 			mu.Lock()
 			defer mu.Unlock()
@@ -116,28 +116,27 @@ func (f *Function) serveAll(ctx context.Context, end time.Time, list []held) (se
 	return len(ours), refused, errors.Join(err, serving)
 }
 
-// ours returns those that a hook of ours holds: Auto Scaling tells by taking the
-// heartbeat.
+// ours returns those that a hook of ours holds.
 func (f *Function) ours(ctx context.Context, list []held) ([]held, error) {
-	var mu sync.Mutex
-	var ours []held
-	err := atATime(list, func(h held) error {
-		for _, h.hook = range f.Settings.Hooks {
-			err := f.Scaling.Heartbeat(ctx, h.action())
-			switch {
-			case errors.Is(err, ErrNotWaiting):
-				continue
-			case err != nil:
-				return fmt.Errorf("heartbeat for instance %s: %w", h.ID, err)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			ours = append(ours, h)
-			return nil
-		}
-		return nil
+	err := atATime(list, func(h *held) (err error) {
+		h.hook, err = f.hookOf(ctx, *h)
+		return err
 	})
-	return ours, err
+	return slices.DeleteFunc(list, func(h held) bool { return h.hook == "" }), err
+}
+
+// hookOf finds the hook of ours that holds an instance, if one does: Auto Scaling
+// tells by taking its heartbeat.
+func (f *Function) hookOf(ctx context.Context, h held) (string, error) {
+	for _, h.hook = range f.Settings.Hooks {
+		switch err := f.Scaling.Heartbeat(ctx, h.action()); {
+		case err == nil:
+			return h.hook, nil
+		case !errors.Is(err, ErrNotWaiting):
+			return "", fmt.Errorf("heartbeat for instance %s: %w", h.ID, err)
+		}
+	}
+	return "", nil
 }
 
 func (h held) action() Action { return Action{Group: h.group, Hook: h.hook, Instance: h.ID} }

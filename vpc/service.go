@@ -12,16 +12,16 @@ import (
 // reading of failures.
 type Service[API any] struct {
 	client *Client
-	make   func(aws.Config) *API
+	dial   func(aws.Config) *API
 
 	mu  sync.Mutex
 	api *API // nil until the first call
 }
 
-// NewService returns the service whose client for the SDK make makes, such as
+// NewService returns the service whose client for the SDK dial makes, such as
 // autoscaling.NewFromConfig does. It makes no connection.
-func NewService[API any](c *Client, make func(aws.Config) *API) *Service[API] {
-	return &Service[API]{client: c, make: make}
+func NewService[API any](c *Client, dial func(aws.Config) *API) *Service[API] {
+	return &Service[API]{client: c, dial: dial}
 }
 
 // connect returns the SDK's client, which the first call makes.
@@ -33,7 +33,7 @@ func (s *Service[API]) connect(ctx context.Context) (*API, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.api == nil {
-		s.api = s.make(config)
+		s.api = s.dial(config)
 	}
 	return s.api, nil
 }
