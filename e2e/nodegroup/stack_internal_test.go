@@ -192,7 +192,7 @@ func (s *stack) call(function string, argument any) any {
 	case "FindInMap":
 		return object(object(object(s.template["Mappings"])[str(a[0])])[str(a[1])])[str(a[2])]
 	case "Base64":
-		return s.resolve(argument)
+		return "base64 of " + str(s.resolve(argument))
 	}
 	s.t.Fatalf("%s is not a function of this test", function)
 	return nil

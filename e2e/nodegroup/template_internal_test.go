@@ -78,28 +78,56 @@ func TestTheTemplateIsABodyInLine(t *testing.T) {
 }
 
 func TestRangesOfPodsAreReserved(t *testing.T) {
-	s := made(t, "PodReservation1=subnet-a3=10.10.1.64/26", "PodReservation12=subnet-b3=10.10.2.64/26")
-	reserved := map[string]any{}
-	for name, resource := range s.resources {
-		if resource["Type"] == "AWS::EC2::SubnetCidrReservation" {
-			reserved[name] = s.properties(name)
+	var more []string
+	want := map[string]any{}
+	for i := 1; i <= 12; i++ {
+		name, cidr := fmt.Sprintf("Reservation%d", i), fmt.Sprintf("10.10.1.%d/28", i*16)
+		more = append(more, "Pod"+name+"=subnet-a3="+cidr)
+		want[name] = fields{"SubnetId": "subnet-a3", "Cidr": cidr, "ReservationType": "explicit", "Description": "pods of telco"}
+		one := made(t, more[i-1])
+		same(t, "only "+name, map[string]any{name: want[name]}, reservations(one))
+		if !one.before(name, "AutoScalingGroup") {
+			t.Errorf("the group may be there before %s", name)
 		}
 	}
-	same(t, "reservations", map[string]any{
-		"Reservation1":  fields{"SubnetId": "subnet-a3", "Cidr": "10.10.1.64/26", "ReservationType": "explicit", "Description": "pods of telco"},
-		"Reservation12": fields{"SubnetId": "subnet-b3", "Cidr": "10.10.2.64/26", "ReservationType": "explicit", "Description": "pods of telco"},
-	}, reserved)
-	all := parameters()
-	for i := range 12 {
-		all[fmt.Sprintf("PodReservation%d", i+1)] = fmt.Sprintf("subnet-a3=10.10.1.%d/28", i*16)
+	same(t, "all", want, reservations(made(t, more...)))
+	same(t, "none", map[string]any{}, reservations(made(t)))
+}
+
+func reservations(s *stack) map[string]any {
+	found := map[string]any{}
+	for name, resource := range s.resources {
+		if resource["Type"] == "AWS::EC2::SubnetCidrReservation" {
+			found[name] = s.properties(name)
+		}
 	}
-	var more []string
-	for name, value := range all {
-		more = append(more, name+"="+value)
+	return found
+}
+
+func TestWhatTheStackIsMadeOf(t *testing.T) {
+	got := map[string]any{}
+	s := made(t)
+	for name, resource := range s.resources {
+		got[name] = resource["Type"]
 	}
-	if n := len(made(t, more...).after["AutoScalingGroup"]) - len(made(t).after["AutoScalingGroup"]); n != 12 {
-		t.Errorf("the group waits for %d reservations; want 12", n)
+	same(t, "resources", map[string]any{
+		"AutoScalingGroup": "AWS::AutoScaling::AutoScalingGroup", "LaunchTemplate": "AWS::EC2::LaunchTemplate",
+		"NodeRole": "AWS::IAM::Role", "NodeProfile": "AWS::IAM::InstanceProfile", "NodeEntry": "AWS::EKS::AccessEntry",
+		"Function": "AWS::Lambda::Function", "FunctionRole": "AWS::IAM::Role", "Invocations": "AWS::Lambda::EventInvokeConfig",
+		"LogGroup": "AWS::Logs::LogGroup", "DeadLetters": "AWS::SQS::Queue",
+		"HookRule": "AWS::Events::Rule", "HookPermission": "AWS::Lambda::Permission",
+		"SweepRule": "AWS::Events::Rule", "SweepPermission": "AWS::Lambda::Permission",
+		"RefusalFilter": "AWS::Logs::MetricFilter", "DeletionFilter": "AWS::Logs::MetricFilter",
+		"RefusalAlarm": "AWS::CloudWatch::Alarm", "DeadLetterAlarm": "AWS::CloudWatch::Alarm", "SweepDeletionAlarm": "AWS::CloudWatch::Alarm",
+	}, got)
+	for _, role := range []string{"NodeRole", "FunctionRole"} {
+		service := map[string]string{"NodeRole": "ec2", "FunctionRole": "lambda"}[role] + ".amazonaws.com"
+		same(t, "trust of "+role, any(fields{
+			"Version":   "2012-10-17",
+			"Statement": items{fields{"Effect": "Allow", "Principal": fields{"Service": service}, "Action": "sts:AssumeRole"}},
+		}), s.properties(role)["AssumeRolePolicyDocument"])
 	}
+	same(t, "profile", fields{"Roles": items{"<NodeRole>"}}, s.properties("NodeProfile"))
 }
 
 func TestNobodyIsLaunchedBeforeTheFunctionCanServe(t *testing.T) {
@@ -117,6 +145,14 @@ func TestNobodyIsLaunchedBeforeTheFunctionCanServe(t *testing.T) {
 }
 
 func TestTheGroupHasItsHookFromTheStart(t *testing.T) {
+	for _, types := range []string{"m6i.large", "m6i.large,m7i.large,m8i.large", "m6i.large,m7i.large,m8i.large,m6a.large"} {
+		policy := object(object(made(t, "InstanceTypes="+types).properties("AutoScalingGroup")["MixedInstancesPolicy"])["LaunchTemplate"])
+		want := items{}
+		for name := range strings.SplitSeq(types, ",") {
+			want = append(want, fields{"InstanceType": name})
+		}
+		same(t, types, any(want), policy["Overrides"])
+	}
 	s := made(t, "InstanceTypes=m6i.4xlarge,m7i.4xlarge", "MinSize=1", "DesiredCapacity=3", "MaxSize=9")
 	same(t, "group", fields{
 		"MinSize": "1", "DesiredCapacity": "3", "MaxSize": "9", "VPCZoneIdentifier": items{"subnet-a1", "subnet-b1"},
@@ -167,9 +203,9 @@ func TestWorkersJoinByAnAccessEntry(t *testing.T) {
 // userData is what a worker finds: nodeadm's configuration, and the shell part.
 func userData(t *testing.T, s *stack) (config fields, shell string) {
 	t.Helper()
-	text := str(object(s.properties("LaunchTemplate")["LaunchTemplateData"])["UserData"])
-	if len(text) > 16<<10 {
-		t.Errorf("user data has %d bytes; EC2 takes 16 KB", len(text))
+	text, encoded := strings.CutPrefix(str(object(s.properties("LaunchTemplate")["LaunchTemplateData"])["UserData"]), "base64 of ")
+	if len(text) > 16<<10 || !encoded {
+		t.Errorf("user data has %d bytes, in Base64: %v; EC2 takes 16 KB in Base64", len(text), encoded)
 	}
 	message, err := mail.ReadMessage(strings.NewReader(text))
 	if err != nil {
@@ -236,16 +272,26 @@ func TestAWorkerHasTheScriptAndRunsItAtEachBoot(t *testing.T) {
 	if diff := cmp.Diff(string(want), got); diff != "" || !found {
 		t.Errorf("the worker's script is not that of %s: run make generate (-want +got)\n%s", script, diff)
 	}
-	_, unit, _ := strings.Cut(after, "<<'END_OF_UNIT'\n")
+	install, unit, _ := strings.Cut(after, "<<'END_OF_UNIT'\n")
+	same(t, "installation", "chmod 755 /usr/local/sbin/multus-enis\ncat >/etc/systemd/system/multus-enis.service ", install)
 	unit, start, _ := strings.Cut(unit, "END_OF_UNIT\n")
-	for _, line := range []string{
-		"Before=nodeadm-run.service", "Type=oneshot", `Environment="ENIS=1=eth1 2=eth2"`, "ExecStart=/usr/local/sbin/multus-enis",
-		"Restart=on-failure", "WantedBy=multi-user.target",
-	} {
-		if !strings.Contains(unit, line+"\n") {
-			t.Errorf("the unit has no line %q:\n%s", line, unit)
-		}
-	}
+	same(t, "unit", `[Unit]
+Description=Multus ENIs of this worker
+After=systemd-networkd.service nodeadm-boot-hook.service
+Before=nodeadm-run.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+Environment="ENIS=1=eth1 2=eth2"
+ExecStart=/usr/local/sbin/multus-enis
+Restart=on-failure
+RestartSec=30
+RestartPreventExitStatus=2
+
+[Install]
+WantedBy=multi-user.target
+`, unit)
 	same(t, "start", "systemctl daemon-reload\nsystemctl enable --now multus-enis.service\n", start)
 	if _, shell := userData(t, made(t, "HostNames=1=n3 1.1=n6")); !strings.Contains(shell, `"ENIS=1=n3 1.1=n6"`) {
 		t.Error("the worker does not get its own names of the ENIs")
