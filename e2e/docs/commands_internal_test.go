@@ -163,12 +163,14 @@ func (r repository) judgeFlags(program string, arguments []string) []string {
 
 // awsFlags are those of commands of other services than EC2.
 var awsFlags = map[string]string{
+	"cloudformation deploy":               "stack-name template-file capabilities parameter-overrides",
 	"eks create-pod-identity-association": "cluster-name namespace service-account role-arn",
 	"eks describe-cluster":                "name query output",
 	"iam create-policy":                   "policy-name policy-document",
 	"iam create-role":                     "role-name assume-role-policy-document",
 	"iam attach-role-policy":              "role-name policy-arn",
 	"iam put-role-policy":                 "role-name policy-name policy-document",
+	"s3 cp":                               "",
 	"sts get-caller-identity":             "",
 }
 

@@ -46,7 +46,7 @@ func sums(dir string) (string, error) {
 
 // judge holds the results against what is promised of them.
 func (o order) judge(ctx context.Context) error {
-	return errors.Join(o.judgePrograms(ctx), o.judgeChart(ctx), o.judgeImages(), o.judgeNames())
+	return errors.Join(o.judgePrograms(ctx), o.judgeFunctions(ctx), o.judgeChart(ctx), o.judgeImages(), o.judgeNames())
 }
 
 // judgePrograms runs each program of this machine's platform and reads what it
@@ -56,25 +56,34 @@ func (o order) judgePrograms(ctx context.Context) error {
 		fmt.Fprintf(o.progress, "release: no program is for %s/%s, so none was run\n", runtime.GOOS, runtime.GOARCH)
 		return nil
 	}
-	for _, name := range append([]string{"kubectl-ipmgr"}, served...) {
-		said, err := command(ctx, nil, filepath.Join(o.scratch, "linux", runtime.GOARCH, name), "--version")
-		if err != nil {
+	for _, name := range append([]string{"kubectl-ipmgr", function}, served...) {
+		if err := o.judgeVersion(ctx, filepath.Join(o.scratch, "linux", runtime.GOARCH, name)); err != nil {
 			return err
 		}
-		if want := o.version + " (commit " + o.commit + ", "; !strings.HasPrefix(said, want) {
-			return fmt.Errorf("%s says that it is %q, want %q", name, said, want)
-		}
+	}
+	return nil
+}
+
+// judgeVersion has a program say what it is.
+func (o order) judgeVersion(ctx context.Context, program string) error {
+	said, err := command(ctx, nil, program, "--version")
+	if err != nil {
+		return err
+	}
+	if want := o.version + " (commit " + o.commit + ", "; !strings.HasPrefix(said, want) {
+		return fmt.Errorf("%s says that it is %q, want %q", filepath.Base(program), said, want)
 	}
 	return nil
 }
 
 // judgeNames wants no result to be missing.
 func (o order) judgeNames() error {
-	want := []string{sumsFile, "multus-ipmgr-" + chartVersion(o.version) + ".tgz"}
+	want := []string{sumsFile, "multus-ipmgr-" + chartVersion(o.version) + ".tgz", o.templateName()}
 	for _, b := range o.bundles() {
 		want = append(want, o.base(b.name, b.platform)+".tar.gz", o.base(b.name, b.platform)+".cdx.json")
 	}
 	for _, arch := range o.arches {
+		want = append(want, zipBase(arch)+".zip", zipBase(arch)+".cdx.json")
 		for _, name := range served {
 			if base := o.base(name, platform{"linux", arch}); o.images {
 				want = append(want, base+".oci.tar", base+".cdx.json")

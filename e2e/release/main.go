@@ -4,9 +4,13 @@
 //	multus-ipmgr_VERSION_linux_ARCH.tar.gz   all programs
 //	kubectl-ipmgr_VERSION_OS_ARCH.tar.gz     the plugin of kubectl
 //	NAME_VERSION_linux_ARCH.oci.tar          the images, as OCI archives
+//	nodegroup-linux-ARCH.zip                 the function for AWS Lambda
+//	nodegroup-VERSION.yaml                   the CloudFormation template that uses it
 //	multus-ipmgr-VERSION.tgz                 the Helm chart
 //	*.cdx.json                               a bill of materials for each archive and image
 //	SHA256SUMS                               of all of them
+//
+// With --lambda it leaves only the function's archives, in dist/lambda.
 //
 // The same commit, version and Go give the same bytes. What comes out is
 // judged: release fails if it breaks a promise of docs/images.md or docs/release.md.
@@ -32,6 +36,7 @@ type order struct {
 	epoch    time.Time // that every file in the archives is of
 	arches   []string
 	images   bool
+	lambda   bool   // the function alone
 	out      string // directory
 	scratch  string // directory
 	progress io.Writer
@@ -75,30 +80,47 @@ func parse(arguments []string, output io.Writer) (order, error) {
 	flags.StringVar(&o.version, "version", "devel", "`version` to stamp")
 	flags.StringVar(&o.commit, "commit", "unknown", "`commit` to stamp")
 	flags.BoolVar(&o.images, "images", true, "build the images, which needs docker or buildah")
-	flags.StringVar(&o.out, "out", "dist/release", "`directory` for the results; what is in it is removed")
+	flags.BoolVar(&o.lambda, "lambda", false, "build the function for AWS Lambda alone")
+	flags.StringVar(&o.out, "out", "", "`directory` for the results; what is in it is removed (dist/release, or dist/lambda)")
 	if err := flags.Parse(arguments); err != nil {
 		return o, err
 	}
 	o.arches, o.epoch = strings.Split(*arches, ","), time.Unix(*epoch, 0).UTC()
+	if o.out == "" {
+		o.out = map[bool]string{false: "dist/release", true: "dist/lambda"}[o.lambda]
+	}
 	if strings.ContainsAny(o.version, "/ ") {
 		return o, fmt.Errorf("version %q cannot be in a file's name", o.version)
 	}
 	return o, nil
 }
 
-// all makes and judges everything. The programs come first: the images' are
+// step is a part of the work.
+type step struct {
+	what string
+	do   func(context.Context) error
+}
+
+// steps are those of the order. The programs come first: the images' are
 // compared with them.
-func (o order) all(ctx context.Context) error {
-	for _, step := range []struct {
-		what string
-		do   func(context.Context) error
-	}{
+func (o order) steps() []step {
+	if o.lambda {
+		return []step{{"function", o.functions}, {"judgement", o.judgeFunctions}}
+	}
+	return []step{
 		{"programs", o.programs},
+		{"function", o.functions},
+		{"template", o.template},
 		{"chart", o.chart},
 		{"images", o.buildImages},
 		{"checksums", o.checksums},
 		{"judgement", o.judge},
-	} {
+	}
+}
+
+// all makes and judges everything.
+func (o order) all(ctx context.Context) error {
+	for _, step := range o.steps() {
 		began := time.Now()
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)

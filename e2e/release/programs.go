@@ -36,7 +36,7 @@ func (o order) bundles() []bundle {
 	var list []bundle
 	for _, arch := range o.arches {
 		list = append(list,
-			bundle{"multus-ipmgr", platform{"linux", arch}, append([]string{"kubectl-ipmgr", "vpcsim"}, served...)},
+			bundle{"multus-ipmgr", platform{"linux", arch}, append([]string{"kubectl-ipmgr", "vpcsim", function}, served...)},
 			bundle{"kubectl-ipmgr", platform{"linux", arch}, []string{"kubectl-ipmgr"}},
 			bundle{"kubectl-ipmgr", platform{"darwin", arch}, []string{"kubectl-ipmgr"}})
 	}
@@ -95,7 +95,11 @@ func (o order) compile(ctx context.Context, name string, p platform) ([]byte, er
 	file := filepath.Join(o.scratch, p.os, p.arch, name)
 	flags := fmt.Sprintf("-s -w -X %s/version.version=%s -X %s/version.commit=%s", module, o.version, module, o.commit)
 	environ := []string{"CGO_ENABLED=0", "GOOS=" + p.os, "GOARCH=" + p.arch, "GOFLAGS=", "GOWORK=off"}
-	_, err := command(ctx, environ, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", file, "./cmd/"+name)
+	arguments := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", file}
+	if name == function {
+		arguments = append(arguments, "-tags", "lambda.norpc") // see the Makefile
+	}
+	_, err := command(ctx, environ, "go", append(arguments, "./cmd/"+name)...)
 	if err != nil {
 		return nil, err
 	}

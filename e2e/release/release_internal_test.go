@@ -118,7 +118,7 @@ func TestChecksumsAreOfAllResultsInOrder(t *testing.T) {
 func TestAMissingResultIsNoticed(t *testing.T) {
 	o := order{version: "v1", arches: []string{"amd64"}, out: t.TempDir(), progress: io.Discard, images: true}
 	names := []string{
-		"SHA256SUMS", "multus-ipmgr-0.0.0-gv1.tgz",
+		"SHA256SUMS", "multus-ipmgr-0.0.0-gv1.tgz", "nodegroup-v1.yaml", "nodegroup-linux-amd64.zip", "nodegroup-linux-amd64.cdx.json",
 		"multus-ipmgr_v1_linux_amd64.tar.gz", "multus-ipmgr_v1_linux_amd64.cdx.json",
 		"kubectl-ipmgr_v1_linux_amd64.tar.gz", "kubectl-ipmgr_v1_linux_amd64.cdx.json",
 		"kubectl-ipmgr_v1_darwin_amd64.tar.gz", "kubectl-ipmgr_v1_darwin_amd64.cdx.json",
