@@ -58,6 +58,7 @@ func measurements() []measurement {
 		{"webhook", "the webhook at rest, connected to a real API server", webhookAtRest},
 		{"crowd", "the webhook starts where there are 10,000 namespaces and NADs, lists are not streamed", crowd},
 		{"judge", "the controller checks 10,000 NADs, 1,000 of them as long as is checked", judge},
+		{"workers", "new workers get their Multus ENIs from the function, in real time (about 3 minutes)", newWorkers},
 		{"burst", "1,000 pods start at once under EC2's token buckets, in real time (about 3 minutes)", thousandPods},
 	}
 }
