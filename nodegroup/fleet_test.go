@@ -61,7 +61,9 @@ func groupOf(cluster, name string, more ...string) string {
 type fleet struct {
 	*rig
 
-	scaling  *autoscaling.Client
+	scaling *autoscaling.Client
+	// settings are what the function has; configure changes them while it may run.
+	mu       sync.Mutex
 	settings spec.Settings
 	handler  http.Handler
 	logs     logs
@@ -155,7 +157,17 @@ func (f *fleet) function() *nodegroup.Function {
 	return f.functionBy(&pipe{handler: f.handler})
 }
 
+// configure changes the function's settings.
+func (f *fleet) configure(change func(*spec.Settings)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.settings.Networks = slices.Clone(f.settings.Networks) // invocations under way have the old ones
+	change(&f.settings)
+}
+
 func (f *fleet) functionBy(p *pipe) *nodegroup.Function {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	client := vpc.New(vpc.Options{
 		Name: "test", Version: "0", Count: nodegroup.Count,
 		Config: func(context.Context) (aws.Config, error) { return configuration(p), nil },

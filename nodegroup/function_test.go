@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
+	"github.com/multus-ipmgr/multus-ipmgr/nodegroup/spec"
 )
 
 const asg = "telco-upf"
@@ -41,7 +42,7 @@ func TestAWorkerThroughAllRows(t *testing.T) {
 		"hooks: [{name: "+hook+", transition: launching}, {name: "+ending+", transition: terminating}]",
 		"warmPool: {minSize: 1, maxGroupPreparedCapacity: 1, poolState: Stopped, reuseOnScaleIn: true}")
 	inGroups(t, group, func(f *fleet) {
-		f.settings.Hooks = []string{hook, ending}
+		f.configure(func(s *spec.Settings) { s.Hooks = []string{hook, ending} })
 		f.wait(2 * time.Minute)
 		f.wantStates("Warmed:Stopped")
 		worker := f.one()
@@ -196,7 +197,7 @@ func TestAnInstanceEndsWhileItIsServed(t *testing.T) {
 		inGroups(t, scalingGroup(), func(f *fleet) {
 			f.set(`{"latency":"200ms"}`)
 			f.sweepEachMinute()
-			f.settings.SweepAge = 5 * time.Minute
+			f.configure(func(s *spec.Settings) { s.SweepAge = 5 * time.Minute })
 			f.resize(asg, 1)
 			f.wait(12*time.Second + time.Duration(calls)*150*time.Millisecond)
 			first := f.one()
@@ -294,7 +295,7 @@ func TestTheFunctionIsKilled(t *testing.T) {
 
 func TestTheBudgetEndsTheWorkAndLeavesTheWorkerWaiting(t *testing.T) {
 	inGroups(t, scalingGroup(), func(f *fleet) {
-		f.settings.Budget = 30 * time.Second
+		f.configure(func(s *spec.Settings) { s.Budget = 30 * time.Second })
 		f.resize(asg, 1)
 		f.wait(11 * time.Second)
 		f.set(`{"ec2":"failing"}`)
@@ -370,6 +371,35 @@ func TestAStormOfEvents(t *testing.T) {
 					f.t.Errorf("%.2f requests for each ENI, want at most 1.3", perENI)
 				}
 			})
+		})
+	}
+}
+
+// TestALateEventDoesNotAnswerALaterWait delivers the event of a worker's way into
+// the warm pool while the worker waits on its way out of it: the token is that of
+// the first wait.
+func TestALateEventDoesNotAnswerALaterWait(t *testing.T) {
+	for _, after := range []time.Duration{5 * time.Second, 2 * time.Minute} {
+		inGroups(t, scalingGroup("warmPool: {minSize: 1, maxGroupPreparedCapacity: 1, poolState: Stopped}"), func(f *fleet) {
+			f.wait(time.Minute)
+			f.wantStates("Warmed:Stopped")
+			worker, first := f.one(), f.sim.Events()[0]
+			f.set(`{"eventLoss":1}`)
+			f.resize(asg, 1)
+			f.wait(12*time.Second + after)
+			if got := f.members()[worker]; got != "Pending:Wait" {
+				f.t.Fatalf("the worker is %s", got)
+			}
+			if err := f.invoke(first); err != nil {
+				f.t.Error(err)
+			}
+			if got := f.members()[worker]; got != "Pending:Wait" {
+				f.t.Errorf("the worker is %s after the event of an earlier wait", got)
+			}
+			f.sweep()
+			if got := f.members()[worker]; got != "InService" {
+				f.t.Errorf("the worker is %s after a sweep", got)
+			}
 		})
 	}
 }

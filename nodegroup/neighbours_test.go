@@ -15,19 +15,20 @@ import (
 // the other's, neither by events nor by sweeps.
 func TestTwoClustersWithANodeGroupOfOneName(t *testing.T) {
 	inGroups(t, scalingGroup()+groupOf("lab", "upf"), func(f *fleet) {
-		f.settings.SweepAge = 0
+		f.configure(func(s *spec.Settings) { s.SweepAge = 0 })
 		f.sweepEachMinute()
 		f.resize("lab-upf", 3)
 		f.wait(3 * time.Minute)
 		if _, _, writes := f.callsOf(); !slices.Equal(writes, []string{"SetDesiredCapacity"}) {
 			f.t.Errorf("for another cluster's workers it writes %v", writes)
 		}
-		f.settings.Cluster, f.settings.Hooks = "lab", []string{"multus-ipmgr/lab/upf"} // the other cluster's function
+		// the other cluster's function
+		f.configure(func(s *spec.Settings) { s.Cluster, s.Hooks = "lab", []string{"multus-ipmgr/lab/upf"} })
 		for _, data := range f.sim.Events() {
 			_ = f.invoke(data)
 		}
 		f.wait(2 * time.Minute)
-		f.settings.Cluster, f.settings.Hooks = "telco", []string{hook}
+		f.configure(func(s *spec.Settings) { s.Cluster, s.Hooks = "telco", []string{hook} })
 		f.resize(asg, 3)
 		f.wait(3 * time.Minute)
 		f.wantStates(slices.Repeat([]string{"InService"}, 6)...)
@@ -84,7 +85,9 @@ func TestTwoGroupsInOneSubnet(t *testing.T) {
 
 func TestTwoNetworksInOneSubnet(t *testing.T) {
 	inGroups(t, scalingGroup(), func(f *fleet) {
-		f.settings.Networks = networks(func(n []spec.Network) { n[1].Subnets = []string{"subnet-3a", "subnet-3b"} })
+		f.configure(func(s *spec.Settings) {
+			s.Networks = networks(func(n []spec.Network) { n[1].Subnets = []string{"subnet-3a", "subnet-3b"} })
+		})
 		f.resize(asg, 3)
 		f.wait(time.Minute)
 		f.wantStates("InService", "InService", "InService")
@@ -120,8 +123,10 @@ reservations:
 `
 	topology := strings.Replace(scalingGroup("subnets: [subnet-mgmt, subnet-mgmt-b, subnet-mgmt-c]"), "reservations:\n", more, 1)
 	inGroups(t, topology, func(f *fleet) {
-		f.settings.Networks = networks(func(n []spec.Network) {
-			n[0].Subnets, n[1].Subnets = append(n[0].Subnets, "subnet-3c"), append(n[1].Subnets, "subnet-6c")
+		f.configure(func(s *spec.Settings) {
+			s.Networks = networks(func(n []spec.Network) {
+				n[0].Subnets, n[1].Subnets = append(n[0].Subnets, "subnet-3c"), append(n[1].Subnets, "subnet-6c")
+			})
 		})
 		f.resize(asg, 6)
 		f.wait(time.Minute)
@@ -139,8 +144,10 @@ reservations:
 // if that is asked for, and leaves nothing in the end.
 func TestASubnetOfElevenAddresses(t *testing.T) {
 	inGroups(t, scalingGroup(), func(f *fleet) {
-		f.settings.OnRefusal = spec.OnRefusalHold
-		f.settings.Networks = networks(func(n []spec.Network) { n[0].Subnets, n[0].Reservation = []string{"subnet-9a"}, spec.Off })[:1]
+		f.configure(func(s *spec.Settings) { s.OnRefusal = spec.OnRefusalHold })
+		f.configure(func(s *spec.Settings) {
+			s.Networks = networks(func(n []spec.Network) { n[0].Subnets, n[0].Reservation = []string{"subnet-9a"}, spec.Off })[:1]
+		})
 		f.sweepEachMinute()
 		f.resize(asg, 11)
 		f.wait(time.Minute)

@@ -80,7 +80,8 @@ func (f *fleet) leave(instance, network string) string {
 
 func TestWhichENIsASweepDeletes(t *testing.T) {
 	inGroups(t, scalingGroup(), func(f *fleet) {
-		f.settings.Networks[1].SecurityGroups = []string{"sg-none"} // workers are held
+		// workers are held
+		f.configure(func(s *spec.Settings) { s.Networks[1].SecurityGroups = []string{"sg-none"} })
 		f.sweepEachMinute()
 		f.resize(asg, 1)
 		f.wait(time.Minute)
@@ -168,7 +169,7 @@ func TestASweepThatCannotLookDeletesNothing(t *testing.T) {
 // the cause. It ends with the hook's own end, and leaves nothing.
 func TestAHeldWorkerIsKeptUntilTheGlobalTimeOut(t *testing.T) {
 	inGroups(t, scalingGroup(), func(f *fleet) {
-		f.settings.Networks[1].SecurityGroups = []string{"sg-none"}
+		f.configure(func(s *spec.Settings) { s.Networks[1].SecurityGroups = []string{"sg-none"} })
 		f.sweepEachMinute()
 		f.resize(asg, 1)
 		f.wait(8 * time.Hour)
@@ -204,7 +205,7 @@ func TestAnotherHookHoldsTheWorker(t *testing.T) {
 func TestALostTerminationIsAnswered(t *testing.T) {
 	group := scalingGroup("hooks: [{name: " + hook + ", transition: launching}, {name: " + ending + ", transition: terminating, heartbeat: 3600s}]")
 	inGroups(t, group, func(f *fleet) {
-		f.settings.Hooks = []string{hook, ending}
+		f.configure(func(s *spec.Settings) { s.Hooks = []string{hook, ending} })
 		f.resize(asg, 1)
 		f.wait(time.Minute)
 		f.set(`{"eventLoss":1}`)
@@ -225,31 +226,39 @@ func TestRefusedWorkersAreHeldOrAbandoned(t *testing.T) {
 		reason  spec.Reason
 		auto    string // what becomes of it by default
 	}{
-		{"no subnet in the zone", func(f *fleet) { f.settings.Networks[0].Subnets = []string{"subnet-3b"} }, spec.SubnetMissing, "WAIT"},
-		{"no reservation", func(f *fleet) { f.settings.Networks[1].Subnets = []string{"subnet-9a"} }, spec.NoReservation, "WAIT"},
+		{"no subnet in the zone", func(f *fleet) { f.configure(func(s *spec.Settings) { s.Networks[0].Subnets = []string{"subnet-3b"} }) }, spec.SubnetMissing, "WAIT"},
+		{"no reservation", func(f *fleet) { f.configure(func(s *spec.Settings) { s.Networks[1].Subnets = []string{"subnet-9a"} }) }, spec.NoReservation, "WAIT"},
 		{"a full subnet", func(f *fleet) {
-			f.settings.Networks = networks(func(n []spec.Network) {
-				n[1].Subnets, n[1].Reservation, n[1].Workers = []string{"subnet-9a"}, spec.Off, spec.AllSubnets("10.10.9.4-10.10.9.4")
+			f.configure(func(s *spec.Settings) {
+				s.Networks = networks(func(n []spec.Network) {
+					n[1].Subnets, n[1].Reservation, n[1].Workers = []string{"subnet-9a"}, spec.Off, spec.AllSubnets("10.10.9.4-10.10.9.4")
+				})
 			})
 			f.take("subnet-9a", "10.10.9.4")
 		}, spec.SubnetFull, "ABANDON"},
 		{"too many ENIs", func(f *fleet) {
 			for _, name := range []string{"n4", "n5"} {
-				f.settings.Networks = spec.WithDefaults(append(f.settings.Networks, spec.Network{Name: name, Subnets: []string{"subnet-6a"}, SecurityGroups: []string{"sg-1"}}))
+				f.configure(func(s *spec.Settings) {
+					s.Networks = spec.WithDefaults(append(s.Networks, spec.Network{Name: name, Subnets: []string{"subnet-6a"}, SecurityGroups: []string{"sg-1"}}))
+				})
 			}
 		}, spec.ENILimit, "WAIT"},
-		{"an unknown security group", func(f *fleet) { f.settings.Networks[1].SecurityGroups = []string{"sg-none"} }, spec.GroupMissing, "WAIT"},
+		{"an unknown security group", func(f *fleet) {
+			f.configure(func(s *spec.Settings) { s.Networks[1].SecurityGroups = []string{"sg-none"} })
+		}, spec.GroupMissing, "WAIT"},
 		{"no right", func(f *fleet) { f.set(`{"deny":["AttachNetworkInterface"]}`) }, spec.NotAuthorised, "WAIT"},
 		{"no quota", func(f *fleet) { fails("CreateNetworkInterface", "NetworkInterfaceLimitExceeded")(f.rig) }, spec.Quota, "WAIT"},
-		{"no IPv6 range", func(f *fleet) { f.settings.Networks[1].IPv6 = spec.IPv6Required }, spec.IPv6Missing, "WAIT"},
-		{"a range for workers that is not of the subnet", func(f *fleet) { f.settings.Networks[1].Workers = spec.AllSubnets("10.99.0.0/24") }, spec.SettingsReason, "WAIT"},
+		{"no IPv6 range", func(f *fleet) { f.configure(func(s *spec.Settings) { s.Networks[1].IPv6 = spec.IPv6Required }) }, spec.IPv6Missing, "WAIT"},
+		{"a range for workers that is not of the subnet", func(f *fleet) {
+			f.configure(func(s *spec.Settings) { s.Networks[1].Workers = spec.AllSubnets("10.99.0.0/24") })
+		}, spec.SettingsReason, "WAIT"},
 		{"a taken index", func(f *fleet) { f.attachStranger(f.one(), 2) }, spec.DeviceTaken, "ABANDON"},
 		{"an instance that ends", func(f *fleet) { f.command(f.one(), "terminate") }, spec.InstanceGone, "ABANDON"},
 	} {
 		for _, on := range []spec.OnRefusal{spec.OnRefusalAuto, spec.OnRefusalHold, spec.OnRefusalAbandon} {
 			t.Run(fmt.Sprintf("%s, %s", tc.name, on), func(t *testing.T) {
 				inGroups(t, scalingGroup(), func(f *fleet) {
-					f.settings.OnRefusal = on
+					f.configure(func(s *spec.Settings) { s.OnRefusal = on })
 					f.set(`{"eventLag":"5s","relaunchTime":"1h"}`)
 					f.resize(asg, 1)
 					f.wait(13 * time.Second) // it runs, and its event is under way
