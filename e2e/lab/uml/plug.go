@@ -47,8 +47,7 @@ func (k *Kernel) ask(ctx context.Context, command string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.Remove(own.Name)
-	defer conn.Close()
+	defer func() { _, _ = conn.Close(), os.Remove(own.Name) }()
 	deadline, _ := ctx.Deadline()
 	if err := conn.SetDeadline(deadline); err != nil {
 		return "", err

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -35,7 +36,7 @@ func console(t *testing.T, s Spec, failed bool, text string) <-chan string {
 			binary.NativeEndian.PutUint32(answer, 1)
 		}
 		binary.NativeEndian.PutUint32(answer[8:], uint32(len(text)))
-		_, _ = conn.WriteToUnix(append(append(answer, text...), 0), from)
+		_, _ = conn.WriteToUnix(slices.Concat(answer, []byte(text), []byte{0}), from)
 	}()
 	return got
 }
