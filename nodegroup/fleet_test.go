@@ -112,6 +112,13 @@ func (l *logs) outcomes(t *testing.T) []line {
 	return list
 }
 
+// count is how often a text was logged.
+func (l *logs) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Count(l.buf.Bytes(), []byte(text))
+}
+
 // inGroups runs a test in a bubble, with groups that are empty.
 func inGroups(t *testing.T, topology string, test func(*fleet)) {
 	t.Helper()

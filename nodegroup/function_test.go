@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/multus-ipmgr/multus-ipmgr/e2e/vpcsim"
 	"github.com/multus-ipmgr/multus-ipmgr/nodegroup/spec"
 )
 
@@ -278,6 +279,28 @@ func TestAStormOfEvents(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAStormWithLostAnswers loses the answer to one Create in twenty and doubles
+// each event. No sweep cleans up behind it.
+func TestAStormWithLostAnswers(t *testing.T) {
+	inGroups(t, scalingGroup(), func(f *fleet) {
+		f.set(`{"throttle":true,"latency":"50ms","eventDuplicates":1,"describeLag":"3s","describeJitter":true}`)
+		f.resize(asg, 50)
+		f.wait(12 * time.Second)
+		for range 5 {
+			if err := f.sim.Inject(vpcsim.Fault{Action: "CreateNetworkInterface", Lose: true}); err != nil {
+				f.t.Fatal(err)
+			}
+			f.wait(300 * time.Millisecond)
+		}
+		f.wait(4 * time.Minute)
+		if lost := f.logs.count("connection reset by peer"); lost < 5 {
+			f.t.Errorf("%d answers were lost, want 5", lost)
+		}
+		f.wantStates(slices.Repeat([]string{"InService"}, 50)...)
+		f.wantFirstAddresses(50)
+	})
 }
 
 // TestALateEventDoesNotAnswerALaterWait delivers the event of a worker's way into

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/multus-ipmgr/multus-ipmgr/nodegroup"
 	"github.com/multus-ipmgr/multus-ipmgr/nodegroup/spec"
 )
@@ -111,6 +113,26 @@ func (f *fleet) addresses(prefix string) []int {
 
 // TestThreeZones launches in three zones, of which one has no subnet of the
 // second network: its workers are refused, and the others served.
+// TestANetworkOnTheSecondCard attaches the ENI of one network to another network
+// card than the worker's first ENI is on.
+func TestANetworkOnTheSecondCard(t *testing.T) {
+	topology := strings.Replace(scalingGroup(), "type: m5.xlarge", "type: two.cards", 1) +
+		"instanceTypes: [{name: two.cards, interfaces: 4, addresses: 15, cards: 2}]\n"
+	inGroups(t, topology, func(f *fleet) {
+		f.configure(func(s *spec.Settings) { s.Networks[1].NetworkCard, s.Networks[1].DeviceIndex = 1, 1 })
+		f.resize(asg, 1)
+		f.wait(time.Minute)
+		f.wantStates("InService")
+		f.wantWorker(f.one(), "1 n3 10.10.3.4", "1 n6 10.10.6.4")
+		for _, e := range f.sim.ENIs() {
+			card := map[string]int32{"n3": 0, "n6": 1}
+			if network := e.Tags[nodegroup.TagNetwork]; network != "" && aws.ToInt32(f.describe(e.ID).Attachment.NetworkCardIndex) != card[network] {
+				f.t.Errorf("the ENI of %s is on card %d, want %d", network, aws.ToInt32(f.describe(e.ID).Attachment.NetworkCardIndex), card[network])
+			}
+		}
+	})
+}
+
 func TestThreeZones(t *testing.T) {
 	more := `- {id: subnet-mgmt-b, cidr: 10.10.20.0/24, zone: us-west-2b}
 - {id: subnet-mgmt-c, cidr: 10.10.21.0/24, zone: us-west-2c}
