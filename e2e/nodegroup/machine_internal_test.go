@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -50,7 +51,8 @@ type machine struct {
 	ec2    *ec2.Client
 	tools  string
 	env    []string
-	asleep func() // what happens while the script sleeps
+	asleep func()     // what happens while the script sleeps
+	mu     sync.Mutex // the test has it, but while the script runs
 }
 
 // boot starts a worker of a type with the links it has before its Multus ENIs.
@@ -75,8 +77,13 @@ func boot(t *testing.T, instanceType string) *machine {
 		t.Fatal(err)
 	}
 	m := &machine{t: t, world: worker{root: t.TempDir()}, tools: t.TempDir(), asleep: func() { t.Error("the script slept") }}
+	m.mu.Lock()
 	m.ec2 = client(t, serve(t, sim.EC2()))
-	m.world.Sleep = serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { m.asleep() }))
+	m.world.Sleep = serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.asleep()
+	}))
 	m.env = []string{
 		"PATH=" + m.tools + ":" + os.Getenv("PATH"), "MULTUS_ENIS_ROOT=" + m.world.root,
 		"AWS_EC2_METADATA_SERVICE_ENDPOINT=" + serve(t, metadata), "ENIS_TIMEOUT=600",
@@ -201,7 +208,10 @@ func (m *machine) run(enis string) (code int, output string) {
 	cmd := exec.CommandContext(m.t.Context(), "bash", script)
 	cmd.Env = slices.Concat(m.env, []string{"ENIS=" + enis})
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+	m.mu.Unlock()
+	err := cmd.Run()
+	m.mu.Lock()
+	if err != nil && cmd.ProcessState == nil {
 		m.t.Fatal(err)
 	}
 	m.refresh()
