@@ -168,7 +168,7 @@ func TestTriesOfAnInvocation(t *testing.T) {
 			change: func(o *lambdasim.Options) { o.Timeout = 500 * time.Millisecond }},
 		{name: "its process does not come up", want: []lambdasim.Result{died, died, died}, letters: 1,
 			change: func(o *lambdasim.Options) { o.Env = []string{"START=exit"} }},
-		{name: "there is no such program", want: []lambdasim.Result{died, died, died}, letters: 1,
+		{name: "the program does not exist", want: []lambdasim.Result{died, died, died}, letters: 1,
 			change: func(o *lambdasim.Options) { o.Command = []string{filepath.Join(t.TempDir(), "none")} }},
 		{name: "it is not tried again", do: "fail", times: 9, want: []lambdasim.Result{failed}, letters: 1,
 			change: func(o *lambdasim.Options) { o.Retries = []time.Duration{} }},

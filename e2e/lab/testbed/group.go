@@ -74,7 +74,7 @@ func (l *Lab) enisOf(instance string) []vpcsim.ENI {
 func (l *Lab) Join() (name string, err error) {
 	i := slices.IndexFunc(l.workers, func(w worker) bool { return w.joins })
 	if i < 0 {
-		return "", errors.New("there is no such worker: Options.NodeGroup is not set")
+		return "", errors.New("no group launches a worker: Options.NodeGroup is not set")
 	}
 	return l.workers[i].name, l.Boot(l.workers[i].name)
 }
